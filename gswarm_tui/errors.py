@@ -1,0 +1,111 @@
+"""Every failure that a user can meet, drawn as a tree.
+
+::
+
+    GswarmError                 exit 1   something was asked and could not be done
+    ├── UsageError              exit 2   what was written is wrong: nothing was done
+    │   ├── InventoryError               the inventory file
+    │   ├── PlaybookError                a playbook file
+    │   ├── DeviceError                  a device or node name
+    │   └── SourceNameError              a model's name or source reference
+    ├── NodeError               exit 3   a node could not be reached or used
+    │   ├── UnreachableError             no connection: refused, timed out, cut
+    │   ├── HostKeyError                 the host key is unknown or is another one
+    │   ├── AuthenticationError          the node does not accept the user
+    │   └── BootstrapError               connected, but the helper could not be started
+    ├── RemoteError             exit 1   the helper on a node answered with an error
+    ├── SourceError             exit 1   where a model comes from said no
+    └── StateError              exit 1   the controller's own database
+
+Each says what was wrong, where, and what to do next.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNREACHABLE = 3
+
+
+class GswarmError(Exception):
+    """Base of every error that is shown to a user, never as a traceback.
+
+    Args:
+        message: what was wrong, one sentence without a final stop.
+        where: ``file:line:column``, a node's name or a path; printed before the message.
+        hint: what to do next, printed on a line of its own.
+    """
+
+    exit_code: ClassVar[int] = EXIT_FAILED
+
+    def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+
+class UsageError(GswarmError):
+    exit_code = EXIT_USAGE
+
+
+class InventoryError(UsageError):
+    pass
+
+
+class PlaybookError(UsageError):
+    pass
+
+
+class DeviceError(UsageError):
+    pass
+
+
+class SourceNameError(UsageError):
+    pass
+
+
+class NodeError(GswarmError):
+    """A node could not be reached or used; ``where`` is the node's name."""
+
+    exit_code = EXIT_UNREACHABLE
+
+
+class UnreachableError(NodeError):
+    pass
+
+
+class HostKeyError(NodeError):
+    pass
+
+
+class AuthenticationError(NodeError):
+    pass
+
+
+class BootstrapError(NodeError):
+    pass
+
+
+class RemoteError(GswarmError):
+    """The helper's own answer; ``kind`` is one of ``gswarm_remote.errors.Kind``."""
+
+    def __init__(
+        self, message: str, *, kind: str, where: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.kind = kind
+
+
+class SourceError(GswarmError):
+    """``where`` is the source reference, without credentials."""
+
+
+class StateError(GswarmError):
+    pass
