@@ -1,0 +1,32 @@
+"""How far a piece of work is, as everything that takes long reports it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One report.
+
+    Args:
+        phase: what is being done, in a word: ``download``, ``verify``, ``copy``, ``load``, ``check``.
+        done: bytes so far, where the work is counted in bytes.
+        total: bytes in all, where known.
+        rate: bytes a second over the last seconds, where known.
+        message: a short sentence, where there is more to say than the phase.
+    """
+
+    phase: str
+    done: int | None = None
+    total: int | None = None
+    rate: float | None = None
+    message: str | None = None
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+def ignore(progress: Progress) -> None:
+    """A callback for callers who do not want to know."""
