@@ -1,0 +1,338 @@
+"""What a helper knows of its node: where things are, what it was told, what is there and what runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import json
+import os
+import platform
+import shutil
+import socket
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
+
+from .errors import HelperError, Kind
+from .metrics import gpus
+from .operations import OperationTable, in_thread
+from .paths import Paths, lingers
+from .rpc import Call, Handler
+
+if TYPE_CHECKING:
+    from .engines.replicas import Replicas
+    from .models.store import Store
+    from .services.services import Services
+    from .transfer.bulk import BulkTable
+
+# Every method that a helper answers beside hello and helper.exit, and the module that has it. Modules are
+# imported when first called: a helper that only shows its node is small and starts at once.
+_METHODS = {
+    "models.handlers": (
+        "model.import",
+        "model.stage",
+        "model.manifest",
+        "model.delete",
+        "model.verify",
+        "model.scan",
+        "model.adopt",
+        "model.describe",
+    ),
+    "transfer.handlers": (
+        "model.fetch",
+        "model.receive.begin",
+        "model.receive.finish",
+        "model.send.begin",
+    ),
+    "engines.handlers": ("engine.start", "engine.stop", "engine.log"),
+    "services.handlers": ("service.start", "service.stop", "http.check"),
+}
+
+DISK, DRAM = "disk", "dram"
+
+
+class Node:
+    """The owner of what a helper holds in memory: settings, operations, stores, engines, services."""
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+        self.settings: Dict[str, Any] = _read_settings(paths.settings)
+        self.operations = OperationTable()
+        self.gpus = gpus.Reader()
+        self.boot_id = _boot_id()
+        self._stores: Dict[Path, Store] = {}
+        self._replicas: Optional[Replicas] = None
+        self._services: Optional[Services] = None
+        self._bulk: Optional[BulkTable] = None
+        self._loaded: Dict[str, Dict[str, Handler]] = {}
+        self._helper_facts: Callable[[], Dict[str, Any]] = dict
+        self._apply_settings()
+
+    def start(self, *, helper_facts: Callable[[], Dict[str, Any]]) -> None:
+        """Adopt what an earlier helper left running."""
+        self._helper_facts = helper_facts
+        if any(self.paths.engines.glob("*.json")):
+            self.replicas.adopt()
+        if any(self.paths.services.glob("*.json")):
+            self.services.adopt()
+
+    async def stop(self) -> None:
+        """Let go of what runs: engines and forwarders go on without us."""
+
+    def reasons(self) -> List[str]:
+        """Why the helper should stay, connections apart."""
+        found = []
+        if len(self.operations):
+            found.append(_count(len(self.operations), "operation"))
+        if self._replicas is not None and self._replicas.running():
+            found.append(_count(self._replicas.running(), "engine"))
+        if self._services is not None and self._services.running():
+            found.append(_count(self._services.running(), "service"))
+        if self._staged_need_us():
+            found.append("staged copies in dram, which the system removes after the last session")
+        return found
+
+    # What there is one of
+
+    def store(self, tier: str) -> Store:
+        """The folder of models behind `tier`.
+
+        Raises:
+            HelperError: this machine has no tmpfs, or the tier holds no files.
+        """
+        from .models.store import Store
+
+        if tier == DISK:
+            root, quota = self.paths.models, self.settings.get("disk_quota")
+        elif tier == DRAM and self.paths.dram is not None:
+            root, quota = self.paths.dram, self.settings.get("dram_quota")
+        elif tier == DRAM:
+            raise HelperError(
+                Kind.UNSUPPORTED,
+                "this machine has no /dev/shm to stage models in",
+                where="dram",
+                hint="serve from disk: gpu devices load from there",
+            )
+        else:
+            raise HelperError(
+                Kind.INVALID, f"{tier!r:.40} is not a place for files", hint="use disk or dram"
+            )
+        store = self._stores.get(root)
+        if store is None or store.quota != quota:
+            store = self._stores[root] = Store(root, quota=quota)
+        return store
+
+    @property
+    def replicas(self) -> Replicas:
+        from .engines.replicas import Replicas
+
+        if self._replicas is None:
+            self._replicas = Replicas(self)
+        return self._replicas
+
+    @property
+    def services(self) -> Services:
+        from .services.services import Services
+
+        if self._services is None:
+            self._services = Services(self)
+        return self._services
+
+    @property
+    def bulk(self) -> BulkTable:
+        from .transfer.bulk import BulkTable
+
+        if self._bulk is None:
+            self._bulk = BulkTable()
+        return self._bulk
+
+    def bulk_session(self, token: Any) -> Callable[..., Any]:
+        """What a bulk connection with this one-use token is for.
+
+        Raises:
+            HelperError: nobody offered it, or it was used or has expired.
+        """
+        return self.bulk.claim(token)
+
+    # What a controller asks
+
+    def handlers(self) -> Dict[str, Handler]:
+        """Every method of the node, each imported when first called."""
+        late = {
+            method: self._late(module, method)
+            for module, methods in _METHODS.items()
+            for method in methods
+        }
+        return {
+            **late,
+            "node.info": self._info,
+            "node.status": self._status,
+            "node.configure": self._configure,
+        }
+
+    def _late(self, module: str, method: str) -> Handler:
+        async def handler(call: Call, params: Dict[str, Any]) -> Any:
+            if module not in self._loaded:
+                loaded = importlib.import_module(f".{module}", __package__)
+                self._loaded[module] = loaded.handlers(self)
+            return await self._loaded[module][method](call, params)
+
+        return handler
+
+    async def _info(self, call: Call, params: Dict[str, Any]) -> Dict[str, Any]:
+        snapshot, disk, dram = await asyncio.gather(
+            self.gpus.snapshot(), in_thread(self._space, DISK), in_thread(self._space, DRAM)
+        )
+        memory = _memory()
+        return {
+            "hostname": socket.gethostname(),
+            "os": _os_name(),
+            "arch": platform.machine(),
+            "python": platform.python_version(),
+            "helper": self._helper_facts(),
+            "cpu_count": os.cpu_count(),
+            "load1": os.getloadavg()[0],
+            "memory_total": memory.get("MemTotal"),
+            "memory_available": memory.get("MemAvailable"),
+            "disk": disk,
+            "dram": dram,
+            "gpus": snapshot.gpus,
+            "gpus_error": snapshot.error,
+            "linger": lingers(),
+        }
+
+    async def _status(self, call: Call, params: Dict[str, Any]) -> Dict[str, Any]:
+        return {
+            "copies": await in_thread(self._copies),
+            "replicas": self.replicas.list() if self._has_records(self.paths.engines) else [],
+            "services": self.services.list() if self._has_records(self.paths.services) else [],
+            "operations": self.operations.list(),
+        }
+
+    async def _configure(self, call: Call, params: Dict[str, Any]) -> Dict[str, Any]:
+        """Take the inventory's settings; None leaves what is in force."""
+        known = ("models", "disk_quota", "dram_quota", "engines")
+        settings = dict(self.settings)
+        settings.update({key: params[key] for key in known if params.get(key) is not None})
+        if settings == self.settings:
+            return settings
+        if settings.get("models") != self.settings.get("models") and self.reasons():
+            raise HelperError(
+                Kind.IN_USE,
+                f"the models folder cannot change to {settings['models']} while there is work here"
+                f" ({', '.join(self.reasons())})",
+                where=str(self.paths.models),
+                hint="give both inventories the same 'models:', or stop what runs first",
+            )
+        self.settings = settings
+        self._apply_settings()
+        _write_settings(self.paths.settings, settings)
+        return settings
+
+    async def drop_staged(self) -> List[str]:
+        """Remove every staged copy from dram that no engine uses; returns the models' names."""
+        if self.paths.dram is None or not self.paths.dram.is_dir():
+            return []
+        used = {
+            (replica["model"], replica["revision"])
+            for replica in (self.replicas.list() if self._has_records(self.paths.engines) else [])
+        }
+        store = self.store(DRAM)
+        dropped = []
+        for copy in await in_thread(store.copies, DRAM):
+            if (copy["name"], copy["revision"]) not in used:
+                await in_thread(store.delete, copy["name"], copy["revision"])
+                dropped.append(copy["name"])
+        if not any(store.copies(DRAM)):
+            shutil.rmtree(self.paths.dram, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                self.paths.dram.parent.rmdir()
+        return dropped
+
+    def _apply_settings(self) -> None:
+        models = self.settings.get("models")
+        if models:
+            self.paths = replace(self.paths, models=Path(os.path.expanduser(str(models))))
+
+    def _has_records(self, folder: Path) -> bool:
+        return any(folder.glob("*.json"))
+
+    def _copies(self) -> List[Dict[str, Any]]:
+        found = list(self.store(DISK).copies(DISK)) if self.paths.models.is_dir() else []
+        if self.paths.dram is not None and self.paths.dram.is_dir():
+            found += self.store(DRAM).copies(DRAM)
+        return found
+
+    def _space(self, tier: str) -> Optional[Dict[str, Any]]:
+        root = self.paths.models if tier == DISK else self.paths.dram
+        if root is None:
+            return None
+        usage = shutil.disk_usage(_existing(root))
+        used = self.store(tier).used() if root.is_dir() else 0
+        return {
+            "path": str(root),
+            "total": usage.total,
+            "free": usage.free,
+            "used_by_models": used,
+            "quota": self.settings.get(f"{tier}_quota"),
+        }
+
+    def _staged_need_us(self) -> bool:
+        """logind deletes a user's /dev/shm files with the last session, root's and system users' not."""
+        dram = self.paths.dram
+        if dram is None or os.getuid() < 1000 or lingers() is not False:
+            return False
+        return dram.is_dir() and any(self.store(DRAM).copies(DRAM))
+
+
+def _read_settings(path: Path) -> Dict[str, Any]:
+    try:
+        settings = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def _write_settings(path: Path, settings: Dict[str, Any]) -> None:
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps(settings, indent=1))
+    temporary.replace(path)
+
+
+def _boot_id() -> str:
+    """What changes at each boot. Source: proc(5), /proc/sys/kernel/random/boot_id."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "unknown"
+
+
+def _memory() -> Dict[str, int]:
+    """/proc/meminfo in bytes; empty where there is none."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return {}
+    return {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}
+
+
+def _os_name() -> str:
+    try:
+        lines = Path("/etc/os-release").read_text().splitlines()
+    except OSError:
+        return platform.platform(terse=True)
+    for line in lines:
+        if line.startswith("PRETTY_NAME="):
+            return line.split("=", 1)[1].strip('"')
+    return platform.platform(terse=True)
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
