@@ -1,7 +1,7 @@
 """What can go wrong on a node, as it travels to the controller.
 
-An error on the wire is the map ``{kind, message, hint, where}``; ``kind`` is for programs, the rest is
-for the person who reads it.
+An error on the wire is the map ``{kind, message, hint, where}``; ``kind`` is for programs, the
+rest is for the person who reads it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class HelperError(Exception):
 
     @classmethod
     def from_wire(cls, error: Any) -> HelperError:
-        """Rebuild an error from the wire; whatever is not a well-formed error map is `Kind.PROTOCOL`."""
+        """Rebuild an error from the wire; what is no error map becomes `Kind.PROTOCOL`."""
         if not isinstance(error, dict):
             return cls(Kind.PROTOCOL, f"malformed error in a response: {error!r:.200}")
 

@@ -1,11 +1,12 @@
 """The resident process on a node.
 
-One runs for each node root, as the SSH user. It answers on a Unix socket in a 0700 folder, does the
-node's work, and exits when it has had no reason to stay for a while. Killing it is always harmless.
+One runs for each node root, as the SSH user. It answers on a Unix socket in a 0700 folder, does
+the node's work, and exits when it has had no reason to stay for a while. Killing it is always
+harmless.
 
-It is started by stage 0 as ``python gswarm_helper.py --root ROOT --ready-fd N``. It writes one line of
-JSON, ``{"socket": path, "pid": pid}``, to that descriptor once it answers; where another helper holds the
-root's lock already, the line names that one and this process ends.
+It is started by stage 0 as ``python gswarm_helper.py --root ROOT --ready-fd N``. It writes one
+line of JSON, ``{"socket": path, "pid": pid}``, to that descriptor once it answers; where another
+helper holds the root's lock already, the line names that one and this process ends.
 """
 
 from __future__ import annotations
@@ -197,7 +198,7 @@ class Helper:
         }
 
     async def _exit(self, call: Any, params: Dict[str, Any]) -> Dict[str, Any]:
-        """Go, unless there is work; `force` goes anyway, `drop_staged` removes the dram copies first."""
+        """Go, unless there is work; `force` goes anyway, `drop_staged` first empties dram."""
         dropped = await self.node.drop_staged() if params.get("drop_staged") else []
         reasons = self.node.reasons()
         leaving = bool(params.get("force")) or not reasons
@@ -262,7 +263,7 @@ def _announce(descriptor: Optional[int], line: Dict[str, Any]) -> None:
 
 
 def _bundle_identity() -> Dict[str, Any]:
-    """The hash of the code that runs, and when it was built, from the bundle's own ``bundle.json``."""
+    """The hash of the code that runs and when it was built, from ``bundle.json`` beside it."""
     try:
         bundle = json.loads((Path(sys.argv[0]).resolve().parent / "bundle.json").read_text())
         return {"hash": bundle["hash"], "built": bundle["built"]}

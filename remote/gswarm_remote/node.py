@@ -1,4 +1,4 @@
-"""What a helper knows of its node: where things are, what it was told, what is there and what runs."""
+"""What a helper knows of its node: where things are, what it was told, what is there, what runs."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from .services.services import Services
     from .transfer.bulk import BulkTable
 
-# Every method that a helper answers beside hello and helper.exit, and the module that has it. Modules are
-# imported when first called: a helper that only shows its node is small and starts at once.
+# Every method that a helper answers beside its own, and the module that has it. Modules are imported
+# when first called: a helper that only shows its node is small and starts at once.
 _METHODS = {
     "models.handlers": (
         "model.import",
@@ -53,7 +53,7 @@ DISK, DRAM = "disk", "dram"
 
 
 class Node:
-    """The owner of what a helper holds in memory: settings, operations, stores, engines, services."""
+    """The owner of what a helper holds: settings, operations, stores, engines, services."""
 
     def __init__(self, paths: Paths) -> None:
         self.paths = paths
@@ -253,7 +253,7 @@ class Node:
     def _apply_settings(self) -> None:
         models = self.settings.get("models")
         if models:
-            self.paths = replace(self.paths, models=Path(os.path.expanduser(str(models))))
+            self.paths = replace(self.paths, models=Path(str(models)).expanduser())
 
     def _has_records(self, folder: Path) -> bool:
         return any(folder.glob("*.json"))
@@ -279,7 +279,7 @@ class Node:
         }
 
     def _staged_need_us(self) -> bool:
-        """logind deletes a user's /dev/shm files with the last session, root's and system users' not."""
+        """logind deletes a user's /dev/shm files with the last session, but not a system user's."""
         dram = self.paths.dram
         if dram is None or os.getuid() < 1000 or lingers() is not False:
             return False

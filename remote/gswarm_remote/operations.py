@@ -1,8 +1,9 @@
-"""Long work on a node: it outlives the connection that asked for it, and is done once however often it is asked."""
+"""Long work on a node: it outlives the connection that asked, and is done once however often asked."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import threading
@@ -74,8 +75,8 @@ class OperationTable:
     ) -> Any:
         """Do `work`, or wait for the equal work that is under way.
 
-        The work goes on when `call`'s connection is lost. It ends when every request that waits for it
-        was cancelled: its event is set and its task cancelled, and this returns after it has ended.
+        The work goes on when `call`'s connection is lost. It ends when every request that waits for
+        it was cancelled: its event is set, its task is cancelled, and this returns after its end.
 
         Args:
             key: equal keys are the same work.
@@ -141,8 +142,8 @@ class OperationTable:
 async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
     """Run blocking work in a thread of its own, and end only when the thread has.
 
-    Cancelling this waits for the thread, which looks at its operation's ``cancelled`` event: so nothing
-    still writes when the operation counts as ended.
+    Cancelling this waits for the thread, which looks at its operation's ``cancelled`` event: so
+    nothing still writes when the operation counts as ended.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Any] = loop.create_future()
@@ -158,10 +159,9 @@ async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
             result, error = function(*args), None
         except BaseException as raised:
             result, error = None, raised
-        try:
+        # a closed loop: the helper is exiting, and nobody waits
+        with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(deliver, result, error)
-        except RuntimeError:
-            pass  # the loop has closed: the helper is exiting and nobody waits
 
     threading.Thread(target=body, name=getattr(function, "__name__", "work"), daemon=True).start()
     try:

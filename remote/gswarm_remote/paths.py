@@ -94,11 +94,11 @@ def locate(root: str, *, models: Optional[str] = None) -> Paths:
     Raises:
         HelperError: a folder cannot be made, or is not this user's alone.
     """
-    resolved = Path(os.path.expanduser(root)).resolve()
+    resolved = Path(root).expanduser().resolve()
     _make(resolved)
     paths = Paths(
         root=resolved,
-        models=Path(os.path.expanduser(models)) if models else resolved / "models",
+        models=Path(models).expanduser() if models else resolved / "models",
         dram=_dram_folder(resolved),
         run=run_folder(),
     )
@@ -114,9 +114,9 @@ def identity_of(root: Path) -> str:
 def run_folder() -> Path:
     """The folder of this user's sockets: the same one in every kind of session.
 
-    ``/run/user/UID`` is used only where the user lingers: logind removes it, with a running helper's
-    socket in it, when the user's last session ends. The environment is not asked where it is, because
-    cron and ssh would give two answers, and so two helpers for one root.
+    ``/run/user/UID`` is used only where the user lingers: logind removes it, with a running
+    helper's socket in it, when the user's last session ends. The environment is not asked where it
+    is, because cron and ssh would give two answers, and so two helpers for one root.
 
     Raises:
         HelperError: it cannot be made, or somebody else made it first.
@@ -173,7 +173,7 @@ def resolve_below(base: Path, relative: str) -> Path:
 
 
 def lingers() -> Optional[bool]:
-    """Whether logind keeps this user's things after the last session; None where it is not logind's.
+    """Whether logind keeps this user's things after the last session; None where there is no logind.
 
     Source: loginctl enable-linger leaves a file named after the user in /var/lib/systemd/linger.
     """

@@ -1,14 +1,16 @@
 """The one definition of what travels between a controller and a helper.
 
-A frame is a 4-byte big-endian length and that many bytes of MessagePack. Messages are MessagePack-RPC's
-(https://github.com/msgpack-rpc/msgpack-rpc/blob/master/spec.md), with parameters always a map:
+A frame is a 4-byte big-endian length and that many bytes of MessagePack. Messages are those of
+MessagePack-RPC (https://github.com/msgpack-rpc/msgpack-rpc/blob/master/spec.md), with parameters
+always a map:
 
     [0, id, method, params]     a request
     [1, id, error, result]      its response; error is nil or {kind, message, hint, where}
     [2, method, params]         a notification: ``cancel {id}`` and ``progress {id, ...}``
 
-The first frame of every connection is the request ``hello``. Bytes of models never travel in frames: a
-second connection says ``hello`` with the role ``bulk`` and a one-use token, and carries them raw.
+The first frame of every connection is the request ``hello``. Bytes of models never travel in
+frames: a second connection says ``hello`` with the role ``bulk`` and a one-use token, and carries
+them raw.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ _MAX_ID = 2**63
 
 
 class WireError(Exception):
-    """The peer sent what is not the protocol; the connection cannot go on. Its text is the reason."""
+    """The peer sent what is not the protocol; the connection cannot go on. Its text says why."""
 
 
 class ConnectionLost(WireError):

@@ -1,7 +1,7 @@
 """What the GPUs of this node are and do, read by nvitop in a child process.
 
-A hung driver blocks in the kernel, where nothing can interrupt it: so a child asks, and the helper only
-waits for the child. What a GPU does not support is None, never a string and never zero.
+A hung driver blocks in the kernel, where nothing can interrupt it: so a child asks, and the helper
+only waits for the child. What a GPU does not support is None, never a string and never zero.
 """
 
 from __future__ import annotations
