@@ -1,0 +1,139 @@
+import os
+import sqlite3
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from gswarm_tui.errors import StateError
+from gswarm_tui.state import database as module
+from gswarm_tui.state.database import Database, migrations
+
+
+def test_only_the_user_can_read_the_files(tmp_path: Path) -> None:
+    umask = os.umask(0)
+    try:
+        with Database(tmp_path / "home" / "state.db") as database:
+            database.execute("INSERT INTO jobs VALUES (1, 'n', 'p', 's', 'h', 1, 1.0, 't', NULL)")
+            modes = {
+                path.name: stat.S_IMODE(path.stat().st_mode)
+                for path in path_tree(tmp_path / "home")
+            }
+    finally:
+        os.umask(umask)
+    assert modes == {"home": 0o700, "state.db": 0o600, "state.db-wal": 0o600, "state.db-shm": 0o600}
+
+
+def path_tree(root: Path) -> list[Path]:
+    return [root, *root.rglob("*")]
+
+
+def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:
+    with Database(tmp_path / "state.db") as database:
+        with pytest.raises(StateError, match="UNIQUE"), database.transaction():
+            add_twice(database)
+        assert database.query("SELECT * FROM models") == []
+        with database.transaction():
+            database.execute("INSERT INTO models VALUES ('a', 0, 0, 0, '', '', '', '')")
+        assert len(database.query("SELECT * FROM models")) == 1
+
+
+def add_twice(database: Database) -> None:
+    for _ in range(2):
+        database.execute("INSERT INTO models VALUES ('a', 0, 0, 0, '', '', '', '')")
+
+
+def test_many_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
+    """Each has its own connection, as processes have; all must find the schema whole."""
+    failures: list[Exception] = []
+    barrier = threading.Barrier(8)
+
+    def open_and_read() -> None:
+        barrier.wait()
+        try:
+            with Database(tmp_path / "state.db") as database:
+                database.query("SELECT * FROM tasks")
+        except StateError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=open_and_read) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_a_migration_brings_an_older_file_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state.db"
+    with Database(path) as database:
+        database.execute("INSERT INTO models VALUES ('a', 0, 0, 0, '', '', '', '')")
+    newer = (*migrations(), "ALTER TABLE models ADD COLUMN colour TEXT DEFAULT 'red';\n")
+    monkeypatch.setattr(module, "migrations", lambda: newer)
+    with Database(path) as database:
+        assert database.query("SELECT colour FROM models")[0]["colour"] == "red"
+
+
+def test_a_migration_that_fails_leaves_the_file_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state.db"
+    Database(path).close()
+    released = migrations()
+    bad = (*released, "CREATE TABLE half (x);\nCREATE nonsense;\n")
+    monkeypatch.setattr(module, "migrations", lambda: bad)
+    with pytest.raises(StateError, match="nonsense"):
+        Database(path)
+    monkeypatch.setattr(module, "migrations", lambda: released)
+    with Database(path) as database:
+        assert database.query("SELECT name FROM sqlite_master WHERE name = 'half'") == []
+
+
+def test_a_file_of_a_newer_gswarm_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    Database(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(StateError, match="is of version 99") as caught:
+        Database(path)
+    assert caught.value.where == str(path)
+    assert "update gswarm" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"this is not a database, by far\n" * 200, b"SQLite format 3\x00" + b"\xff" * 4096],
+    ids=["text", "torn"],
+)
+def test_a_damaged_file_is_said_to_be_damaged(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "state.db"
+    path.write_bytes(content)
+    with pytest.raises(StateError, match="damaged") as caught:
+        Database(path)
+    assert "gswarm model scan" in str(caught.value.hint)
+    assert path.read_bytes() == content
+
+
+def test_a_locked_file_is_said_to_be_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BUSY_TIMEOUT_S", 0.01)
+    path = tmp_path / "state.db"
+    with (
+        Database(path) as first,
+        Database(path) as second,
+        first.transaction(),
+        pytest.raises(StateError, match="locked by another process"),
+    ):
+        second.execute("DELETE FROM models")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StateError, match=r"File exists|Not a directory") as caught:
+        Database(tmp_path / "file" / "state.db")
+    assert "--data-dir" in str(caught.value.hint)
