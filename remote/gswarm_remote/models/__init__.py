@@ -1,0 +1,1 @@
+"""Models on a node: plain folders, published whole and verified (docs/models.md)."""

@@ -1,0 +1,1 @@
+"""How the bytes of a model reach a node, piece by piece."""
