@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from .services.services import Services
     from .transfer.bulk import BulkTable
 
-# Every method that a helper answers beside its own, and the module that has it. Modules are imported
-# when first called: a helper that only shows its node is small and starts at once.
+# Every method that a helper answers beside its own, and the module that has it. Modules are
+# imported when first called: a helper that only shows its node is small and starts at once.
 _METHODS = {
     "models.handlers": (
         "model.import",
@@ -153,7 +153,8 @@ class Node:
         Raises:
             HelperError: nobody offered it, or it was used or has expired.
         """
-        return self.bulk.claim(token)
+        session: Callable[..., Any] = self.bulk.claim(token)
+        return session
 
     # What a controller asks
 

@@ -1,4 +1,4 @@
-"""Long work on a node: it outlives the connection that asked, and is done once however often asked."""
+"""Long work on a node: it outlives the connection that asked, and equal work is done once."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ def resolve_below(base: Path, relative: str) -> Path:
 
 
 def lingers() -> Optional[bool]:
-    """Whether logind keeps this user's things after the last session; None where there is no logind.
+    """Whether logind keeps this user's things after the last session; None without logind.
 
     Source: loginctl enable-linger leaves a file named after the user in /var/lib/systemd/linger.
     """

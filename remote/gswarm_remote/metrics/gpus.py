@@ -82,7 +82,7 @@ async def _ask_child() -> Snapshot:
 def main() -> None:
     """The child: one JSON object on stdout."""
     try:
-        answer = {"gpus": read(), "error": None}
+        answer: Dict[str, Any] = {"gpus": read(), "error": None}
     except Exception as error:  # whatever a driver does, the parent gets a sentence
         answer = {"gpus": None, "error": f"{type(error).__name__}: {error}"}
     sys.stdout.write(json.dumps(answer))
