@@ -79,6 +79,7 @@ class Node:
 
     async def stop(self) -> None:
         """Let go of what runs: engines and forwarders go on without us."""
+        await self.gpus.close()
 
     def reasons(self) -> List[str]:
         """Why the helper should stay, connections apart."""

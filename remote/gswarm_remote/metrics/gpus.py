@@ -56,6 +56,12 @@ class Reader:
         self._read_at = time.monotonic()
         return self._newest
 
+    async def close(self) -> None:
+        """End the child that still asks."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
+
 
 async def _ask_child() -> Snapshot:
     child = await asyncio.create_subprocess_exec(
@@ -70,6 +76,8 @@ async def _ask_child() -> Snapshot:
     except asyncio.CancelledError:
         with contextlib.suppress(ProcessLookupError):
             child.kill()
+        with contextlib.suppress(asyncio.TimeoutError):  # one that hangs in the kernel stays
+            await asyncio.wait_for(child.wait(), 1)
         raise
     try:
         answer = json.loads(output)
