@@ -31,7 +31,7 @@ def test_round_trip(device: Device) -> None:
 @given(st.lists(devices))
 def test_sorting_is_total(unsorted: list[Device]) -> None:
     ordered = sorted(unsorted)
-    assert sorted(ordered[::-1]) == ordered
+    assert sorted(sorted(unsorted, key=str)) == ordered
     assert len(set(ordered)) == len(set(unsorted))
 
 
@@ -136,8 +136,9 @@ def test_properties() -> None:
     assert [device.tier_name for device in (disk, dram, gpu)] == ["disk", "dram", "gpu3"]
     assert [device.is_store for device in (disk, dram, gpu)] == [True, True, False]
     assert [device.is_gpu for device in (disk, dram, gpu)] == [False, False, True]
-    ordered = [parse(text) for text in ("web", "a:disk", "a:gpu2", "a:gpu10", "b:disk")]
-    assert sorted(ordered[::-1]) == ordered
+    mixed = [parse(text) for text in ("b:disk", "a:gpu10", "a:gpu2", "web", "a:dram", "a:disk")]
+    ordered = ["web", "a:disk", "a:dram", "a:gpu2", "a:gpu10", "b:disk"]
+    assert [str(device) for device in sorted(mixed)] == ordered
 
 
 def test_places() -> None:
