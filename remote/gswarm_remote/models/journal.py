@@ -1,9 +1,9 @@
 """The journal of a transfer: which pieces are here, fsynced and with our checksum.
 
-A text file of JSON lines that only grows. A piece's line is written after its bytes are durable, and
-is durable itself before anybody is told. A line without its newline was torn by a crash and does not
-count; what is not understood is passed over: the worst that a damaged journal does is to have bytes
-fetched again.
+A text file of JSON lines that only grows. A piece's line is written after its bytes are durable,
+and is durable itself before anybody is told. A line without its newline was torn by a crash and
+does not count; what is not understood is passed over: the worst that a damaged journal does is to
+have bytes fetched again.
 """
 
 from __future__ import annotations

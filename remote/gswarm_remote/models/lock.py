@@ -1,8 +1,8 @@
 """Locks between the helpers, of one user or several, that share a models folder.
 
-They are flocks: the system lets go of them when the process dies. Some network filesystems have none
-(`ENOLCK`, `ENOTSUP`): there a store goes on without, says so once in the helper's log, and leaves lying
-what only a lock's holder may clean up.
+They are flocks: the system lets go of them when the process dies. Some network filesystems have
+none (`ENOLCK`, `ENOTSUP`): there a store goes on without, says so once in the helper's log, and
+leaves lying what only a lock's holder may clean up.
 """
 
 from __future__ import annotations

@@ -12,9 +12,10 @@ A piece is `PIECE` bytes of one file; a file of unknown size is one open-ended p
 threads may write different pieces at once.
 
 What an earlier run journalled is taken at its word while there are pieces to fetch, and is not read
-again for that: every file is hashed as a whole before it is published in any case. Where that hash is
-wrong, `rotten` compares each piece with its journalled checksum, so that only the bad ones are fetched
-again. A file whose source promises no digest has its pieces compared each time. Pieces of a file about which the source promises nothing (no digest, no etag) are never reused.
+again for that: every file is hashed as a whole before it is published in any case. Where that hash
+is wrong, `rotten` compares each piece with its journalled checksum, so that only the bad ones are
+fetched again. A file whose source promises no digest has its pieces compared each time; pieces of a
+file about which it promises nothing (no digest, no etag) are never reused by another run.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Set, Tuple, Type, Union
 
 from ..errors import HelperError, Kind
+from ..paths import resolve_below
 from .files import BUFFER, write_durably
 from .journal import Journal, PieceRecord
 from .lock import Lock
@@ -71,6 +73,7 @@ class Partial:
         self._written: List[int] = [0] * len(plan.files)
         self.files.mkdir(parents=True, exist_ok=True)
         write_durably(folder / "plan.json", json.dumps(plan.identity(), indent=1).encode())
+        self._paths = [resolve_below(self.files, file.path) for file in plan.files]
         self._journal = Journal(folder / "journal")
         try:
             self._reconcile()
@@ -103,7 +106,7 @@ class Partial:
 
     def path(self, index: int) -> Path:
         """Where the plan's file number `index` is being put together."""
-        return self.files / self.plan.files[index].path
+        return self._paths[index]
 
     def is_complete(self, index: int) -> bool:
         """Whether no piece of the file is missing."""
@@ -171,6 +174,15 @@ class Partial:
             records = list(self._records(index).values())
         with self.path(index).open("rb", buffering=0) as file:
             return [record.offset for record in records if not _holds(file.fileno(), record)]
+
+    def begun(self, index: int) -> bool:
+        """Whether pieces of the file are here."""
+        with self._guard:
+            return bool(self._records(index))
+
+    def is_linked(self, index: int) -> bool:
+        """Whether the file is a hard link to another published model's."""
+        return index in self._linked
 
     def is_borrowed(self, index: int) -> bool:
         """Whether the file comes from another published model, by link or by copy."""
