@@ -116,9 +116,16 @@ def make_read_only(path: Path) -> None:
 
 
 def explained(error: OSError, *, where: Path) -> HelperError:
-    """What the system said, as an error for the user; a full disk is `space.explained`'s."""
-    kind = Kind.PERMISSION if error.errno in _DENIED else Kind.INTERNAL
-    if error.errno == errno.ENOENT:
-        kind = Kind.NOT_FOUND
+    """What the system said, as an error for the user."""
     reason = error.strerror or str(error)
-    return HelperError(kind, f"the system says: {reason}", where=str(error.filename or where))
+    place = str(error.filename or where)
+    if error.errno in FULL:
+        return HelperError(
+            Kind.NO_SPACE, f"the disk is full: {reason}", where=place, hint="make room there"
+        )
+    if error.errno in _DENIED:
+        return HelperError(
+            Kind.PERMISSION, f"the system refuses: {reason}", where=place, hint="check who owns it"
+        )
+    kind = Kind.NOT_FOUND if error.errno == errno.ENOENT else Kind.INTERNAL
+    return HelperError(kind, f"the system says: {reason}", where=place)

@@ -104,6 +104,11 @@ class Partial:
             linked = sum(self.plan.files[index].size or 0 for index in self._linked)
             return linked + sum(self._written)
 
+    @property
+    def remaining(self) -> int:
+        """Bytes that are still to be fetched, as far as sizes are known."""
+        return max(0, sum(file.size or 0 for file in self.plan.files) - self.done)
+
     def path(self, index: int) -> Path:
         """Where the plan's file number `index` is being put together."""
         return self._paths[index]

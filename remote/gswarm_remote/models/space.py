@@ -9,28 +9,18 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Optional, Tuple
 
 from ..errors import HelperError, Kind
-from .files import FULL, explained
+from . import files
+from .files import FULL
+
+if TYPE_CHECKING:
+    from .partial import Partial
 
 MAX_MARGIN = 256 * 10**6
 """Bytes that stay free on a large filesystem; one part in a hundred on a small one."""
-
-
-@dataclass(frozen=True)
-class Demand:
-    """What one transfer asks of a store; bytes.
-
-    Args:
-        what: what it is for, as the user knows it.
-        remaining: what is still to be written.
-    """
-
-    what: str
-    remaining: int
 
 
 class Claims:
@@ -38,36 +28,31 @@ class Claims:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._claims: Dict[object, Tuple[Path, int, Callable[[], int]]] = {}
+        self._claims: Dict[object, Tuple[Path, int, Partial]] = {}
 
     def admit(
-        self,
-        root: Path,
-        demand: Demand,
-        *,
-        remaining: Callable[[], int],
-        used: Callable[[], int],
-        quota: Optional[int],
+        self, partial: Partial, *, used: Callable[[], int], quota: Optional[int]
     ) -> Callable[[], None]:
-        """Claim room for a transfer into the store at `root`; returns what gives the claim back.
+        """Claim room for what a transfer still needs; returns what gives the claim back.
 
         Args:
-            remaining: how much the transfer needs from now on, as it goes.
             used: bytes that the store's models take, those in flight included.
+            quota: bytes that they may take, None for no limit.
 
         Raises:
             HelperError: the quota or the filesystem has no room for it (no_space).
         """
-        token = object()
+        root = partial.store.root
         device = root.stat().st_dev
         with self._guard:
-            claims = list(self._claims.values())
-            here = sum(needed() for place, _, needed in claims if place == root)
-            beside = sum(needed() for _, where, needed in claims if where == device)
+            others = list(self._claims.values())
             if quota is not None:
-                _check_quota(root, demand, used=used() + here, quota=quota)
-            _check_free(root, demand, claimed=beside)
-            self._claims[token] = (root, device, remaining)
+                claimed = sum(other.remaining for place, _, other in others if place == root)
+                _check_quota(partial, used=used() + claimed, quota=quota)
+            claimed = sum(other.remaining for _, where, other in others if where == device)
+            _check_free(partial, claimed=claimed)
+            token = object()
+            self._claims[token] = (root, device, partial)
         return lambda: self._give_back(token)
 
     def _give_back(self, token: object) -> None:
@@ -96,41 +81,42 @@ def human(count: int) -> str:
     return f"{size:.1f} TB"
 
 
-def full(error: OSError, root: Path, demand: Demand) -> HelperError:
-    """What stopped a transfer in its middle, for the user; any `OSError`, a full disk above all."""
+def explained(error: OSError, partial: Partial) -> HelperError:
+    """What stopped a transfer in its middle, as an error for the user; a full disk above all."""
     if error.errno not in FULL:
-        return explained(error, where=root)
+        return files.explained(error, where=partial.folder)
     return HelperError(
         Kind.NO_SPACE,
-        f"the disk is full: {demand.what} needs {human(demand.remaining)} more,"
-        f" {human(free_bytes(root))} are free",
-        where=str(root),
-        hint="make room and ask again: what is here is kept, and only the rest is fetched",
+        f"the disk is full: {partial.plan.name} needs {human(partial.remaining)} more,"
+        f" {human(free_bytes(partial.folder))} are free",
+        where=str(partial.folder),
+        hint=f"make room and ask again: the {human(partial.done)} that are here are kept",
     )
 
 
-def _check_quota(root: Path, demand: Demand, *, used: int, quota: int) -> None:
-    if used + demand.remaining <= quota:
+def _check_quota(partial: Partial, *, used: int, quota: int) -> None:
+    if used + partial.remaining <= quota:
         return
     raise HelperError(
         Kind.NO_SPACE,
-        f"{demand.what} needs {human(demand.remaining)}, and of the quota of {human(quota)}"
+        f"{partial.plan.name} needs {human(partial.remaining)}, and of the quota of {human(quota)}"
         f" {human(max(0, quota - used))} are left",
-        where=str(root),
+        where=str(partial.store.root),
         hint="delete a model there, or give the node a larger quota in the inventory",
     )
 
 
-def _check_free(root: Path, demand: Demand, *, claimed: int) -> None:
+def _check_free(partial: Partial, *, claimed: int) -> None:
+    root = partial.store.root
     stats = os.statvfs(root)
     margin = min(MAX_MARGIN, stats.f_blocks * stats.f_frsize // 100)
     free = free_bytes(root) - claimed - margin
-    if demand.remaining <= free:
+    if partial.remaining <= free:
         return
     waiting = f", {human(claimed)} of it for transfers under way" if claimed else ""
     raise HelperError(
         Kind.NO_SPACE,
-        f"{demand.what} needs {human(demand.remaining)}, {human(free_bytes(root))} are free"
+        f"{partial.plan.name} needs {human(partial.remaining)}, {human(free_bytes(root))} are free"
         f"{waiting} ({human(margin)} are left alone)",
         where=str(root),
         hint="make room there, or choose another node or tier",

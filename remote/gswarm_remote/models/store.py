@@ -21,11 +21,11 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 from ..errors import HelperError, Kind
 from . import journal, publication, records, space
 from .checks import check_metadata, check_name, check_revision
+from .files import explained
 from .lock import Lock, holder, locked, try_lock, wait_lock
 from .manifest import FileEntry, Manifest, Plan
 from .partial import Partial
 from .records import Layout, Record, timestamp
-from .space import Demand
 
 log = logging.getLogger("gswarm.models")
 
@@ -135,13 +135,7 @@ class Store:
                 raise
             try:
                 self._link_equal_files(partial)
-                partial.on_close = space.claims.admit(
-                    self.root,
-                    Demand(plan.name, remaining_bytes(partial)),
-                    remaining=lambda: remaining_bytes(partial),
-                    used=self.used,
-                    quota=self.quota,
-                )
+                partial.on_close = space.claims.admit(partial, used=self.used, quota=self.quota)
             except BaseException:
                 partial.close() if partial.done else partial.discard()
                 raise
@@ -357,7 +351,7 @@ class Store:
         try:
             yield
         except OSError as error:
-            raise space.full(error, self.root, Demand("this", 0)) from error
+            raise explained(error, where=self.root) from error
 
     def _not_here(self, name: str, revision: Optional[str]) -> HelperError:
         what = name if revision is None else f"{name} {revision}"
@@ -379,12 +373,6 @@ class Store:
             where=str(record.folder(self.layout)),
             hint="delete it first, or take another name",
         )
-
-
-def remaining_bytes(partial: Partial) -> int:
-    """Bytes that are still to be fetched, as far as sizes are known."""
-    known = sum(file.size or 0 for file in partial.plan.files)
-    return max(0, known - partial.done)
 
 
 def _is_file_of(path: Path, size: int) -> bool:

@@ -23,8 +23,6 @@ from ..models import space
 from ..models.files import Digest, digest_file, stopped
 from ..models.manifest import FileEntry, Manifest, PlanFile
 from ..models.partial import Bytes, Partial, Piece
-from ..models.space import Demand
-from ..models.store import remaining_bytes
 from .crew import Crew
 from .localcopy import read_piece
 from .progress import Meter, Report, Reporter
@@ -88,8 +86,7 @@ def assemble(
     try:
         return partial.store.publish(partial, assembly.run())
     except OSError as error:
-        demand = Demand(partial.plan.name, remaining_bytes(partial))
-        raise space.full(error, partial.folder, demand) from error
+        raise space.explained(error, partial) from error
 
 
 def finish(partial: Partial, *, report: Report, cancelled: threading.Event) -> Manifest:
