@@ -1,0 +1,185 @@
+"""The hub on a socket: `running` for programs, `serve` for the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from gswarm_tui.errors import GswarmError, UsageError
+from gswarm_tui.hub.api import application
+from gswarm_tui.hub.repository import Library
+
+_GRACE_S = 3
+"""How long a download that is under way may go on after the hub was told to stop."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: whoever embeds the hub decides what Ctrl-C means."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """A hub that answers.
+
+    Args:
+        url: for ``HF_ENDPOINT``.
+        library: what it serves.
+    """
+
+    url: str
+    library: Library
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, *, host: str = "127.0.0.1", port: int = 0, token: str | None = None
+) -> AsyncIterator[Hub]:
+    """Serve a folder for as long as the context is open.
+
+    Args:
+        folder: with ``org/name/…`` in it.
+        host: an address of this machine, or a name of one.
+        port: 0 for a free one.
+        token: if given, every request needs it as its bearer token.
+
+    Raises:
+        UsageError: the folder or the host is not there, or an open host has no token.
+        GswarmError: the port is taken or may not be used.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder", hint="give the folder that has org/name/… in it")
+    if token is None and not is_loopback(host):
+        raise UsageError(
+            f"{host} can be reached by others, and this hub would give its models to everyone",
+            hint="name a variable that holds a token with --token-env, or use 127.0.0.1 and ssh -L",
+        )
+    library = Library(folder)
+    try:
+        library.names()
+    except OSError as error:
+        raise UsageError(f"{error.filename} can't be read: {error.strerror}") from error
+    bound = _bind(host, port)
+    config = uvicorn.Config(
+        application(library, token=token),
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        ws="none",
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    server = _Server(config)
+    with bound:
+        task = asyncio.create_task(server.serve(sockets=[bound]))
+        try:
+            yield Hub(url_of(host, bound.getsockname()[1]), library)
+        finally:
+            library.close()
+            server.should_exit = True
+            await task
+
+
+async def serve(
+    folder: Path,
+    *,
+    host: str,
+    port: int,
+    token: str | None,
+    ready: Callable[[Hub], None],
+    hashing: Callable[[str, int], None],
+) -> None:
+    """Serve until SIGINT or SIGTERM; see `running` for the rest.
+
+    Files are hashed at once, so that no request has to wait for it.
+
+    Args:
+        ready: called when the hub answers.
+        hashing: called, in a thread, with path and size of a file before it is hashed.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with running(folder, host=host, port=port, token=token) as hub:
+        ready(hub)
+        async with asyncio.TaskGroup() as tasks:
+            warm = tasks.create_task(asyncio.to_thread(_hash_everything, hub.library, hashing))
+            await stop.wait()
+            hub.library.close()
+            warm.cancel()
+
+
+def _hash_everything(library: Library, hashing: Callable[[str, int], None]) -> None:
+    # What can't be read is told to whoever asks for it.
+    with suppress(OSError):
+        for name in library.names():
+            library.snapshot(*name.split("/"), hashing=hashing)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server on that address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def url_of(host: str, port: int) -> str:
+    """The URL of a hub; for an address that means all of them, with this machine's name."""
+    name = host.strip("[]")
+    if name in ("0.0.0.0", "::", ""):  # noqa: S104
+        name = socket.gethostname()
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host.strip("[]") or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (OSError, UnicodeError, OverflowError) as error:
+        raise UsageError(f"{host}:{port} is no address of this machine: {error}") from error
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        bound.listen(128)
+    except OSError as error:
+        bound.close()
+        raise GswarmError(
+            f"{host}:{port} is taken{_holder(port)}"
+            if error.errno == errno.EADDRINUSE
+            else f"{host}:{port} can't be used: {error.strerror}",
+            hint="leave --port out to get a free one",
+        ) from error
+    return bound
+
+
+def _holder(port: int) -> str:
+    """`` by …``: who holds the port, as far as this user may know."""
+    import psutil
+
+    with suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections(kind="tcp"):
+            if connection.status != psutil.CONN_LISTEN or not connection.laddr:
+                continue
+            if connection.laddr.port == port:
+                if connection.pid is None:
+                    return " by another user's process"
+                return f" by {psutil.Process(connection.pid).name()}, process {connection.pid}"
+    return ""
