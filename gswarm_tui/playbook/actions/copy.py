@@ -1,0 +1,67 @@
+"""``copy``: put a model on more devices; the source stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from gswarm_tui.devices import Device
+from gswarm_tui.models.results import CopyResult
+from gswarm_tui.playbook.actions.base import (
+    Action,
+    ParseDevice,
+    Use,
+    WrittenForModel,
+    copy_of,
+    listed,
+)
+from gswarm_tui.playbook.actions.download import known_places
+from gswarm_tui.playbook.actions.places import read_route
+from gswarm_tui.progress import ProgressCallback
+
+if TYPE_CHECKING:
+    from gswarm_tui.models import Models
+    from gswarm_tui.playbook.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy(Action):
+    result: ClassVar = CopyResult
+
+    model: str
+    source: Device
+    targets: tuple[Device, ...]
+
+    def summary(self) -> str:
+        return f"{self.model} from {self.source} to {listed(self.targets)}"
+
+    def uses(self) -> Iterable[Use]:
+        yield copy_of(self.model, self.source, "reads", exclusive=False)
+        for target in self.targets:
+            yield copy_of(self.model, target, "writes", exclusive=True)
+
+    def known(self) -> Mapping[str, Any]:
+        return known_places(self.model, self.targets)
+
+    async def run(self, models: Models, *, progress: ProgressCallback) -> CopyResult:
+        return await models.copy(self.model, self.source, self.targets, progress=progress)
+
+    def settle(self, result: CopyResult, outcome: Outcome) -> None:
+        outcome.placed(result)
+
+
+class WrittenCopy(WrittenForModel):
+    devices: list[str] | None = None
+    source_device: str | None = None
+    target_device: str | None = None
+
+    def action(self, parse: ParseDevice, late: Mapping[str, str]) -> Copy:
+        source, targets = read_route(self.devices, self.source_device, self.target_device, parse)
+        return Copy(
+            action_id=self.action_id,
+            late=late,
+            model=self.model_name,
+            source=source.device,
+            targets=tuple(place.device for place in targets),
+        )

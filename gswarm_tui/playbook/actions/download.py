@@ -1,0 +1,137 @@
+"""``download``: fetch a model from where it comes from, to disks or memory of nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from gswarm_tui.devices import DISK, DRAM, WEB, Device
+from gswarm_tui.errors import SourceNameError
+from gswarm_tui.models.results import DownloadResult
+from gswarm_tui.playbook.actions.base import (
+    Action,
+    ParseDevice,
+    SpellingError,
+    Use,
+    WrittenForModel,
+    copy_of,
+    listed,
+)
+from gswarm_tui.playbook.actions.places import Place, read_places, require_tiers
+from gswarm_tui.progress import ProgressCallback
+from gswarm_tui.sources import parse as parse_source
+from gswarm_tui.sources.urls import hide_secrets
+
+if TYPE_CHECKING:
+    from gswarm_tui.models import Models
+    from gswarm_tui.playbook.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download(Action):
+    """``source`` None is the registry's, looked up when it runs."""
+
+    result: ClassVar = DownloadResult
+
+    model: str
+    source: str | None
+    targets: tuple[Device, ...]
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    type: str | None
+    description: str | None
+
+    def summary(self) -> str:
+        source = "its registered source" if self.source is None else hide_secrets(self.source)
+        return f"{self.model} from {source} to {listed(self.targets)}"
+
+    def uses(self) -> Iterable[Use]:
+        return [copy_of(self.model, target, "writes", exclusive=True) for target in self.targets]
+
+    def known(self) -> Mapping[str, Any]:
+        return known_places(self.model, self.targets)
+
+    async def run(self, models: Models, *, progress: ProgressCallback) -> DownloadResult:
+        return await models.download(
+            self.model,
+            self.source,
+            self.targets,
+            type=self.type,
+            description=self.description,
+            include=self.include,
+            exclude=self.exclude,
+            progress=progress,
+        )
+
+    def settle(self, result: DownloadResult, outcome: Outcome) -> None:
+        outcome.placed(result)
+
+
+class WrittenDownload(WrittenForModel):
+    source_url: str | None = None
+    source: str | None = None
+    source_device: str | None = None
+    devices: list[str] | None = None
+    device: str | None = None
+    target_device: str | None = None
+    include: str | list[str] | None = None
+    exclude: str | list[str] | None = None
+    type: str | None = None
+    description: str | None = None
+
+    def action(self, parse: ParseDevice, late: Mapping[str, str]) -> Download:
+        return Download(
+            action_id=self.action_id,
+            late=late,
+            model=self.model_name,
+            source=self._source(),
+            targets=tuple(place.device for place in self._targets(parse)),
+            include=_patterns(self.include),
+            exclude=_patterns(self.exclude),
+            type=self.type,
+            description=self.description,
+        )
+
+    def _source(self) -> str | None:
+        if self.source and self.source_url and self.source != self.source_url:
+            message = "`source` and `source_url` name different sources; one of them is enough"
+            raise SpellingError(("source_url",), message)
+        source = self.source or self.source_url
+        if source is not None and "${" not in source:
+            try:
+                parse_source(source)
+            except SourceNameError as error:
+                key = "source" if self.source else "source_url"
+                raise SpellingError((key,), error.message, hint=error.hint) from None
+        return source
+
+    def _targets(self, parse: ParseDevice) -> list[Place]:
+        devices = self.devices or []
+        # `devices: [web, node1:disk]` names the source as the other actions do.
+        from_web = devices[:1] == [WEB]
+        if self.source_device not in (None, WEB):
+            hint = "`action_type: copy` copies between devices"
+            raise SpellingError(("source_device",), "a download comes from the web", hint=hint)
+        written = {"device": self.device, "target_device": self.target_device}
+        places = read_places({"devices": devices[from_web:], **written}, parse)
+        if not places:
+            message = "it does not say to where"
+            raise SpellingError((), message, hint="write `devices: [node1:disk]`")
+        require_tiers(places, (DISK, DRAM), "a download lands on disk or dram, not on {device}")
+        return places
+
+
+def known_places(model: str, targets: tuple[Device, ...]) -> Mapping[str, Any]:
+    """What is certain before a model is placed; the same for download, copy and move."""
+    return {
+        "model": model,
+        "device": str(targets[0]),
+        "devices": [str(device) for device in targets],
+    }
+
+
+def _patterns(written: str | list[str] | None) -> tuple[str, ...]:
+    if written is None:
+        return ()
+    return (written,) if isinstance(written, str) else tuple(written)

@@ -1,0 +1,87 @@
+"""``health_check``: ask a URL, and with a prompt the model behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from gswarm_tui.models.results import HealthResult
+from gswarm_tui.playbook.actions.base import Action, ParseDevice, SpellingError, Use, Written
+from gswarm_tui.progress import ProgressCallback
+from gswarm_tui.sources.urls import hide_secrets
+
+if TYPE_CHECKING:
+    from gswarm_tui.models import Models
+    from gswarm_tui.playbook.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck(Action):
+    """A URL whose host is a node's name is asked from that node."""
+
+    result: ClassVar = HealthResult
+
+    url: str
+    prompt: str | None
+    model: str | None
+    timeout_s: float
+    api_key_env: str | None
+
+    def summary(self) -> str:
+        return f"{hide_secrets(self.url)}{'' if self.prompt is None else ' and a completion'}"
+
+    def uses(self) -> Iterable[Use]:
+        return ()
+
+    async def run(self, models: Models, *, progress: ProgressCallback) -> HealthResult:
+        return await models.check_health(
+            self.url,
+            prompt=self.prompt,
+            model=self.model,
+            timeout_s=self.timeout_s,
+            api_key_env=self.api_key_env,
+        )
+
+    def settle(self, result: HealthResult, outcome: Outcome) -> None:
+        outcome.answered(result)
+
+
+class WrittenHealthCheck(Written):
+    target_url: str
+    model_name: str | None = None
+    prompt: str | None = None
+    timeout: float = Field(default=30.0, gt=0)
+    api_key_env: str | None = None
+    devices: list[str] | None = None
+
+    @field_validator("target_url")
+    @classmethod
+    def _is_a_url(cls, url: str) -> str:
+        if url.startswith("${"):
+            return url
+        try:
+            parts = urlsplit(url)
+            well_formed = parts.scheme in ("http", "https") and bool(parts.hostname)
+        except ValueError:
+            well_formed = False
+        if not well_formed:
+            raise ValueError(f"{url!r:.120} is not a URL such as http://node1:8080/health")
+        return url
+
+    def action(self, parse: ParseDevice, late: Mapping[str, str]) -> HealthCheck:
+        if self.devices:
+            message = "a health check asks a URL, it has no devices"
+            raise SpellingError(("devices",), message, hint="`target_url` says what is asked")
+        return HealthCheck(
+            action_id=self.action_id,
+            late=late,
+            url=self.target_url,
+            prompt=self.prompt,
+            model=self.model_name,
+            timeout_s=self.timeout,
+            api_key_env=self.api_key_env,
+        )

@@ -1,0 +1,154 @@
+"""``serve``: publish a model at a port, loading it first where it is not loaded yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from gswarm_tui.devices import DRAM, GPU, Device
+from gswarm_tui.errors import DeviceError
+from gswarm_tui.models.addresses import is_loopback, node_url
+from gswarm_tui.models.engines import one_engine
+from gswarm_tui.models.results import ServeResult
+from gswarm_tui.playbook.actions.base import (
+    Action,
+    ParseDevice,
+    SpellingError,
+    Use,
+    WrittenForModel,
+    all_services_of,
+    copy_of,
+    listed,
+    service_of,
+)
+from gswarm_tui.playbook.actions.engine import engine_and_config
+from gswarm_tui.playbook.actions.places import Place, read_places, require_tiers
+from gswarm_tui.progress import ProgressCallback
+
+if TYPE_CHECKING:
+    from gswarm_tui.models import Models
+    from gswarm_tui.playbook.outcome import Outcome
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serve(Action):
+    """``devices`` are all on one node; ``port`` None is one that is free then."""
+
+    result: ClassVar = ServeResult
+
+    model: str
+    devices: tuple[Device, ...]
+    engine: str | None
+    port: int | None
+    address: str
+    api_key_env: str | None
+    config: Mapping[str, Any]
+    timeout_s: float
+
+    @property
+    def node(self) -> str:
+        return str(self.devices[0].node)
+
+    def summary(self) -> str:
+        port = "a free port" if self.port is None else f"port {self.shown('port', self.port)}"
+        engine = "" if self.engine is None else f" with {self.engine}"
+        return f"{self.model} on {listed(self.devices)}{engine}, {port}"
+
+    def uses(self) -> Iterable[Use]:
+        yield all_services_of(self.model, "starts one of", exclusive=False)
+        for device in self.devices:
+            yield service_of(self.model, device, "starts")
+            # On a GPU the engine is the copy; in memory the engine reads the files.
+            verb, exclusive = ("writes", True) if device.is_gpu else ("reads", False)
+            yield copy_of(self.model, device, verb, exclusive=exclusive)
+        if self.port is not None and "port" not in self.late:
+            thing = f"port {self.port} of {self.node}"
+            yield Use(("port", self.node, str(self.port)), thing, "takes", exclusive=True)
+
+    def known(self) -> Mapping[str, Any]:
+        known: dict[str, Any] = {
+            "model": self.model,
+            "device": str(self.devices[0]),
+            "devices": [str(device) for device in self.devices],
+            "node": self.node,
+        }
+        if self.engine is not None:
+            known["engine"] = self.engine
+        if self.port is not None:
+            known["port"] = self.port
+            known["url"] = node_url(self.node, self.port)
+        return {name: value for name, value in known.items() if not self._depends(name)}
+
+    def _depends(self, name: str) -> bool:
+        return ("port" if name == "url" else name) in self.late
+
+    async def run(self, models: Models, *, progress: ProgressCallback) -> ServeResult:
+        return await models.serve(
+            self.model,
+            self.devices,
+            engine=self.engine,
+            port=self.port,
+            address=self.address,
+            api_key_env=self.api_key_env,
+            config=self.config,
+            timeout_s=self.timeout_s,
+            progress=progress,
+        )
+
+    def settle(self, result: ServeResult, outcome: Outcome) -> None:
+        outcome.served(result)
+
+
+class WrittenServe(WrittenForModel):
+    devices: list[str] | None = None
+    device: str | None = None
+    target_device: str | None = None
+    port: int | None = Field(default=None, ge=1, le=65535)
+    address: str = LOOPBACK
+    api_key_env: str | None = None
+    engine: str | None = None
+    config: dict[str, Any] | None = None
+    timeout: float = Field(default=600.0, gt=0)
+
+    def action(self, parse: ParseDevice, late: Mapping[str, str]) -> Serve:
+        engine, config = engine_and_config(self.engine, self.config)
+        self._check_address()
+        return Serve(
+            action_id=self.action_id,
+            late=late,
+            model=self.model_name,
+            devices=tuple(place.device for place in self._places(parse)),
+            engine=engine,
+            port=self.port,
+            address=self.address,
+            api_key_env=self.api_key_env,
+            config=config,
+            timeout_s=self.timeout,
+        )
+
+    def _places(self, parse: ParseDevice) -> list[Place]:
+        written = {"device": self.device, "target_device": self.target_device}
+        places = read_places({"devices": self.devices, **written}, parse)
+        if not places:
+            raise SpellingError((), "it does not say where", hint="write `device: node1:gpu0`")
+        message = "an engine runs on a GPU or in dram, not on {device}"
+        require_tiers(places, (DRAM, GPU), message)
+        try:
+            one_engine([place.device for place in places])
+        except DeviceError as error:
+            raise SpellingError(places[-1].path, error.message, hint=error.hint) from None
+        return places
+
+    def _check_address(self) -> None:
+        if self.api_key_env is not None or "${" in self.address or is_loopback(self.address):
+            return
+        raise SpellingError(
+            ("address",),
+            f"{self.address} can be reached from other machines, and there is no key",
+            hint="name the environment variable that holds the key: `api_key_env: …`",
+        )

@@ -1,0 +1,129 @@
+"""``${action_id.field}`` and ``${vars.name}`` in the strings of a playbook.
+
+A string that is one expression and nothing else becomes the value itself, with its type; elsewhere
+the value is put into the text. ``$${`` is a ``${`` that stays. That is all: nothing else is
+evaluated, and what comes out of an expression is never read again for expressions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+VARS = "vars"
+"""The owner of variables, and therefore no action's id."""
+
+Path: TypeAlias = tuple[str | int, ...]
+
+_TOKEN = re.compile(r"\$\$\{|\$\{(?P<inside>[^}]*)(?P<end>\}?)")
+_INSIDE = re.compile(r"\s*(?P<owner>[A-Za-z0-9_][A-Za-z0-9_-]*)\.(?P<field>[A-Za-z0-9_-]+)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One expression: ``owner`` is an action's id, or `VARS`."""
+
+    owner: str
+    field: str
+
+    def __str__(self) -> str:
+        return f"${{{self.owner}.{self.field}}}"
+
+
+class ExpressionError(Exception):
+    """A text whose ``${`` cannot be understood, or whose value does not fit into it."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def parse(text: str) -> list[str | Reference]:
+    """Split a text into plain parts and references.
+
+    Raises:
+        ExpressionError: there is a ``${`` that is no expression.
+    """
+    parts: list[str | Reference] = []
+    end = 0
+    for match in _TOKEN.finditer(text):
+        parts.append(text[end : match.start()])
+        parts.append("${" if match["inside"] is None else _reference(match))
+        end = match.end()
+    parts.append(text[end:])
+    return [part for part in parts if part != ""]
+
+
+def _reference(match: re.Match[str]) -> Reference:
+    inside = _INSIDE.fullmatch(match["inside"])
+    if not match["end"]:
+        raise ExpressionError("`${` is not closed with `}`", hint="a `${` that is text is `$${`")
+    if inside is None:
+        raise ExpressionError(
+            f"`{match[0]}` is not an expression",
+            hint="write ${action_id.field} or ${vars.name}; a `${` that is text is `$${`",
+        )
+    return Reference(inside["owner"], inside["field"])
+
+
+def expressions(text: str) -> list[Reference]:
+    """The references in a text, without what is between them.
+
+    Raises:
+        ExpressionError: as for `parse`.
+    """
+    return [part for part in parse(text) if isinstance(part, Reference)]
+
+
+def texts(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Every string within a value that has a ``${``, with its path."""
+    if isinstance(value, str):
+        if "${" in value:
+            yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from texts(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from texts(item, (*path, index))
+
+
+Lookup: TypeAlias = Callable[[Reference, bool], Any]
+"""Gives the value of a reference; the second argument says whether it is the whole string."""
+
+
+def substitute(value: Any, lookup: Lookup) -> Any:
+    """A copy of a value in which every expression is replaced by what ``lookup`` gives for it.
+
+    Raises:
+        ExpressionError: a text cannot be parsed, or a value cannot be part of a text.
+    """
+    if isinstance(value, str):
+        return _substitute_text(value, lookup) if "${" in value else value
+    if isinstance(value, dict):
+        return {key: substitute(item, lookup) for key, item in value.items()}
+    if isinstance(value, list):
+        return [substitute(item, lookup) for item in value]
+    return value
+
+
+def _substitute_text(text: str, lookup: Lookup) -> Any:
+    parts = parse(text)
+    if len(parts) == 1 and isinstance(parts[0], Reference):
+        return lookup(parts[0], True)
+    return "".join(
+        _as_text(part, lookup(part, False)) if isinstance(part, Reference) else part
+        for part in parts
+    )
+
+
+def _as_text(reference: Reference, value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        return str(value)
+    kind = {type(None): "nothing", list: "a list", dict: "a mapping"}.get(type(value), "no text")
+    raise ExpressionError(f"{reference} is {kind}, which cannot be part of a text")
