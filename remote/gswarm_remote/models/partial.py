@@ -292,8 +292,8 @@ class PieceWriter:
     def __init__(self, partial: Partial, index: int, offset: int, length: Optional[int]) -> None:
         self._partial = partial
         self._index = index
-        self._offset = offset
-        self._length = length
+        self.offset = offset
+        self.length = length
         self._hash = hashlib.sha256()
         self.received = 0
         path = partial.path(index)
@@ -319,11 +319,11 @@ class PieceWriter:
             OSError: they cannot be written.
         """
         view = memoryview(data)
-        if self._length is not None and self.received + len(view) > self._length:
+        if self.length is not None and self.received + len(view) > self.length:
             raise self._error(Kind.MISMATCH, "more bytes came than were promised")
         self._hash.update(view)
         while view:
-            written = os.pwrite(self._descriptor, view, self._offset + self.received)
+            written = os.pwrite(self._descriptor, view, self.offset + self.received)
             self.received += written
             view = view[written:]
 
@@ -334,15 +334,15 @@ class PieceWriter:
             HelperError: bytes are missing (incomplete).
             OSError: it cannot be written.
         """
-        if self._length is None:
+        if self.length is None:
             os.ftruncate(self._descriptor, self.received)
-        elif self.received < self._length:
+        elif self.received < self.length:
             raise self._error(
-                Kind.INCOMPLETE, f"the bytes ended after {self.received} of {self._length}"
+                Kind.INCOMPLETE, f"the bytes ended after {self.received} of {self.length}"
             )
         _sync_data(self._descriptor)
         self._close()
-        record = PieceRecord(self._index, self._offset, self.received, self._hash.hexdigest())
+        record = PieceRecord(self._index, self.offset, self.received, self._hash.hexdigest())
         return self._partial.commit(record)
 
     def abort(self) -> None:
@@ -356,7 +356,7 @@ class PieceWriter:
 
     def _error(self, kind: str, message: str) -> HelperError:
         path = self._partial.plan.files[self._index].path
-        return HelperError(kind, f"{message}, in the piece at byte {self._offset}", where=path)
+        return HelperError(kind, f"{message}, in the piece at byte {self.offset}", where=path)
 
 
 def _pieces(file: PlanFile) -> List[Tuple[int, Optional[int]]]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -184,6 +185,11 @@ def touch(layout: Layout, name: str, revision: str) -> None:
         os.utime(layout.record(name, revision))
     except OSError as error:
         log.info("the use of %s is not noted: %s", name, error)
+
+
+def now() -> str:
+    """The `timestamp` of this moment."""
+    return timestamp(time.time())
 
 
 def timestamp(seconds: float) -> str:

@@ -13,10 +13,9 @@ import logging
 import os
 import shutil
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Set, Tuple
 
 from ..errors import HelperError, Kind
 from . import journal, publication, records, space
@@ -25,7 +24,7 @@ from .files import explained
 from .lock import Lock, holder, locked, try_lock, wait_lock
 from .manifest import FileEntry, Manifest, Plan
 from .partial import Partial
-from .records import Layout, Record, timestamp
+from .records import Layout, Record, now
 
 log = logging.getLogger("gswarm.models")
 
@@ -53,7 +52,24 @@ class Store:
 
     def copy(self, manifest: Manifest, tier: str) -> Dict[str, Any]:
         """One published model as the map `Copy` of the protocol."""
-        return self._copy(self._find(manifest.name, manifest.revision), tier)
+        return self._copy(self.record(manifest.name, manifest.revision), tier)
+
+    def record(self, name: str, revision: Optional[str] = None) -> Record:
+        """The record of a model; of the revision published last where none is named.
+
+        Raises:
+            HelperError: it is not here.
+        """
+        check_name(name)
+        if revision is not None:
+            record = records.read(self.layout, name, check_revision(revision))
+            if record is None or not record.folder(self.layout).is_dir():
+                raise self._not_here(name, revision)
+            return record
+        found = list(records.published(self.layout, name))
+        if not found:
+            raise self._not_here(name, None)
+        return max(found, key=lambda record: record.manifest.published_at)
 
     def manifest(self, name: str, revision: Optional[str] = None) -> Manifest:
         """The manifest of a model; of the revision that was published last where none is named.
@@ -61,7 +77,7 @@ class Store:
         Raises:
             HelperError: it is not here.
         """
-        return self._find(name, revision).manifest
+        return self.record(name, revision).manifest
 
     def open(self, name: str, revision: Optional[str] = None) -> Tuple[Manifest, Path]:
         """The manifest and the folder of a model whose files are to be used now.
@@ -69,7 +85,7 @@ class Store:
         Raises:
             HelperError: it is not here, or its files are not what was published (mismatch).
         """
-        record = self._find(name, revision)
+        record = self.record(name, revision)
         fault = record.fault(self.layout)
         if fault is not None:
             raise HelperError(
@@ -116,11 +132,21 @@ class Store:
 
     # What changes
 
-    def open_partial(self, plan: Plan, *, cancelled: Optional[threading.Event] = None) -> Partial:
+    def open_partial(
+        self,
+        plan: Plan,
+        *,
+        cancelled: Optional[threading.Event] = None,
+        links: Optional[Mapping[str, Path]] = None,
+    ) -> Partial:
         """Begin to fetch `plan`, or go on where an earlier run stopped.
 
         Files that are published here already, by their promised sha256, are linked. While another
         process fetches the same plan this waits, if `cancelled` is given.
+
+        Args:
+            cancelled: ends the waiting.
+            links: files elsewhere on this machine to link to, by the plan's paths.
 
         Raises:
             HelperError: no room (no_space), somebody else fetches it (in_use), cancelled.
@@ -134,6 +160,9 @@ class Store:
                 lock.release()
                 raise
             try:
+                for index, file in enumerate(plan.files):
+                    if links is not None and partial.missing_of(index):
+                        partial.link(index, links[file.path])
                 self._link_equal_files(partial)
                 partial.on_close = space.claims.admit(partial, used=self.used, quota=self.quota)
             except BaseException:
@@ -143,9 +172,7 @@ class Store:
 
     def publish(self, partial: Partial, entries: Iterable[FileEntry]) -> Manifest:
         """Make a partial whose files are all verified a model; raises as `publication.publish`."""
-        return publication.publish(
-            self.layout, partial, entries, published_at=timestamp(time.time())
-        )
+        return publication.publish(self.layout, partial, entries, published_at=now())
 
     def record_in_place(self, record: Record) -> Manifest:
         """Take a model in that stays in its own folder; raises as `publication.record_in_place`."""
@@ -201,10 +228,10 @@ class Store:
             if not any(records.published(self.layout, check_name(name))):
                 raise self._not_here(name, None)
             self.prepare()
-            now = timestamp(time.time())
+            moment = now()
             with locked(self.layout.lock):
                 for record in records.published(self.layout, name):
-                    merged = {**record.manifest.metadata, **metadata, "updated_at": now}
+                    merged = {**record.manifest.metadata, **metadata, "updated_at": moment}
                     manifest = replace(record.manifest, metadata=check_metadata(merged))
                     self._rewrite(record, replace(record, manifest=manifest))
                     changed.append(manifest)
@@ -225,18 +252,6 @@ class Store:
         self._prepared = True
 
     # Inside
-
-    def _find(self, name: str, revision: Optional[str]) -> Record:
-        check_name(name)
-        if revision is not None:
-            record = records.read(self.layout, name, check_revision(revision))
-            if record is None or not record.folder(self.layout).is_dir():
-                raise self._not_here(name, revision)
-            return record
-        found = list(records.published(self.layout, name))
-        if not found:
-            raise self._not_here(name, None)
-        return max(found, key=lambda record: record.manifest.published_at)
 
     def _copy(self, record: Record, tier: str) -> Dict[str, Any]:
         manifest = record.manifest

@@ -22,7 +22,7 @@ from ..errors import HelperError, Kind
 from ..models import space
 from ..models.files import Digest, digest_file, stopped
 from ..models.manifest import FileEntry, Manifest, PlanFile
-from ..models.partial import Bytes, Partial, Piece
+from ..models.partial import Bytes, Partial, Piece, PieceWriter
 from .crew import Crew
 from .localcopy import read_piece
 from .progress import Meter, Report, Reporter
@@ -169,7 +169,9 @@ class _Assembly:
                 self._fetched.add(len(data))
 
             try:
-                self._read(index, offset, length, sink)
+                if not self._read_twin(writer, index, sink):
+                    file = self._partial.plan.files[index]
+                    self._source.fetch(file, offset, length, sink)
                 complete = writer.commit()
             except BaseException:
                 self._fetched.add(-writer.received)
@@ -179,12 +181,19 @@ class _Assembly:
         if complete:
             self._crew.add("check", functools.partial(self._check, index))
 
-    def _read(self, index: int, offset: int, length: Optional[int], sink: Sink) -> None:
+    def _read_twin(self, writer: PieceWriter, index: int, sink: Sink) -> bool:
+        """Read the piece from an equal file on this node; False where there is none to be had."""
         twin = self._partial.twins.get(index)
-        if twin is not None:
-            read_piece(twin, offset, length, sink)
-        else:
-            self._source.fetch(self._partial.plan.files[index], offset, length, sink)
+        if twin is None:
+            return False
+        try:
+            read_piece(twin, writer.offset, writer.length, sink)
+        except HelperError as error:
+            if writer.received or error.kind == Kind.CANCELLED:
+                raise
+            log.info("%s: %s; fetching it from the source", twin, error)
+            return False
+        return True
 
     # Verifying
 
