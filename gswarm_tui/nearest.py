@@ -5,12 +5,22 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+CUTOFF = 0.6
+
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word most like ``word``, letter case aside; None where none is like it."""
-    by_folded = {name.casefold(): name for name in known}
-    matches = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
-    return by_folded[matches[0]] if matches else None
+    """The known word most like ``word``, letter case aside; None where none is like it.
+
+    Of several that are equally like it, the first.
+    """
+    matcher = difflib.SequenceMatcher()
+    matcher.set_seq2(word.casefold())
+    best, best_ratio = None, CUTOFF
+    for name in known:
+        matcher.set_seq1(name.casefold())
+        if matcher.quick_ratio() > best_ratio and matcher.ratio() > best_ratio:
+            best, best_ratio = name, matcher.ratio()
+    return best
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -211,12 +211,10 @@ def _unknown_key(loc: Location, document: Document, model: Any) -> _Problem:
 def _bad_key(loc: Location, details: Mapping[str, Any], document: Document) -> _Problem:
     path = document.resolve(loc)
     expected = _expected(details)
-    text = (
-        f"expected {expected}, found {_described(loc[-1], None)}"
-        if expected
-        else _bad_value(details)
-    )
-    return _make(document, path, text, mark=document.keys.get(path), label=_dotted(path[:-1]))
+    found = f"found {_described(loc[-1], None)}"
+    text = f"expected {expected}, {found}" if expected else _bad_value(details)
+    above = path[:-1] if path[-1:] == loc[-1:] else path  # a validator may have made the key
+    return _make(document, path, text, mark=document.keys.get(path), label=_dotted(above))
 
 
 def _union_tag(details: Mapping[str, Any], document: Document) -> _Problem:
