@@ -118,7 +118,7 @@ def is_ipv6(text: str) -> bool:
 
 
 def is_place(text: str) -> bool:
-    """Whether it is a device without its node (``web``, ``gpu0``); no node may be called so."""
+    """Whether it is a device without its node: ``web``, ``disk``, ``gpu0``."""
     match = _DEVICE.fullmatch(text)
     return text == WEB or (match is not None and match["node"] is None)
 

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from gswarm_tui.devices import MAX_GPU_INDEX, is_ipv6, is_node_name, is_place
+from gswarm_tui.devices import MAX_GPU_INDEX, is_ipv6, is_node_name
 from gswarm_tui.patterns import ALL, expand
 from gswarm_tui.sizes import parse_size
 
@@ -45,8 +45,8 @@ def _name(text: str) -> str:
             f"`{text}` cannot be a name: it is made of letters, digits, `.`, `_` and `-`,"
             " and begins with a letter or digit"
         )
-    if text == ALL or is_place(text):
-        raise ValueError(f"`{text}` cannot be a name: it means something else to gswarm")
+    if text == ALL:
+        raise ValueError(f"`{ALL}` cannot be a name: it means every node")
     return text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from gswarm_tui.home import Home
 from gswarm_tui.inventory import Inventory, NodeSpec, load, read
 
 DATA = Path(__file__).parent / "data" / "inventory"
+GUIDE = Path(__file__).parents[1] / "docs" / "inventory.md"
 EXAMPLE = Path(__file__).parents[1] / "inventory.example.yaml"
 
 
@@ -63,6 +65,11 @@ def test_the_example_is_valid_and_shows_every_key() -> None:
     unset = {f.name for f in dataclasses.fields(node) if getattr(node, f.name) is None}
     assert unset == set()
     assert inventory.nodes["here"].connection == "local"
+
+
+@pytest.mark.parametrize("text", re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(), re.DOTALL))
+def test_the_guide_is_right(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert written(tmp_path, text, monkeypatch).nodes
 
 
 def test_groups_and_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,6 +242,16 @@ def test_no_such_device(inventory: Inventory, text: str, node: str | None, messa
     with pytest.raises(DeviceError) as caught:
         inventory.device(text, node=node)
     assert str(caught.value) == message
+
+
+def test_nodes_may_be_called_like_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet = written(tmp_path, "nodes: [gpu1, web, disk, gpu]", monkeypatch)
+    assert fleet.device("gpu1:gpu0") == Device("gpu1", "gpu", 0)
+    assert fleet.device("gpu0", node="gpu1") == Device("gpu1", "gpu", 0)
+    assert fleet.device("disk:disk") == Device("disk", "disk")
+    assert fleet.device("gpu:gpu:1") == Device("gpu", "gpu", 1)
+    assert fleet.device("web") == Device(None, "web")
+    assert [node.name for node in fleet.select("web gpu1")] == ["gpu1", "web"]
 
 
 def test_select(inventory: Inventory) -> None:
