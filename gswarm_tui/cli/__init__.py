@@ -1,0 +1,45 @@
+"""The `gswarm` command: one file a noun, loaded when it is asked for.
+
+stdout is data, stderr is diagnostics. The exit code is 0 when it is done, 1 when it failed, 2 when
+what was asked is wrong, 3 when a node could not be reached, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+"""What a shell shows for a program that SIGPIPE ended: ``gswarm nodes | head -1``."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; errors are printed here and nowhere else."""
+    import typer
+
+    from gswarm_tui.cli import commands, output
+    from gswarm_tui.errors import EXIT_FAILED, GswarmError
+
+    given = commands.hoist(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    try:
+        code = commands.root()(given, prog_name="gswarm", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except GswarmError as error:
+        output.print_error(error, debug=debug)
+        return error.exit_code
+    except typer.TyperException as error:
+        return commands.print_usage_error(error)
+    except (KeyboardInterrupt, typer.Abort):
+        output.say("interrupted")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes stdout once more when it exits: give it somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except Exception as error:
+        output.print_bug(error, debug=debug)
+        return EXIT_FAILED

@@ -1,0 +1,172 @@
+"""The table of commands, and the group that loads each one when it is called.
+
+`gswarm --help` prints this table without importing what is behind it. tests/cli/test_commands.py
+holds the table's sentences and those of the commands together.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from gswarm_tui.cli.context import Settings
+from gswarm_tui.errors import EXIT_USAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command of `gswarm`.
+
+    Args:
+        target: ``module:attribute`` of a Typer app or of a function.
+        section: its heading in the help; an empty one keeps it out of the help.
+    """
+
+    name: str
+    help: str
+    target: str
+    section: str
+
+
+COMMANDS = (
+    Entry("nodes", "Show nodes: state, helper, GPUs, free space.", "nodes:nodes", "Fleet"),
+    Entry("status", "Show the fleet, its models and its services.", "nodes:status", "Fleet"),
+    Entry("health", "Check nodes, engines and services.", "nodes:health", "Fleet"),
+    Entry("node", "Look at one node.", "nodes:node_app", "Fleet"),
+    Entry("down", "Stop idle helpers and drop staged copies.", "nodes:down", "Fleet"),
+    Entry("model", "Register, place, serve and check models.", "model:app", "Models"),
+    Entry("hub", "Serve a folder of models like the Hugging Face Hub.", "hub:app", "Models"),
+    Entry("run", "Run a playbook.", "run:run", "Playbooks"),
+    Entry("example", "Write example playbooks and an inventory.", "example:example", "Playbooks"),
+    Entry("host", "(There is no host daemon.)", "legacy:host", ""),
+    Entry("client", "(There is no client daemon.)", "legacy:client", ""),
+)
+
+_EPILOG = "Everywhere: -i FILE, --data-dir DIR, --debug (see gswarm --help)."
+_VALUED = ("-i", "--inventory", "--data-dir")
+_FLAGS = ("--debug",)
+
+
+def hoist(arguments: Sequence[str]) -> list[str]:
+    """Move the options of `gswarm` itself to the front: they may stand anywhere before ``--``."""
+    front: list[str] = []
+    rest: list[str] = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        if argument == "--":
+            rest += [argument, *remaining]
+        elif argument in _FLAGS or argument.startswith(("--inventory=", "--data-dir=")):
+            front.append(argument)
+        elif argument in _VALUED:
+            front += [argument, *(value for value in [next(remaining, None)] if value is not None)]
+        else:
+            rest.append(argument)
+    return front + rest
+
+
+class LazyGroup(TyperGroup):
+    """The group of `COMMANDS`; what is only listed is not loaded."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [entry.name for entry in COMMANDS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A stand-in with the name and the help sentence."""
+        for entry in COMMANDS:
+            if entry.name == cmd_name:
+                return TyperCommand(
+                    entry.name, help=entry.help, hidden=not entry.section, rich_markup_mode=None
+                )
+        return None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        self.commands = {entry.name: self.get_command(ctx, entry.name) for entry in COMMANDS}
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command and load(str(name)), rest
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        for section in dict.fromkeys(entry.section for entry in COMMANDS if entry.section):
+            rows = [(entry.name, entry.help) for entry in COMMANDS if entry.section == section]
+            with formatter.section(section):
+                formatter.write_dl(rows)
+
+
+def load(name: str) -> Any:
+    """The command called `name`, imported now."""
+    entry = next(entry for entry in COMMANDS if entry.name == name)
+    module, _, attribute = entry.target.partition(":")
+    found = getattr(importlib.import_module(f"gswarm_tui.cli.{module}"), attribute)
+    app = found if isinstance(found, typer.Typer) else _app_of(name, found)
+    # Plain help: it pipes, it needs no escaping of [brackets], and it is there at once.
+    app.rich_markup_mode = None
+    command = typer.main.get_command(app)
+    command.name = name
+    command.epilog = command.epilog or _EPILOG
+    return command
+
+
+def _app_of(name: str, function: Callable[..., Any]) -> typer.Typer:
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(name, epilog=_EPILOG)(function)
+    return app
+
+
+def root() -> Any:
+    """The whole command line, ready to be called with arguments."""
+    app = typer.Typer(
+        name="gswarm",
+        cls=LazyGroup,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        help="Run a fleet of GPU machines from one terminal, over plain SSH.",
+        epilog="Options of gswarm may be written after the command too.",
+    )
+    app.callback()(_options)
+    return typer.main.get_command(app)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"gswarm {version('gswarm-tui')}")
+        raise typer.Exit
+
+
+def _options(
+    ctx: typer.Context,
+    inventory: Annotated[
+        Path | None,
+        typer.Option("--inventory", "-i", help="The inventory file.", show_default=False),
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", help="Where gswarm keeps its state (~/.gswarm)."),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version."),
+    ] = False,
+) -> None:
+    ctx.obj = Settings(data_dir=data_dir, inventory_path=inventory, debug=debug)
+
+
+def print_usage_error(error: typer.TyperException) -> int:
+    """Print what the command line itself got wrong; asked for nothing, a group shows its help."""
+    from gswarm_tui.cli import output
+    from gswarm_tui.errors import UsageError
+
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        typer.echo(error.format_message(), err=True)
+        return EXIT_USAGE
+    hint = f"see: {context.command_path} --help" if context is not None else None
+    output.print_error(UsageError(error.format_message().rstrip("."), hint=hint))
+    return error.exit_code

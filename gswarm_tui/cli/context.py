@@ -1,0 +1,93 @@
+"""What every command needs: the options of `gswarm` itself, and the fleet that they describe.
+
+Everything heavy is imported when a session is opened, so that `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from gswarm_tui.fleet import Fleet
+    from gswarm_tui.home import Home
+    from gswarm_tui.inventory import Inventory
+    from gswarm_tui.models import Models
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options that are written before the command."""
+
+    data_dir: Path | None = None
+    inventory_path: Path | None = None
+    debug: bool = False
+
+    def home(self) -> Home:
+        """Where gswarm keeps its state: --data-dir, $GSWARM_HOME, or ~/.gswarm."""
+        from gswarm_tui import home
+
+        return home.locate(self.data_dir)
+
+    def inventory(self) -> Inventory:
+        """The inventory: -i, or where `gswarm_tui.inventory` finds one.
+
+        Raises:
+            InventoryError: it cannot be read, or is wrong.
+        """
+        from gswarm_tui import inventory
+
+        return inventory.load(self.inventory_path)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An open fleet and its models."""
+
+    home: Home
+    inventory: Inventory
+    fleet: Fleet
+    models: Models
+
+
+def settings_of(ctx: typer.Context) -> Settings:
+    """The options of `gswarm` itself, from anywhere in a command."""
+    found = ctx.find_object(Settings)
+    return found if found is not None else Settings()
+
+
+@asynccontextmanager
+async def open_session(settings: Settings) -> AsyncIterator[Session]:
+    """The fleet of the inventory, not connected yet, and its models.
+
+    Raises:
+        InventoryError: the inventory is wrong.
+        StateError: the controller's database cannot be used.
+    """
+    from gswarm_tui.fleet import Fleet
+    from gswarm_tui.models import Models
+    from gswarm_tui.state.database import Database
+    from gswarm_tui.state.models import Registry
+
+    home, inventory = settings.home(), settings.inventory()
+    with Database(home.database) as database:
+        async with Fleet(inventory, home) as fleet:
+            yield Session(home, inventory, fleet, Models(fleet, Registry(database)))
+
+
+def run(ctx: typer.Context, work: Callable[[Session], Awaitable[T]]) -> T:
+    """Open a session, do `work` in it, and close it; Ctrl-C cancels the work on the nodes too."""
+
+    async def inside() -> T:
+        async with open_session(settings_of(ctx)) as session:
+            return await work(session)
+
+    return asyncio.run(inside())

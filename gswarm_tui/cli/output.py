@@ -1,0 +1,152 @@
+"""How things are printed: data on stdout, diagnostics on stderr, nothing from a node unfiltered."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import traceback
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from gswarm_tui.errors import GswarmError
+
+NOTHING = "-"
+"""What a table shows where there is no value: unsupported, unknown, not there."""
+
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+def emit(document: Any) -> None:
+    """Print one JSON document; dataclasses in it become objects, keys stay in their order."""
+    print(json.dumps(document, indent=2, ensure_ascii=False, default=_plain))  # noqa: T201
+
+
+def say(text: str) -> None:
+    """Print a diagnostic on stderr."""
+    print(text, file=sys.stderr)  # noqa: T201
+
+
+def show(text: str = "") -> None:
+    """Print data on stdout, without what could steer a terminal."""
+    print(clean(text, keep="\n"))  # noqa: T201
+
+
+def print_error(error: GswarmError, *, debug: bool = False) -> None:
+    """Print ``error: where: message`` and the hint; with `debug`, how it came to it first."""
+    if debug:
+        traceback.print_exception(error)
+    say(clean(f"error: {error}", keep="\n"))
+    if error.hint:
+        say(clean(f"  hint: {error.hint}", keep="\n"))
+
+
+def print_bug(error: Exception, *, debug: bool = False) -> None:
+    """Print what should not have happened: an exception that nobody made into a sentence."""
+    if debug:
+        traceback.print_exception(error)
+    say(f"error: unexpected {type(error).__name__}: {clean(str(error))}")
+    if not debug:
+        say("  hint: this is a bug in gswarm; run it again with --debug to see where")
+
+
+def clean(text: str, *, keep: str = "") -> str:
+    """`text` without characters that steer a terminal (controls and direction overrides)."""
+    return "".join(
+        character
+        if character in keep
+        or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        else "�"
+        for character in text
+    )
+
+
+def size(count: float | None) -> str:
+    """Bytes in SI units, three digits: ``13.9 GB``."""
+    if count is None:
+        return NOTHING
+    value = float(count)
+    for unit in _UNITS:
+        if abs(value) < 999.5 or unit == _UNITS[-1]:
+            break
+        value /= 1000
+    digits = 0 if unit == "B" or abs(value) >= 99.95 else 1
+    return f"{value:.{digits}f} {unit}"
+
+
+def duration(seconds: float | None) -> str:
+    """``3.2 s``, ``4 min 10 s``, ``2 h 5 min``, ``3 d 2 h``."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def cell(value: Any) -> str:
+    """What a table shows for `value`: nothing as ``-``, several joined, and nothing that steers."""
+    if value is None or value == "":
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(cell(item) for item in value) or NOTHING
+    return clean(str(value))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print a table: folded to fit a terminal, in full width where it is piped."""
+    texts = [[cell(value) for value in row] for row in rows]
+    if sys.stdout.isatty():
+        _rich_table(columns, texts)
+        return
+    heads = [column.upper() for column in columns]
+    widths = [max(_width(row[i]) for row in [heads, *texts]) for i in range(len(heads))]
+    for row in [heads, *texts]:
+        padded = (
+            text + " " * (width - _width(text)) for text, width in zip(row, widths, strict=True)
+        )
+        print("  ".join(padded).rstrip())  # noqa: T201
+
+
+def fields(pairs: Iterable[tuple[str, Any]]) -> None:
+    """Print ``name  value`` lines, aligned."""
+    texts = [(name, cell(value)) for name, value in pairs]
+    width = max((len(name) for name, _ in texts), default=0)
+    for name, value in texts:
+        print(f"{name:<{width}}  {value}")  # noqa: T201
+
+
+def _rich_table(columns: Sequence[str], rows: list[list[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    for column in columns:
+        drawn.add_column(column.upper(), overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(text) for text in row))
+    Console().print(drawn)
+
+
+def _width(text: str) -> int:
+    """Columns that `text` takes in a terminal."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return str(value)

@@ -1,0 +1,92 @@
+"""Progress of one piece of work on stderr: a bar on a terminal, otherwise lines."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gswarm_tui.cli import output
+from gswarm_tui.progress import Progress, ProgressCallback, ignore
+
+_LINE_EVERY_S = 5.0
+
+
+@contextmanager
+def reporter(title: str, *, quiet: bool) -> Iterator[ProgressCallback]:
+    """A callback that shows what it is told, for as long as this is open.
+
+    Args:
+        title: what is being done, ``download llama-7b``.
+        quiet: show nothing, as with --json.
+    """
+    if quiet:
+        yield ignore
+    elif sys.stderr.isatty():
+        with _bar(title) as callback:
+            yield callback
+    else:
+        yield Lines(title)
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[ProgressCallback]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=None),
+        TextColumn("{task.fields[facts]}", markup=False),
+    )
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(title, total=None, facts="")
+
+        def callback(report: Progress) -> None:
+            bars.update(
+                task,
+                description=f"{title}: {output.clean(report.phase)}",
+                completed=report.done or 0,
+                total=report.total,
+                facts=describe(report),
+            )
+
+        yield callback
+
+
+class Lines:
+    """Prints a line when the phase or the message changes, and otherwise every few seconds."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._last: tuple[str, str | None] | None = None
+        self._printed = 0.0
+
+    def __call__(self, report: Progress) -> None:
+        now = time.monotonic()
+        what = (report.phase, report.message)
+        if what == self._last and now - self._printed < _LINE_EVERY_S:
+            return
+        self._last, self._printed = what, now
+        facts = describe(report)
+        output.say(f"{self._title}: {output.clean(report.phase)}{'  ' if facts else ''}{facts}")
+
+
+def describe(report: Progress) -> str:
+    """``1.2 GB of 13.9 GB, 310 MB/s, 41.0 s left``, or as much of it as is known."""
+    facts = []
+    if report.done is not None:
+        facts.append(output.size(report.done))
+    if report.total is not None:
+        facts[-1:] = [f"{output.size(report.done or 0)} of {output.size(report.total)}"]
+    if report.rate:
+        facts.append(f"{output.size(report.rate)}/s")
+        if report.total is not None and report.done is not None:
+            facts.append(
+                f"{output.duration(max(report.total - report.done, 0) / report.rate)} left"
+            )
+    if report.message:
+        facts.append(output.clean(report.message))
+    return ", ".join(facts)
