@@ -184,6 +184,7 @@ class _Composer:
     """Events to nodes. PyYAML's own composer has no limit of depth: ``[[[[…`` ends the process."""
 
     def __init__(self, text: str) -> None:
+        _check_characters(text)
         self._events = self._parse(text)
         self._anchors: dict[str, _Node] = {}
 
@@ -193,12 +194,7 @@ class _Composer:
         except yaml.MarkedYAMLError as error:
             raise _syntax_problem(error, text) from None
         except yaml.reader.ReaderError as error:
-            line = text.count("\n", 0, error.position) + 1
-            column = error.position - text.rfind("\n", 0, error.position)
-            raise _YamlProblem(
-                f"the character #x{ord(text[error.position]):04x} is not allowed in YAML",
-                Mark(line, column),
-            ) from None
+            raise _YamlProblem(f"not valid YAML: {error.reason}", Mark(1, 1)) from None
 
     def document(self) -> _Node:
         root: _Node | None = None
@@ -236,6 +232,15 @@ class _Composer:
         while not isinstance(key := next(self._events), yaml.MappingEndEvent):
             children.append((self._node(key, depth + 1), self._node(next(self._events), depth + 1)))
         return _Node("mapping", mark, children)
+
+
+def _check_characters(text: str) -> None:
+    match = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    if match is not None:
+        line = text.count("\n", 0, match.start()) + 1
+        column = match.start() - text.rfind("\n", 0, match.start())
+        message = f"the character #x{ord(match[0]):04x} is not allowed in YAML"
+        raise _YamlProblem(message, Mark(line, column))
 
 
 def _check_tag(event: Any, mark: Mark) -> None:

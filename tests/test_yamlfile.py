@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -105,6 +108,20 @@ def test_aliases_cannot_nest_without_end(step: str) -> None:
     lines = [f"a{i}: &a{i} {step.format(f'a{i - 1}')}" for i in range(1, 3000)]
     with pytest.raises(UsageError, match="deeper than 64 levels"):
         load_yaml("\n".join([f"a0: &a0 {first}", *lines]))
+
+
+@given(
+    st.one_of(
+        st.text(alphabet="ab:-[]{}&*!<>|#'\"%@,? \n\t~01.\\\x00\x85é", max_size=40), st.text()
+    )
+)
+def test_any_text_is_a_document_or_an_error(text: str) -> None:
+    try:
+        document = load_yaml(text, name="f")
+    except UsageError as error:
+        assert re.match(r"f:\d+:\d+: ", str(error))
+        return
+    assert document.position(()).startswith("f:")
 
 
 def test_positions() -> None:
