@@ -19,6 +19,7 @@ from gswarm_tui.playbook.expressions import (
     Path,
     Reference,
     substitute,
+    texts,
 )
 from gswarm_tui.yamlfile import Document, Mark, explain
 
@@ -75,7 +76,9 @@ def build(
     try:
         return written.model_validate(values).action(parse, late)
     except ValidationError as error:
-        raise explain(error, _part(source, values), PlaybookError, model=written) from None
+        explained = explain(error, _part(source, values), PlaybookError, model=written)
+        explained.hint = _origin(source, error)
+        raise explained from None
     except SpellingError as error:
         raise _located(source, error.path, error.message, error.hint) from None
 
@@ -128,6 +131,13 @@ def _too_late(name: str, text: str, ancestors: Mapping[str, Ancestor]) -> tuple[
     return message, f"known before the run: {', '.join(known)}" if known else None
 
 
+def _origin(source: Source, error: ValidationError) -> str | None:
+    """The expressions that the values in question came from."""
+    fields = dict.fromkeys(problem["loc"][0] for problem in error.errors() if problem["loc"])
+    found = [text for name in fields for _, text in texts(source.raw.get(str(name)))]
+    return f"the value is that of {', '.join(found)}" if found else None
+
+
 def _located(source: Source, path: Path, message: str, hint: str | None) -> PlaybookError:
     where = source.document.position((*source.path, *path))
     return PlaybookError(message, where=where, hint=hint)
@@ -150,8 +160,10 @@ def _mark_replaced(part: Document, value: Any, path: Path, marks: dict[Path, Mar
     """Give what an expression brought in the place of that expression."""
     written = part.resolve(path)
     if written != path or part.value(written) != value:
-        mark = marks[written]
-        marks[path] = Mark(mark.line, mark.column) if not isinstance(value, dict | list) else mark
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, item in items if isinstance(value, dict | list) else ():
-        _mark_replaced(part, item, (*path, key), marks)
+        marks[path] = replace(marks[written], plain=None)
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _mark_replaced(part, item, (*path, key), marks)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _mark_replaced(part, item, (*path, index), marks)

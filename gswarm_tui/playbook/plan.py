@@ -203,12 +203,20 @@ class _Planner:
         if not isinstance(written, list):
             return  # none, or of a wrong shape, which is found when it is built
         for index, needed in enumerate(written):
+            if not isinstance(needed, str):
+                continue
+            path = ("dependencies", index)
             if needed in self._sources:
                 yield needed
-            elif isinstance(needed, str):
+            elif "${" in needed:
+                hint = "an action depends by itself on every action that it refers to"
+                self._add(
+                    name, path, "a dependency is an action's id, not an expression", hint=hint
+                )
+            else:
                 nearest = did_you_mean(needed, self._sources)
-                message = f"`{name}` depends on `{needed}`, which is not there{nearest}"
-                self._problems.add((*self._sources[name].path, "dependencies", index), message)
+                message = f"there is no action `{needed}` to depend on{nearest}"
+                self._problems.add((*self._sources[name].path, *path), message)
 
     def _refuse(self, circle: list[str]) -> None:
         path = (*self._sources[circle[0]].path, "dependencies")
@@ -246,10 +254,8 @@ class _Planner:
                     self._refuse_conflict(one, its_use, other, other_use)
 
     def _refuse_conflict(self, one: str, its_use: Use, other: str, other_use: Use) -> None:
-        message = (
-            f"`{one}` {its_use.verb} {its_use.thing} and `{other}` {other_use.verb} it,"
-            " and nothing says which is first"
-        )
+        too = "does too" if its_use.does == other_use.does else other_use.does
+        message = f"`{one}` {its_use.does}, `{other}` {too}, and nothing says which is first"
         hint = f"make one depend on the other, such as `dependencies: [{one}]` here"
         self._problems.add(self._sources[other].path, message, hint=hint)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from gswarm_tui.errors import PlaybookError
 from gswarm_tui.playbook import variables
@@ -26,7 +26,7 @@ class _Frame(BaseModel):
     name: str | None = None
     description: str | None = None
     vars: dict[str, Any] | None = None
-    actions: list[dict[str, Any]] = Field(min_length=1)
+    actions: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,8 @@ def read(document: Document, overrides: Mapping[str, Any], *, default_name: str)
     framed = _in_frame(document) if bare else document
     frame = validate(framed, _Frame, PlaybookError)
     problems = Problems(document)
+    if not frame.actions:
+        problems.add(("actions",), "there are no actions", key=True)
     values = variables.resolve(frame.vars or {}, overrides, problems)
     if problems:
         raise problems.error()

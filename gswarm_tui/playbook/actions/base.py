@@ -52,14 +52,12 @@ class Use:
 
     Args:
         key: two uses with the same key are of the same thing.
-        thing: what it is called in a message.
-        verb: what the action does to it: ``reads``, ``removes``.
+        does: what the action does, for a message: ``reads tiny on node1:disk``.
         exclusive: nobody else may touch it at the same time. Those that are not can share it.
     """
 
     key: tuple[str, ...]
-    thing: str
-    verb: str
+    does: str
     exclusive: bool
 
 
@@ -146,17 +144,17 @@ class WrittenForModel(Written):
 
 def copy_of(model: str, device: Device, verb: str, *, exclusive: bool) -> Use:
     """A use of a model's files on a disk or in memory, or of its engine on a GPU."""
-    return Use(("copy", model, str(device)), f"{model} on {device}", verb, exclusive)
+    return Use(("copy", model, str(device)), f"{verb} {model} on {device}", exclusive)
 
 
 def service_of(model: str, device: Device, verb: str) -> Use:
     """A use of the service of a model on a device; nobody shares it."""
-    thing = f"the service of {model} on {device}"
-    return Use(("service", model, str(device)), thing, verb, exclusive=True)
+    does = f"{verb} the service of {model} on {device}"
+    return Use(("service", model, str(device)), does, exclusive=True)
 
 
 def all_services_of(model: str, verb: str, *, exclusive: bool) -> Use:
-    return Use(("services", model), f"the services of {model}", verb, exclusive)
+    return Use(("services", model), f"{verb} of {model}", exclusive)
 
 
 def listed(devices: Sequence[Device]) -> str:

@@ -43,7 +43,7 @@ class Delete(Action):
             yield copy_of(self.model, device, "removes", exclusive=True)
             if device.tier != DISK:
                 yield service_of(self.model, device, "ends")
-                yield all_services_of(self.model, "ends one of", exclusive=False)
+                yield all_services_of(self.model, "ends a service", exclusive=False)
 
     def known(self) -> Mapping[str, Any]:
         return {"model": self.model, "devices": [str(device) for device in self.devices]}

@@ -60,15 +60,15 @@ class Serve(Action):
         return f"{self.model} on {listed(self.devices)}{engine}, {port}"
 
     def uses(self) -> Iterable[Use]:
-        yield all_services_of(self.model, "starts one of", exclusive=False)
+        yield all_services_of(self.model, "starts a service", exclusive=False)
         for device in self.devices:
             yield service_of(self.model, device, "starts")
             # On a GPU the engine is the copy; in memory the engine reads the files.
             verb, exclusive = ("writes", True) if device.is_gpu else ("reads", False)
             yield copy_of(self.model, device, verb, exclusive=exclusive)
         if self.port is not None and "port" not in self.late:
-            thing = f"port {self.port} of {self.node}"
-            yield Use(("port", self.node, str(self.port)), thing, "takes", exclusive=True)
+            does = f"takes port {self.port} of {self.node}"
+            yield Use(("port", self.node, str(self.port)), does, exclusive=True)
 
     def known(self) -> Mapping[str, Any]:
         known: dict[str, Any] = {

@@ -40,9 +40,9 @@ class StopServe(Action):
 
     def uses(self) -> Iterable[Use]:
         if self.devices is None:
-            return [all_services_of(self.model, "stops", exclusive=True)]
+            return [all_services_of(self.model, "stops every service", exclusive=True)]
         services = [service_of(self.model, device, "stops") for device in self.devices]
-        return [all_services_of(self.model, "stops one of", exclusive=False), *services]
+        return [all_services_of(self.model, "stops a service", exclusive=False), *services]
 
     def known(self) -> Mapping[str, Any]:
         if self.devices is None:

@@ -1,0 +1,375 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gswarm_tui.errors import GswarmError, StateError, UnreachableError
+from gswarm_tui.models import Models
+from gswarm_tui.playbook import Event, JobResult, Plan, Runner
+from gswarm_tui.playbook.events import (
+    JobFinished,
+    JobStarted,
+    TaskFinished,
+    TaskProgress,
+    TaskStarted,
+)
+from gswarm_tui.progress import Progress
+from gswarm_tui.state.database import Database
+from gswarm_tui.state.jobs import Jobs, NewTask, State
+
+if TYPE_CHECKING:
+    from tests.playbook.conftest import FakeModels
+
+MakePlan = Callable[..., Plan]
+
+DEPLOY = """
+name: deploy
+actions:
+  - {action_id: fetch, action_type: download, model_name: m, source: "hf://a/b",
+     device: "node1:disk", include: "*.json"}
+  - {action_id: copy, action_type: copy, model_name: m, devices: ["node1:disk", "node2:disk"],
+     dependencies: [fetch]}
+  - {action_id: load, action_type: move, model_name: m, devices: ["node1:disk", "node1:gpu0"],
+     dependencies: [fetch]}
+  - {action_id: serve, action_type: serve, model_name: m, device: "node1:gpu0", engine: mlx,
+     config: {depth: 3}, dependencies: [load]}
+  - {action_id: ask, action_type: health_check, target_url: "${serve.url}", prompt: "Two"}
+"""
+
+
+class Recorder:
+    """An observer that can be waited for."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self._wanted: tuple[type[Event], str] | None = None
+        self._seen = asyncio.Event()
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+        if self._wanted and isinstance(event, self._wanted[0]):
+            task = getattr(event, "task", None)
+            if task is not None and task.action_id == self._wanted[1]:
+                self._seen.set()
+
+    async def until(self, kind: type[Event], action_id: str) -> None:
+        self._wanted = (kind, action_id)
+        await self._seen.wait()
+        self._seen.clear()
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+def states(result: JobResult) -> dict[str, str]:
+    return {task.task.action_id: str(task.state) for task in result.tasks}
+
+
+def checks(needs: dict[str, list[str]]) -> str:
+    """A playbook of health checks; the check of `a` asks ``http://a/``."""
+    return "".join(
+        f'- {{action_id: {name}, action_type: health_check, target_url: "http://{name}/",'
+        f" dependencies: [{', '.join(needed)}]}}\n"
+        for name, needed in needs.items()
+    )
+
+
+def check(name: str) -> tuple[str, str]:
+    return ("health_check", f"http://{name}/")
+
+
+async def test_everything_is_done_with_the_values_of_what_came_before(
+    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+) -> None:
+    recorder = Recorder()
+    result = await Runner(make_plan(DEPLOY), models, jobs).run(recorder)
+    assert result.state is State.SUCCEEDED
+    assert result.exit_code == 0
+    serve = next(task.result for task in result.tasks if task.task.action_id == "serve")
+    assert ("health_check", serve.url) in fake.calls
+    assert fake.arguments["serve", "m"]["config"] == {"depth": 3}
+    assert fake.arguments["download", "m"]["include"] == ("*.json",)
+    assert result.tasks[-1].result.completion == "Two and more"
+
+
+async def test_the_database_has_said_it_before_an_observer_does(
+    make_plan: MakePlan, models: Models, jobs: Jobs
+) -> None:
+    seen: list[tuple[str, str, str]] = []
+
+    def observer(event: Event) -> None:
+        if isinstance(event, TaskStarted | TaskFinished):
+            name = event.task.action_id
+            stored = {task.action_id: str(task.state) for task in jobs.tasks(1)}
+            seen.append((type(event).__name__, name, stored[name]))
+
+    await Runner(make_plan(DEPLOY), models, jobs).run(observer)
+    expected = {("TaskStarted", "running"), ("TaskFinished", "succeeded")}
+    assert {(kind, stored) for kind, _, stored in seen} == expected
+    assert len(seen) == 10
+    (job,) = jobs.recent()
+    assert (job.name, job.state) == ("deploy", State.SUCCEEDED)
+    fetched = jobs.tasks(job.id)[0]
+    assert fetched.result is not None
+    assert fetched.result["devices"] == ["node1:disk"]
+
+
+async def test_branches_run_side_by_side(
+    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+) -> None:
+    """`copy` is held; `load`, which does not need it, and all after it go on to the end."""
+    fake.holds["copy", "m"] = asyncio.Event()
+    recorder = Recorder()
+    run = asyncio.create_task(Runner(make_plan(DEPLOY), models, jobs).run(recorder))
+    await recorder.until(TaskFinished, "ask")
+    assert not run.done()
+    fake.holds["copy", "m"].set()
+    assert (await run).state is State.SUCCEEDED
+
+
+async def test_no_more_tasks_run_at_once_than_allowed(
+    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+) -> None:
+    plan = make_plan(checks({f"c{n}": [] for n in range(20)}))
+    await Runner(plan, models, jobs, parallel=3).run()
+    assert fake.most_at_once == 3
+    assert len(fake.calls) == 20
+
+
+async def test_a_failure_skips_what_needs_it_and_nothing_else(
+    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+) -> None:
+    fake.failures["move", "m"] = GswarmError("no room", where="node1:gpu0", hint="free some")
+    recorder = Recorder()
+    result = await Runner(make_plan(DEPLOY), models, jobs).run(recorder)
+    assert states(result) == {
+        "fetch": "succeeded",
+        "copy": "succeeded",
+        "load": "failed",
+        "serve": "skipped",
+        "ask": "skipped",
+    }
+    assert (result.state, result.exit_code) == (State.FAILED, 1)
+    because = {task.task.action_id: task.because for task in result.tasks}
+    assert (because["serve"], because["ask"]) == ("load", "load")
+    stored = {task.action_id: task.error for task in jobs.tasks(result.job_id)}
+    assert stored["load"] == "node1:gpu0: no room"
+    assert stored["ask"] == "needs load"
+    assert len(recorder.of(TaskFinished)) == 5
+    assert recorder.of(JobFinished)[0].result == result
+
+
+@pytest.mark.parametrize(
+    ("failures", "code"),
+    [
+        ({"a": GswarmError("x")}, 1),
+        ({"a": UnreachableError("x", where="node1")}, 3),
+        ({"a": GswarmError("x"), "b": UnreachableError("x", where="node1")}, 3),
+    ],
+)
+async def test_an_unreachable_node_outranks_other_failures(
+    make_plan: MakePlan,
+    models: Models,
+    fake: FakeModels,
+    jobs: Jobs,
+    failures: dict[str, GswarmError],
+    code: int,
+) -> None:
+    fake.failures = {check(name): error for name, error in failures.items()}
+    plan = make_plan(checks({"a": [], "b": [], "c": []}))
+    assert (await Runner(plan, models, jobs).run()).exit_code == code
+
+
+async def test_a_bug_in_one_action_fails_that_one(
+    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+) -> None:
+    fake.failures[check("a")] = ZeroDivisionError("oops")
+    result = await Runner(make_plan(checks({"a": [], "b": []})), models, jobs).run()
+    assert states(result) == {"a": "failed", "b": "succeeded"}
+    assert str(result.tasks[0].error) == "unexpected ZeroDivisionError: oops"
+    assert "Traceback" in str(result.tasks[0].details)
+
+
+async def test_a_value_that_does_not_fit_fails_the_task(
+    make_plan: MakePlan, models: Models, jobs: Jobs
+) -> None:
+    plan = make_plan(DEPLOY.replace("${serve.url}", "${serve.endpoint}"))
+    result = await Runner(plan, models, jobs).run()
+    assert states(result)["ask"] == "failed"
+    assert "target_url: expected text, found nothing" in str(result.tasks[-1].error)
+    assert result.exit_code == 1
+
+
+async def test_cancelling_ends_what_runs_and_begins_no_more(
+    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+) -> None:
+    fake.holds[check("b")] = asyncio.Event()
+    plan = make_plan(checks({"a": [], "b": [], "c": ["b"]}))
+    recorder, runner = Recorder(), Runner(plan, models, jobs)
+    run = asyncio.create_task(runner.run(recorder))
+    await recorder.until(TaskFinished, "a")
+    runner.cancel()
+    result = await run
+    assert states(result) == {"a": "succeeded", "b": "cancelled", "c": "cancelled"}
+    assert (result.state, result.exit_code) == (State.CANCELLED, 130)
+    assert fake.cancelled == [check("b")]
+    assert fake.ended == [check("a"), check("b")]
+    (job,) = jobs.recent()
+    assert job.state is State.CANCELLED
+    assert {str(task.state) for task in jobs.tasks(job.id)} == {"succeeded", "cancelled"}
+
+
+async def test_cancelling_the_coroutine_does_the_same_and_raises(
+    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+) -> None:
+    fake.holds[check("a")] = asyncio.Event()
+    recorder = Recorder()
+    run = asyncio.create_task(
+        Runner(make_plan(checks({"a": [], "b": ["a"]})), models, jobs).run(recorder)
+    )
+    await recorder.until(TaskStarted, "a")
+    await asyncio.sleep(0)
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert fake.cancelled == [check("a")]
+    (job,) = jobs.recent()
+    assert job.state is State.CANCELLED
+    assert [str(task.state) for task in jobs.tasks(job.id)] == ["cancelled", "cancelled"]
+
+
+async def test_work_that_somebody_else_cancelled_is_a_failure(
+    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+) -> None:
+    fake.failures[check("a")] = asyncio.CancelledError()  # type: ignore[assignment]
+    result = await Runner(make_plan(checks({"a": []})), models, jobs).run()
+    assert states(result) == {"a": "failed"}
+    assert str(result.tasks[0].error) == "its work was cancelled elsewhere"
+
+
+async def test_a_database_that_cannot_be_written_ends_the_run(
+    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs, tmp_path: Path
+) -> None:
+    fake.holds[check("b")] = asyncio.Event()
+    recorder = Recorder()
+    run = asyncio.create_task(
+        Runner(make_plan(checks({"a": [], "b": []})), models, jobs).run(recorder)
+    )
+    await recorder.until(TaskStarted, "b")
+    with sqlite3.connect(tmp_path / "state.db") as connection:
+        connection.execute("DROP TABLE tasks")
+    connection.close()
+    with pytest.raises(StateError, match="no such table"):
+        await run
+    assert fake.cancelled == [check("b")]
+
+
+async def test_an_observer_that_fails_ends_the_run(
+    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+) -> None:
+    fake.holds[check("b")] = asyncio.Event()
+
+    def observer(event: Event) -> None:
+        if isinstance(event, TaskFinished):
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        await Runner(make_plan(checks({"a": [], "b": []})), models, jobs).run(observer)
+    assert fake.cancelled == [check("b")]
+    assert jobs.recent()[0].state is State.CANCELLED
+
+
+async def test_progress_reaches_the_observer_from_any_thread(
+    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+) -> None:
+    here = threading.get_ident()
+    callbacks: list[Any] = []
+
+    async def verify(name: str, source: object, devices: object, **options: Any) -> None:
+        callbacks.append(options["progress"])
+        options["progress"](Progress("download", 1, 2))
+        await asyncio.to_thread(options["progress"], Progress("verify", 2, 2))
+        await asyncio.sleep(0)
+        raise GswarmError("enough")
+
+    fake.download = verify  # type: ignore[method-assign,assignment]
+    recorder = Recorder()
+    threads: list[int] = []
+
+    def observer(event: Event) -> None:
+        threads.append(threading.get_ident())
+        recorder(event)
+
+    await Runner(make_plan(DEPLOY), models, jobs).run(observer)
+    phases = [event.progress.phase for event in recorder.of(TaskProgress)]
+    assert phases == ["download", "verify"]
+    assert set(threads) == {here}
+    callbacks[0](Progress("late"))
+    assert len(recorder.of(TaskProgress)) == 2
+
+
+async def test_earlier_runs_of_the_playbook_are_noticed(
+    make_plan: MakePlan, models: Models, jobs: Jobs, tmp_path: Path
+) -> None:
+    lost = jobs.begin("deploy", "p.yaml", [NewTask("a", "copy", "", ())])
+    with Database(tmp_path / "state.db") as database:
+        database.execute("UPDATE jobs SET process_started = 0")
+    jobs.begin("deploy", "p.yaml", [])
+    recorder = Recorder()
+    await Runner(make_plan(DEPLOY), models, jobs).run(recorder)
+    (started,) = recorder.of(JobStarted)
+    assert started.notices[0].startswith("job 1 of this playbook was lost")
+    assert started.notices[1].startswith("job 2 of this playbook is still run by process")
+    stored = jobs.get(lost)
+    assert stored is not None
+    assert stored.state is State.LOST
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> tuple[dict[str, list[str]], set[str]]:
+    """Up to 12 actions in any order, each needing some of those before it; some fail."""
+    count = draw(st.integers(1, 12))
+    names = [f"n{index}" for index in range(count)]
+    needs = {
+        name: draw(st.lists(st.sampled_from(names[:index]), unique=True)) if index else []
+        for index, name in enumerate(names)
+    }
+    shuffled = draw(st.permutations(names))
+    failing = draw(st.sets(st.sampled_from(names)))
+    return {name: needs[name] for name in shuffled}, failing
+
+
+@settings(deadline=None, max_examples=60)
+@given(graph=graphs(), parallel=st.integers(1, 4))
+def test_any_graph_is_run_in_its_order_and_ends(
+    graph: tuple[dict[str, list[str]], set[str]],
+    parallel: int,
+    graph_run: Callable[[str, set[tuple[str, str]], int], tuple[JobResult, FakeModels]],
+) -> None:
+    needs, failing = graph
+    result, fake = graph_run(checks(needs), {check(name) for name in failing}, parallel)
+    ended = states(result)
+    assert set(ended) == set(needs)
+    for name, needed in needs.items():
+        if all(ended[other] == "succeeded" for other in needed):
+            assert ended[name] == ("failed" if name in failing else "succeeded")
+        else:
+            assert ended[name] == "skipped"
+            assert check(name) not in fake.calls
+    assert len(fake.calls) == len(set(fake.calls))
+    for name, needed in needs.items():
+        if check(name) in fake.calls:
+            begun = fake.order.index(("began", check(name)))
+            for other in needed:
+                assert fake.order.index(("ended", check(other))) < begun
+    assert result.state is (
+        State.FAILED if set(ended.values()) != {"succeeded"} else State.SUCCEEDED
+    )
