@@ -28,7 +28,7 @@ log = logging.getLogger("gswarm.models")
 WAIT_S = 60.0
 _POLL_S = 0.05
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
-_said: Set[str] = set()
+_said: Set[int] = set()
 
 
 class Lock:
@@ -115,10 +115,14 @@ def holder(path: Path) -> str:
 
 
 def _open(path: Path) -> int:
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except PermissionError:
-        return os.open(path, os.O_RDONLY)  # another user's lock file can be locked all the same
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except PermissionError:
+            return os.open(path, os.O_RDONLY)  # another user's can be locked all the same
+        except FileNotFoundError:
+            continue  # the last holder removed the folder that very moment
 
 
 def _flock(descriptor: int, path: Path) -> Optional[bool]:
@@ -130,10 +134,10 @@ def _flock(descriptor: int, path: Path) -> Optional[bool]:
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise
-        folder = str(path.parent)
-        if folder not in _said:
-            _said.add(folder)
-            log.warning("%s: this filesystem has no locks (%s); going on without", folder, error)
+        device = os.fstat(descriptor).st_dev
+        if device not in _said:
+            _said.add(device)
+            log.warning("%s: this filesystem has no locks (%s); going on without", path, error)
         return False
     return True
 

@@ -23,8 +23,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
-import shutil
 import stat
 import threading
 from pathlib import Path
@@ -40,6 +40,8 @@ from .manifest import Plan, PlanFile
 
 if TYPE_CHECKING:
     from .store import Store
+
+log = logging.getLogger("gswarm.models")
 
 PIECE = 16 * 2**20
 """Bytes in a piece."""
@@ -115,11 +117,8 @@ class Partial:
 
     def is_complete(self, index: int) -> bool:
         """Whether no piece of the file is missing."""
-        size = self.plan.files[index].size
         with self._guard:
-            if index in self._linked:
-                return True
-            return 0 in self._records(index) if size is None else self._written[index] == size
+            return self._is_complete(index)
 
     def missing(self) -> List[Piece]:
         """The pieces that are not here, in the order of the plan."""
@@ -218,8 +217,11 @@ class Partial:
         self._lock.release()
 
     def discard(self) -> None:
-        """Remove what is left of it, and let go."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove what is left of it, and let go; best effort, for what stays is only bytes."""
+        try:
+            self.store.layout.throw_away(self.folder)
+        except OSError as error:
+            log.warning("%s is left behind: %s", self.folder, error)
         self.close()
 
     # What a PieceWriter needs
@@ -229,7 +231,7 @@ class Partial:
         with self._guard:
             self._journal.append(record)
             self._written[record.file] += record.length
-        return self.is_complete(record.file)
+            return self._is_complete(record.file)  # one of its writers sees this, and only one
 
     # What is on disk when a run begins
 
@@ -275,6 +277,12 @@ class Partial:
         if self.plan.files[index].size == 0:
             self.path(index).parent.mkdir(parents=True, exist_ok=True)
             self.path(index).touch()
+
+    def _is_complete(self, index: int) -> bool:
+        size = self.plan.files[index].size
+        if index in self._linked:
+            return True
+        return 0 in self._records(index) if size is None else self._written[index] == size
 
     def _records(self, index: int) -> Dict[int, PieceRecord]:
         return self._journal.records.get(index, {})

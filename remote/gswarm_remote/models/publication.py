@@ -20,7 +20,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import uuid
-from pathlib import Path
 from typing import Iterable, List, Optional
 
 from ..errors import HelperError, Kind
@@ -117,9 +116,16 @@ def remove(layout: Layout, record: Record) -> None:
             parent.rmdir()
 
 
-def empty_trash(layout: Layout) -> None:
-    """Remove the bytes of what was taken out; what cannot be removed is left for the next time."""
-    shutil.rmtree(layout.trash, ignore_errors=True)
+def empty_trash(layout: Layout) -> bool:
+    """Remove the bytes of what was taken out; what cannot be removed is left for the next time.
+
+    Returns:
+        Whether there was anything.
+    """
+    rubbish = list(layout.trash.glob("*"))
+    for folder in rubbish:
+        shutil.rmtree(folder, ignore_errors=True)
+    return bool(rubbish)
 
 
 def recover(layout: Layout) -> List[str]:
@@ -139,11 +145,9 @@ def recover(layout: Layout) -> List[str]:
             if record is not None and not record.external and not record.folder(layout).is_dir():
                 remove(layout, record)
                 done.append(f"removed the record of {name} {revision}, whose folder is not there")
-        for folder in _published_partials(layout):
-            shutil.rmtree(folder, ignore_errors=True)
-            done.append(f"removed what was left of the transfer {folder.name}")
-    if layout.trash.is_dir():
-        empty_trash(layout)
+        for name in _drop_published_partials(layout):
+            done.append(f"removed what was left of the transfer {name}")
+    if empty_trash(layout):
         done.append("emptied the trash")
     return done
 
@@ -188,14 +192,19 @@ def _refuse_foreign(layout: Layout, manifest: Manifest) -> None:
         )
 
 
-def _published_partials(layout: Layout) -> List[Path]:
-    """Partials whose files were renamed into place, and that nobody holds."""
-    found = []
+def _drop_published_partials(layout: Layout) -> List[str]:
+    """Remove partials whose files were renamed into place, and that nobody holds; their names."""
+    dropped = []
     for folder in layout.partials.glob("*"):
         if (folder / "files").exists() or not folder.is_dir():
             continue
         lock = try_lock(folder / "lock")
-        if lock is not None:
+        if lock is None:
+            continue
+        try:
+            if not (folder / "files").exists():
+                layout.throw_away(folder)
+                dropped.append(folder.name)
+        finally:
             lock.release()
-            found.append(folder)
-    return found
+    return dropped

@@ -17,7 +17,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import time
+import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -61,6 +63,18 @@ class Layout:
     @property
     def manifests(self) -> Path:
         return self.own / "manifests"
+
+    def throw_away(self, folder: Path) -> None:
+        """Make a folder disappear at once, and then its bytes; what cannot be removed stays in the
+        trash.
+
+        Raises:
+            OSError: it is still there.
+        """
+        self.trash.mkdir(parents=True, exist_ok=True)
+        rubbish = self.trash / uuid.uuid4().hex
+        folder.rename(rubbish)
+        shutil.rmtree(rubbish, ignore_errors=True)
 
     def record(self, name: str, revision: str) -> Path:
         return self.manifests / name / f"{revision}.json"

@@ -11,7 +11,6 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -310,13 +309,12 @@ class Store:
             for record in records.published(self.layout)
             if not record.external
         ]
-        for top in (*published, self.layout.partials):
+        for top in (*published, *self.layout.partials.glob("*/files")):
             for folder, _, files in os.walk(top):
                 yield from (Path(folder, name) for name in files)
 
     def _lock_partial(self, plan_id: str, cancelled: Optional[threading.Event]) -> Lock:
         folder = self.layout.partials / plan_id
-        folder.mkdir(exist_ok=True)
         if cancelled is not None:
             return wait_lock(folder / "lock", cancelled=cancelled, wait_s=None)
         lock = try_lock(folder / "lock")
@@ -348,7 +346,7 @@ class Store:
         if lock is None:
             raise self._being_fetched(folder)
         try:
-            shutil.rmtree(folder)
+            self.layout.throw_away(folder)
         finally:
             lock.release()
         return f"{plan.name} {plan.known_revision() or ''} (partial)"
