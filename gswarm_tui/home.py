@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +23,12 @@ class Home:
 
     Args:
         root: an absolute path; ``~/.gswarm`` unless the user says otherwise, see `locate`.
+        shared_cache: the user's cache folder for gswarm, the same for every data directory; a
+            folder in the root where there is none.
     """
 
     root: Path
+    shared_cache: Path | None = None
 
     @property
     def database(self) -> Path:
@@ -48,6 +52,9 @@ class Home:
     @property
     def cache(self) -> Path:
         """The folder of what can be fetched or made again; it is there."""
+        if self.shared_cache is not None:
+            with suppress(StateError):  # a read-only HOME with the data directory elsewhere
+                return _writable_folder(self.shared_cache)
         return _writable_folder(self.root, "cache")
 
     @property
@@ -64,16 +71,26 @@ class Home:
 def locate(data_dir: Path | None = None, *, environ: Mapping[str, str] | None = None) -> Home:
     """The home that is meant: ``data_dir`` (--data-dir), else $GSWARM_HOME, else ``~/.gswarm``.
 
+    Its cache is ``$XDG_CACHE_HOME/gswarm``, else ``~/.cache/gswarm``.
+
     Raises:
         StateError: ``~`` cannot be resolved, because the user has no home directory.
     """
     environ = os.environ if environ is None else environ
     path = data_dir or Path(environ.get("GSWARM_HOME") or "~/.gswarm")
     try:
-        return Home(path.expanduser().absolute())
+        return Home(path.expanduser().absolute(), _cache_of_user(environ))
     except RuntimeError:
         message = "there is no home directory for this user"
         raise StateError(message, where=str(path), hint=HINT) from None
+
+
+def _cache_of_user(environ: Mapping[str, str]) -> Path | None:
+    try:
+        base = Path(environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    except RuntimeError:
+        return None
+    return base / "gswarm" if base.is_absolute() else None
 
 
 def _writable_folder(root: Path, name: str = "") -> Path:

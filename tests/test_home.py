@@ -23,6 +23,14 @@ def test_which_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert locate(Path("data"), environ=moved).root == tmp_path / "data"
 
 
+def test_the_cache_is_the_users_own_wherever_the_data_is(tmp_path: Path) -> None:
+    moved = {"GSWARM_HOME": str(tmp_path / "data"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    assert locate(environ=moved).cache == tmp_path / "cache" / "gswarm"
+    (tmp_path / "blocked").write_text("")
+    blocked = {"GSWARM_HOME": str(tmp_path / "data"), "XDG_CACHE_HOME": str(tmp_path / "blocked")}
+    assert locate(environ=blocked).cache == tmp_path / "data" / "cache"
+
+
 def test_nothing_is_made_before_it_is_asked_for(tmp_path: Path) -> None:
     home = Home(tmp_path / "deep" / "home")
     assert home.config == home.root / "config.yaml"
