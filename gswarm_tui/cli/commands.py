@@ -37,9 +37,9 @@ class Entry:
 COMMANDS = (
     Entry("nodes", "Show nodes: state, helper, GPUs, free space.", "nodes:nodes", "Fleet"),
     Entry("status", "Show the fleet, its models and its services.", "nodes:status", "Fleet"),
-    Entry("health", "Check nodes, engines and services.", "nodes:health", "Fleet"),
+    Entry("health", "Check nodes, engines and services.", "health:health", "Fleet"),
     Entry("node", "Look at one node.", "nodes:node_app", "Fleet"),
-    Entry("down", "Stop idle helpers and drop staged copies.", "nodes:down", "Fleet"),
+    Entry("down", "Stop idle helpers and drop staged copies.", "down:down", "Fleet"),
     Entry("model", "Register, place, serve and check models.", "model:app", "Models"),
     Entry("hub", "Serve a folder of models like the Hugging Face Hub.", "hub:app", "Models"),
     Entry("run", "Run a playbook.", "run:run", "Playbooks"),

@@ -6,13 +6,15 @@ Everything heavy is imported when a session is opened, so that `--help` stays qu
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
+
+from gswarm_tui.errors import GswarmError
 
 if TYPE_CHECKING:
     from gswarm_tui.fleet import Fleet
@@ -56,6 +58,18 @@ class Session:
     inventory: Inventory
     fleet: Fleet
     models: Models
+
+    async def ask(self, nodes: Sequence[str], method: str) -> dict[str, Any]:
+        """The answer of each node, or the `GswarmError` that came instead; all are asked at once."""
+
+        async def one(node: str) -> Any:
+            try:
+                return await self.fleet.node(node).call(method, {})
+            except GswarmError as error:
+                return error
+
+        answers = await asyncio.gather(*(one(node) for node in nodes))
+        return dict(zip(nodes, answers, strict=True))
 
 
 def settings_of(ctx: typer.Context) -> Settings:

@@ -30,7 +30,7 @@ def tunnel_to(spec: NodeSpec, address: str, port: int) -> str | None:
     """The ``ssh -L`` line that makes a service answer on the user's loopback, if one is needed."""
     if endpoint_of(spec, address, port) is not None:
         return None
-    words = ["ssh", "-N", "-L", f"{port}:{bracketed(address)}:{port}"]
+    words = ["ssh", "-L", f"{port}:{bracketed(address)}:{port}", "-N"]
     if spec.port is not None and spec.port != 22:
         words += ["-p", str(spec.port)]
     if spec.jump is not None:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 from gswarm_tui.devices import Device
-from gswarm_tui.errors import GswarmError
 from gswarm_tui.models import (
     downloads,
     health,
@@ -27,8 +26,8 @@ from gswarm_tui.models.results import (
     MoveResult,
     ScanResult,
     ServeResult,
-    ServiceView,
     StopResult,
+    Survey,
     UnregisterResult,
     VerifyResult,
 )
@@ -93,13 +92,17 @@ class Models:
 
     # Looking
 
-    async def overview(self, nodes: Iterable[str] | None = None) -> list[ModelView]:
-        """Every model that the registry or a node knows; each names the nodes that do not answer.
+    async def survey(self, nodes: Iterable[str] | None = None) -> Survey:
+        """Every model that the registry or a node knows, and which nodes do not answer.
 
         Args:
             nodes: names; all of the inventory by default.
         """
-        return await views.overview(self._ground, nodes)
+        return await views.survey(self._ground, nodes)
+
+    async def overview(self, nodes: Iterable[str] | None = None) -> list[ModelView]:
+        """The models of `survey`; each names the nodes that do not answer."""
+        return (await self.survey(nodes)).models
 
     async def view(self, name: str, nodes: Iterable[str] | None = None) -> ModelView:
         """One model, as `overview` has it.
@@ -108,12 +111,6 @@ class Models:
             SourceNameError: neither the registry nor a node that answers knows it.
         """
         return await views.view(self._ground, name, nodes)
-
-    async def services(
-        self, name: str | None = None
-    ) -> tuple[list[ServiceView], dict[str, GswarmError]]:
-        """The services of a model, or of all, and why which nodes could not be asked."""
-        return await views.services(self._ground, name)
 
     # Placing
 

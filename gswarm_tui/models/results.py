@@ -213,6 +213,18 @@ class ModelView:
 
 
 @dataclass(frozen=True, slots=True)
+class Survey:
+    """Every model of the fleet; `unreachable` is node to reason."""
+
+    models: list[ModelView]
+    unreachable: dict[str, str]
+
+    @property
+    def services(self) -> list[ServiceView]:
+        return [service for model in self.models for service in model.services]
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """One copy, read again and compared with its manifest.
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from gswarm_tui.errors import GswarmError
 from gswarm_tui.models.addresses import endpoint_of, node_url, tunnel_to
 from gswarm_tui.models.ground import Ground, NodeStatus, Wire, model_name, shown_hash
 from gswarm_tui.models.registration import source_of
-from gswarm_tui.models.results import CopyView, ModelView, ReplicaView, ServiceView
+from gswarm_tui.models.results import CopyView, ModelView, ReplicaView, ServiceView, Survey
 
 if TYPE_CHECKING:
     from gswarm_tui.state.models import RegisteredModel
 
 
-async def overview(ground: Ground, nodes: Iterable[str] | None = None) -> list[ModelView]:
-    """See `gswarm_tui.models.Models.overview`."""
+async def survey(ground: Ground, nodes: Iterable[str] | None = None) -> Survey:
+    """See `gswarm_tui.models.Models.survey`."""
     known, failed = await ground.statuses(nodes)
     registered = {model.name: model for model in ground.registry.list()}
     names = set(registered).union(
@@ -25,9 +25,10 @@ async def overview(ground: Ground, nodes: Iterable[str] | None = None) -> list[M
     names.update(item["model"] for status in known.values() for item in status.replicas)
     names.update(item["model"] for status in known.values() for item in status.services)
     unreachable = {node: error.message for node, error in failed.items()}
-    return [
+    models = [
         make_view(ground, name, registered.get(name), known, unreachable) for name in sorted(names)
     ]
+    return Survey(models, unreachable)
 
 
 async def view(ground: Ground, name: str, nodes: Iterable[str] | None = None) -> ModelView:
@@ -116,7 +117,7 @@ def _copy(node: str, copy: Wire) -> CopyView:
         done=copy.get("done"),
         source=copy.get("source"),
         published_at=copy.get("published_at"),
-        last_accessed=copy.get("last_accessed"),
+        last_accessed=_moment(copy.get("last_accessed")),
         metadata=dict(copy.get("metadata") or {}),
         external=bool(copy.get("external")),
     )
@@ -131,10 +132,17 @@ def _replica(node: str, replica: Wire) -> ReplicaView:
         engine=replica["engine"],
         state=replica["state"],
         pid=replica.get("pid"),
-        started_at=replica.get("started_at"),
+        started_at=_moment(replica.get("started_at")),
         started_by=replica.get("started_by"),
         log=replica.get("log"),
     )
+
+
+def _moment(value: object) -> str | None:
+    """A time as ISO 8601 in UTC, where a node sends seconds since the epoch too."""
+    if isinstance(value, (int, float)):
+        return datetime.fromtimestamp(value, UTC).isoformat(timespec="seconds")
+    return None if value is None else str(value)
 
 
 def service_view(ground: Ground, node: str, service: Wire) -> ServiceView:
@@ -154,19 +162,5 @@ def service_view(ground: Ground, node: str, service: Wire) -> ServiceView:
         guarded=bool(service.get("guarded")),
         requests=service.get("requests") or 0,
         pid=service.get("pid"),
-        started_at=service.get("started_at"),
+        started_at=_moment(service.get("started_at")),
     )
-
-
-async def services(
-    ground: Ground, name: str | None = None
-) -> tuple[list[ServiceView], dict[str, GswarmError]]:
-    """Every service of the fleet (or of one model), and the nodes that could not be asked."""
-    known, failed = await ground.statuses()
-    found = [
-        service_view(ground, status.node, item)
-        for status in known.values()
-        for item in status.services
-        if name in (None, item["model"])
-    ]
-    return found, failed

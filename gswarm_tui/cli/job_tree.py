@@ -1,0 +1,230 @@
+"""A job on a terminal: its tasks as a tree, each with its state, bar, bytes, rate and time left."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Self, final
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from gswarm_tui.cli import job_report, output
+from gswarm_tui.cli.progress import describe
+from gswarm_tui.playbook import Event, TaskResult
+from gswarm_tui.playbook.events import (
+    JobFinished,
+    JobStarted,
+    Task,
+    TaskFinished,
+    TaskProgress,
+    TaskStarted,
+)
+from gswarm_tui.progress import Progress
+from gswarm_tui.state.jobs import State
+
+_FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_ICONS: Final = {
+    State.PENDING: ("·", ".", "dim"),
+    State.RUNNING: ("", "*", "cyan"),
+    State.SUCCEEDED: ("✔", "+", "green"),
+    State.FAILED: ("✖", "x", "bold red"),
+    State.SKIPPED: ("–", "-", "yellow"),
+    State.CANCELLED: ("■", "#", "yellow"),
+}
+_MOST_ROWS_AT_THE_END: Final = 60
+_REFRESHES_A_SECOND: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One task as it is shown.
+
+    Args:
+        guide: the lines of the tree in front of it.
+        since: when it began, by the monotonic clock.
+    """
+
+    task: Task
+    guide: str
+    state: State = State.PENDING
+    since: float = 0.0
+    progress: Progress | None = None
+    result: TaskResult | None = None
+
+
+@final
+class Tree:
+    """Draws itself several times a second, from the events that it is told.
+
+    rich draws in a thread of its own: it reads rows, which are frozen, and the loop replaces them.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False)
+        self._rows: dict[str, Row] = {}
+        self._title = ""
+        self._began = time.monotonic()
+        self._cancelling = False
+        self._live = Live(
+            console=self._console,
+            get_renderable=self.render,
+            refresh_per_second=_REFRESHES_A_SECOND,
+            transient=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case JobStarted():
+                self._begin(event)
+            case TaskStarted():
+                self._change(event.task, state=State.RUNNING, since=time.monotonic())
+            case TaskProgress():
+                self._change(event.task, progress=event.progress)
+            case TaskFinished():
+                self._change(event.task, state=event.result.state, result=event.result)
+            case JobFinished():
+                self._live.stop()
+                self._console.print(self._at_the_end())
+
+    def cancelling(self) -> None:
+        self._cancelling = True
+
+    def leave(self) -> None:
+        self._console.show_cursor(True)
+
+    def render(self) -> RenderableType:
+        """The job as it is now, not higher than the terminal."""
+        rows = list(self._rows.values())
+        room = max(self._console.size.height - 3, 3)
+        if len(rows) > room:
+            rows = _most_interesting(rows, room)
+        lines: list[RenderableType] = [self._headline(), self._table(rows)]
+        if self._cancelling:
+            text = "cancelling what runs; Ctrl-C again leaves at once"
+            lines.append(Text(text, style="yellow"))
+        return Group(*lines)
+
+    def _begin(self, event: JobStarted) -> None:
+        self._title = output.clean(f"job {event.job_id}  {event.name}")
+        guides = _Guides(event.tasks, ascii_only=self._ascii_only)
+        self._rows = {task.action_id: Row(task, guide) for task, guide in guides.in_order()}
+        for notice in event.notices:
+            self._console.print(Text(output.clean(notice), style="yellow"))
+        self._began = time.monotonic()
+        self._live.start()
+
+    def _change(self, task: Task, **changes: object) -> None:
+        row = self._rows[task.action_id]
+        self._rows[task.action_id] = replace(row, task=task, **changes)  # type: ignore[arg-type]
+
+    @property
+    def _ascii_only(self) -> bool:
+        return not self._console.encoding.startswith("utf")
+
+    def _headline(self) -> Text:
+        counts = Counter(row.state for row in self._rows.values())
+        ended = f"{counts[State.SUCCEEDED]} of {len(self._rows)} done"
+        failed = f", {counts[State.FAILED]} failed" if counts[State.FAILED] else ""
+        elapsed = output.duration(time.monotonic() - self._began)
+        return Text.assemble((self._title, "bold"), f"  {ended}{failed}  ", (elapsed, "dim"))
+
+    def _at_the_end(self) -> RenderableType:
+        rows = list(self._rows.values())
+        if len(rows) > _MOST_ROWS_AT_THE_END:
+            rows = _most_interesting(rows, _MOST_ROWS_AT_THE_END)
+        return Group(self._headline(), self._table(rows))
+
+    def _table(self, rows: Sequence[Row]) -> Table:
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        table.add_column(no_wrap=True, justify="right")
+        for row in rows:
+            table.add_row(self._name(row), _what(row), _seconds(row))
+        return table
+
+    def _name(self, row: Row) -> Text:
+        icon, ascii_icon, style = _ICONS.get(row.state, ("?", "?", ""))
+        if row.state is State.RUNNING:
+            frame = int(time.monotonic() * _REFRESHES_A_SECOND) % len(_FRAMES)
+            icon = _FRAMES[frame]
+        icon = ascii_icon if self._ascii_only else icon
+        return Text.assemble((row.guide, "dim"), (icon, style), " ", row.task.action_id)
+
+
+def _what(row: Row) -> RenderableType:
+    """What a task does, how far it is, or how it ended."""
+    if row.result is not None:
+        style = {State.FAILED: "red", State.SUCCEEDED: ""}.get(row.state, "dim")
+        return Text(job_report.ending(row.result), style=style)
+    if row.state is State.RUNNING and row.progress is not None:
+        return _progress(row.progress)
+    style = "" if row.state is State.RUNNING else "dim"
+    return Text(output.clean(f"{row.task.action_type} {row.task.summary}"), style=style)
+
+
+def _progress(progress: Progress) -> RenderableType:
+    text = Text(output.clean(f"{progress.phase}  {describe(progress)}"))
+    if not progress.total or progress.done is None:
+        return text
+    line = Table.grid(padding=(0, 1))
+    line.add_column(width=20)
+    line.add_column(no_wrap=True, overflow="ellipsis")
+    line.add_row(ProgressBar(total=progress.total, completed=progress.done, width=20), text)
+    return line
+
+
+def _seconds(row: Row) -> Text:
+    if row.state is not State.RUNNING:
+        return Text("")
+    return Text(output.duration(time.monotonic() - row.since), style="dim")
+
+
+def _most_interesting(rows: list[Row], room: int) -> list[Row]:
+    """As many rows as there is room for: what failed, what runs, what is next, what is done."""
+    rank = {State.FAILED: 0, State.RUNNING: 1, State.CANCELLED: 2, State.SKIPPED: 3}
+    rank |= {State.PENDING: 4, State.SUCCEEDED: 5}
+    chosen = sorted(rows, key=lambda row: rank.get(row.state, 6))[:room]
+    kept = {row.task.action_id for row in chosen}
+    return [replace(row, guide="") for row in rows if row.task.action_id in kept]
+
+
+class _Guides:
+    """The tree that a graph is shown as: each task below the deepest of those that it needs."""
+
+    def __init__(self, tasks: Sequence[Task], *, ascii_only: bool) -> None:
+        self._branch, self._last, self._line, self._blank = (
+            ("|- ", "`- ", "|  ", "   ") if ascii_only else ("├─ ", "└─ ", "│  ", "   ")
+        )
+        depth: dict[str, int] = {}
+        self._children: dict[str, list[Task]] = {"": []}
+        for task in tasks:
+            parent = max(task.needs, key=depth.__getitem__, default="")
+            depth[task.action_id] = depth.get(parent, 0) + 1
+            self._children.setdefault(parent, []).append(task)
+
+    def in_order(self) -> Iterator[tuple[Task, str]]:
+        """The tasks from top to bottom, each with the lines in front of it."""
+        # A stack, because a chain of a thousand actions is deeper than Python recurses.
+        stack = [(task, "", "") for task in reversed(self._children[""])]
+        while stack:
+            task, guide, below = stack.pop()
+            yield task, guide
+            children = self._children.get(task.action_id, [])
+            for index, child in reversed(list(enumerate(children))):
+                is_last = index == len(children) - 1
+                lead = self._last if is_last else self._branch
+                further = self._blank if is_last else self._line
+                stack.append((child, below + lead, below + further))

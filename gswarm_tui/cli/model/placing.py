@@ -1,0 +1,164 @@
+"""`gswarm model download, move, copy, delete`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gswarm_tui.cli import context, options, output, progress, show
+from gswarm_tui.cli.context import Session
+from gswarm_tui.models.results import CopyResult, DeleteResult, DownloadResult, MoveResult
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(download)
+    app.command()(move)
+    app.command()(copy)
+    app.command()(delete)
+
+
+def download(
+    ctx: typer.Context,
+    name: options.Name,
+    source: Annotated[
+        str | None, typer.Option("--source", help="hf://org/name, or 'huggingface' with --url.")
+    ] = None,
+    url: Annotated[str | None, typer.Option("--url", help="A web address, as --source.")] = None,
+    model_type: Annotated[
+        str | None, typer.Option("--type", help="llm, diffusion, vision, embedding…")
+    ] = None,
+    description: Annotated[
+        str | None, typer.Option("--desc", "--description", help="What it is.")
+    ] = None,
+    node: options.Node = None,
+    device: Annotated[
+        list[str] | None, typer.Option("--device", help="disk (the default), dram, node1:disk…")
+    ] = None,
+    include: Annotated[
+        list[str] | None, typer.Option("--include", help="Only files like this; again for more.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", help="No files like this; again for more.")
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Bring a model from its source to nodes; without a source, from where it is registered."""
+    from gswarm_tui import sources
+
+    reference = sources.from_options(source, url)
+
+    async def work(session: Session) -> DownloadResult:
+        targets = options.devices(session.inventory, device or ["disk"], node)
+        with progress.reporter(f"download {name}", quiet=json) as report:
+            return await session.models.download(
+                name,
+                reference,
+                targets,
+                type=model_type,
+                description=description,
+                include=tuple(include or ()),
+                exclude=tuple(exclude or ()),
+                progress=report,
+            )
+
+    result = context.run(ctx, work)
+    if json:
+        output.emit(result)
+    else:
+        show.placement(result, "downloaded")
+
+
+def move(
+    ctx: typer.Context,
+    name: options.Name,
+    source: Annotated[str, typer.Option("--from", help="disk, dram, gpu0, node1:disk…")],
+    to: Annotated[list[str], typer.Option("--to", help="The target; again or with commas.")],
+    node: options.Node = None,
+    keep_source: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-source/--no-keep-source",
+            help="Keep or remove the source's copy; from disk into memory it is kept.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also the last copy, also while it is served.")
+    ] = False,
+    engine: options.Engine = None,
+    config: options.Config = None,
+    json: options.Json = False,
+) -> None:
+    """Move a model to other devices; onto a GPU it is loaded by an engine."""
+
+    async def work(session: Session) -> MoveResult:
+        origin = options.one_device(session.inventory, source, node)
+        targets = options.devices(session.inventory, to, node)
+        with progress.reporter(f"move {name}", quiet=json) as report:
+            return await session.models.move(
+                name,
+                origin,
+                targets,
+                keep_source=keep_source,
+                force=force,
+                engine=engine,
+                config=options.config(config),
+                progress=report,
+            )
+
+    result = context.run(ctx, work)
+    if json:
+        output.emit(result)
+        return
+    show.placement(result, "moved")
+    output.show(f"{source} {'keeps' if result.source_kept else 'does not have'} its copy")
+
+
+def copy(
+    ctx: typer.Context,
+    name: options.Name,
+    source: Annotated[str, typer.Option("--from", help="disk, dram, node1:disk…")],
+    to: Annotated[list[str], typer.Option("--to", help="The target; again or with commas.")],
+    node: options.Node = None,
+    json: options.Json = False,
+) -> None:
+    """Copy a model to other devices; the source stays."""
+
+    async def work(session: Session) -> CopyResult:
+        origin = options.one_device(session.inventory, source, node)
+        targets = options.devices(session.inventory, to, node)
+        with progress.reporter(f"copy {name}", quiet=json) as report:
+            return await session.models.copy(name, origin, targets, progress=report)
+
+    result = context.run(ctx, work)
+    if json:
+        output.emit(result)
+    else:
+        show.placement(result, "copied")
+
+
+def delete(
+    ctx: typer.Context,
+    name: options.Name,
+    device: Annotated[
+        list[str], typer.Option("--device", help="disk, dram, gpu0, node1:disk…; again for more.")
+    ],
+    node: options.Node = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also what an engine reads, also what is served.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Remove a model from devices; from a GPU, its engine ends."""
+
+    async def work(session: Session) -> DeleteResult:
+        places = options.devices(session.inventory, device, node)
+        return await session.models.delete(name, places, force=force)
+
+    result = context.run(ctx, work)
+    if json:
+        output.emit(result)
+    else:
+        freed = f", {output.size(result.freed)} are free" if result.freed else ""
+        output.show(f"{name} is not on {', '.join(result.devices)}{freed}")

@@ -1,0 +1,180 @@
+"""`gswarm model serve, stop, services, service-health`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import typer
+
+from gswarm_tui.cli import context, options, output, progress, show
+from gswarm_tui.cli.context import Session
+from gswarm_tui.errors import EXIT_FAILED, GswarmError
+from gswarm_tui.models.results import ServeResult, ServiceView, StopResult, Survey
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(serve)
+    app.command()(stop)
+    app.command()(services)
+    app.command("service-health")(service_health)
+
+
+def serve(
+    ctx: typer.Context,
+    name: options.Name,
+    device: Annotated[
+        list[str], typer.Option("--device", help="gpu0, node1:gpu0, or dram for the CPU.")
+    ],
+    node: options.Node = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=1, max=65535, help="A free one by default.")
+    ] = None,
+    address: Annotated[
+        str, typer.Option("--address", help="Of the node; one that others reach needs a key.")
+    ] = "127.0.0.1",
+    api_key_env: options.ApiKeyEnv = None,
+    engine: options.Engine = None,
+    config: options.Config = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=1, help="Seconds that the engine has for loading.")
+    ] = 600,
+    json: options.Json = False,
+) -> None:
+    """Publish a model at a port, loading it first if need be."""
+
+    async def work(session: Session) -> ServeResult:
+        places = options.devices(session.inventory, device, node)
+        with progress.reporter(f"serve {name}", quiet=json) as report:
+            return await session.models.serve(
+                name,
+                places,
+                engine=engine,
+                port=port,
+                address=address,
+                api_key_env=api_key_env,
+                config=options.config(config),
+                timeout_s=timeout,
+                progress=report,
+            )
+
+    result = context.run(ctx, work)
+    if json:
+        output.emit(result)
+    else:
+        show.served(result)
+
+
+def stop(
+    ctx: typer.Context,
+    name: options.Name,
+    device: options.Devices = None,
+    node: options.Node = None,
+    json: options.Json = False,
+) -> None:
+    """Drain and close a model's services; what was moved to a GPU stays loaded."""
+
+    async def work(session: Session) -> StopResult:
+        if device:
+            places = options.devices(session.inventory, device, node)
+            return await session.models.stop_serve(name, places)
+        if node is None:
+            return await session.models.stop_serve(name)
+        names = options.node_names(session.inventory, node)
+        view = await session.models.view(name, names)
+        written = [place for service in view.services for place in service.devices]
+        if not written:
+            return StopResult(model=name, devices=[], stopped=0)
+        places = [session.inventory.device(text) for text in dict.fromkeys(written)]
+        return await session.models.stop_serve(name, places)
+
+    result = context.run(ctx, work)
+    if json:
+        output.emit(result)
+    elif result.stopped:
+        output.show(f"{name} is not served any more on {', '.join(result.devices)}")
+    else:
+        output.show(f"{name} was not served")
+
+
+def services(
+    ctx: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="Of this model only.")] = None,
+    json: options.Json = False,
+) -> None:
+    """List the services that run."""
+    survey = context.run(ctx, lambda session: session.models.survey())
+    found = _of(survey, name)
+    if json:
+        output.emit({"services": found, "unreachable": survey.unreachable})
+    elif found:
+        show.services(found)
+    else:
+        output.say("no services")
+    show.finish(survey.unreachable)
+
+
+def service_health(
+    ctx: typer.Context,
+    name: options.Name,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", help="Also ask for a completion of this.")
+    ] = None,
+    api_key_env: options.ApiKeyEnv = None,
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds.")] = 30,
+    json: options.Json = False,
+) -> None:
+    """Ask every service of a model whether it answers."""
+
+    async def check(session: Session, service: ServiceView) -> dict[str, Any]:
+        row: dict[str, Any] = {"service": service.id, "node": service.node, "url": service.url}
+        row |= {"ok": False, "status": None, "latency_ms": None, "completion": None, "error": None}
+        try:
+            health = await session.models.check_health(
+                f"{service.url}/health",
+                prompt=prompt,
+                model=name,
+                timeout_s=timeout,
+                api_key_env=api_key_env,
+            )
+        except GswarmError as error:
+            return {**row, "error": error.message}
+        return {
+            **row,
+            "ok": True,
+            "status": health.status,
+            "latency_ms": health.latency_ms,
+            "completion": health.completion,
+        }
+
+    async def work(session: Session) -> tuple[list[dict[str, Any]], Survey]:
+        survey = await session.models.survey()
+        found = _of(survey, name)
+        return await asyncio.gather(*(check(session, service) for service in found)), survey
+
+    checks, survey = context.run(ctx, work)
+    if json:
+        output.emit({"model": name, "checks": checks, "unreachable": survey.unreachable})
+    elif checks:
+        columns = ("node", "url", "ok", "status", "ms", "said")
+        output.table(
+            columns,
+            [
+                (c["node"], c["url"], c["ok"], c["status"], c["latency_ms"], _said(c))
+                for c in checks
+            ],
+        )
+    else:
+        output.say(f"{name} is not served")
+    show.finish(survey.unreachable)
+    if not checks or not all(check["ok"] for check in checks):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _said(check: dict[str, Any]) -> str | None:
+    said: str | None = check["error"] or check["completion"]
+    return said
+
+
+def _of(survey: Survey, name: str | None) -> list[ServiceView]:
+    return [service for service in survey.services if name in (None, service.model)]

@@ -1,0 +1,127 @@
+"""`gswarm model verify, scan`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from gswarm_tui.cli import context, options, output, progress, show
+from gswarm_tui.cli.context import Session
+from gswarm_tui.devices import Device
+from gswarm_tui.errors import EXIT_FAILED, GswarmError
+from gswarm_tui.models.results import ScanResult, VerifyResult
+
+
+class How(StrEnum):
+    """The ways to adopt a model."""
+
+    AUTO = "auto"
+    LINK = "link"
+    IN_PLACE = "in_place"
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(verify)
+    app.command()(scan)
+
+
+def verify(
+    ctx: typer.Context,
+    name: options.Name,
+    device: options.Devices = None,
+    node: options.Node = None,
+    json: options.Json = False,
+) -> None:
+    """Read a model's copies again and compare every file with what was published."""
+
+    async def work(session: Session) -> VerifyResult:
+        places: list[Device] | None = None
+        if device:
+            places = options.devices(session.inventory, device, node)
+        elif node is not None:
+            nodes = options.node_names(session.inventory, node)
+            view = await session.models.view(name, nodes)
+            whole = [copy.device for copy in view.copies if copy.state == "ready"]
+            places = [session.inventory.device(text) for text in dict.fromkeys(whole)]
+            if not places:
+                raise GswarmError(f"{name} has no whole copy on {', '.join(nodes)}")
+        with progress.reporter(f"verify {name}", quiet=json) as report:
+            return await session.models.verify(name, places, progress=report)
+
+    result = context.run(ctx, work)
+    if json:
+        output.emit(result)
+    else:
+        for copy in result.copies:
+            output.show(f"{copy.device}: {'as published' if copy.ok else 'damaged'}")
+            for path, reason in copy.bad.items():
+                output.show(f"  {path}: {reason}")
+            if copy.shared_with:
+                output.show(f"  the same files belong to {', '.join(copy.shared_with)}")
+    if not result.ok:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def scan(
+    ctx: typer.Context,
+    nodes: Annotated[
+        list[str] | None, typer.Argument(help="Nodes by patterns; all by default.")
+    ] = None,
+    node: options.Node = None,
+    path: Annotated[
+        list[str] | None, typer.Option("--path", help="A folder on the nodes; again for more.")
+    ] = None,
+    adopt: Annotated[bool, typer.Option("--adopt", help="Hash it, and keep it.")] = False,
+    how: Annotated[
+        How, typer.Option("--how", help="By hard links, where it is, or what can be.")
+    ] = How.AUTO,
+    json: options.Json = False,
+) -> None:
+    """Find models on nodes; what their manifests know goes into the registry."""
+
+    async def work(session: Session) -> ScanResult:
+        patterns = [*(nodes or ()), *([node] if node else ())]
+        names = [spec.name for spec in session.inventory.select(patterns or None)]
+        with progress.reporter("scan", quiet=json) as report:
+            return await session.models.scan(
+                names, path or None, adopt=adopt, how=how.value, progress=report
+            )
+
+    result = context.run(ctx, work)
+    if json:
+        output.emit(result)
+    else:
+        _show(result)
+    show.finish(result.unreachable)
+
+
+def _show(result: ScanResult) -> None:
+    if result.found:
+        columns = ("node", "model", "size", "files", "state", "path", "source")
+        output.table(
+            columns,
+            [
+                (
+                    found.node,
+                    found.name,
+                    output.size(found.size),
+                    found.files,
+                    f"adopted as {found.adopted}"
+                    if found.adopted
+                    else "can be adopted"
+                    if found.adoptable
+                    else found.reason,
+                    found.path,
+                    found.source,
+                )
+                for found in result.found
+            ],
+        )
+    else:
+        output.say("no models beside those that gswarm has")
+    for name in result.registered:
+        output.show(f"{name} is registered")
+    if any(found.adoptable and not found.adopted for found in result.found):
+        output.say("to take them in: gswarm model scan --adopt")

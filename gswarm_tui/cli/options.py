@@ -1,0 +1,108 @@
+"""Options that several commands have, and what they mean together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from gswarm_tui.errors import UsageError
+
+if TYPE_CHECKING:
+    from gswarm_tui.devices import Device
+    from gswarm_tui.inventory import Inventory
+
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Name: TypeAlias = Annotated[str, typer.Argument(help="The model's name.", show_default=False)]
+Node: TypeAlias = Annotated[
+    str | None, typer.Option("--node", help="The node, or nodes by a pattern: 'node[1-4]'.")
+]
+Patterns: TypeAlias = Annotated[
+    list[str] | None, typer.Argument(help="Which nodes: a100, 'node[1-4]', label=rack1, '!node3'.")
+]
+Devices: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--device", help="node1:gpu0, or gpu0 with --node; again or with commas."),
+]
+Config: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--config", help="A setting of the engine, KEY=VALUE; again.")
+]
+Engine: TypeAlias = Annotated[
+    str | None, typer.Option("--engine", help="mlx, vllm or command; the node's own by default.")
+]
+ApiKeyEnv: TypeAlias = Annotated[
+    str | None, typer.Option("--api-key-env", help="The environment variable that holds the key.")
+]
+
+
+def node_names(inventory: Inventory, pattern: str | None) -> list[str]:
+    """The nodes that ``--node`` names; with none named, the inventory's only one.
+
+    Raises:
+        DeviceError: the pattern names no node.
+        UsageError: none is named, and there are several.
+    """
+    if pattern is not None:
+        return [node.name for node in inventory.select(pattern)]
+    if len(inventory.nodes) == 1:
+        return list(inventory.nodes)
+    raise UsageError(
+        f"which node? The inventory has {', '.join(inventory.nodes)}",
+        hint="name it with --node, or in the device: node1:gpu0",
+    )
+
+
+def devices(inventory: Inventory, written: Sequence[str], pattern: str | None) -> list[Device]:
+    """The devices that are meant: each that names no node is on every node of ``--node``.
+
+    Raises:
+        DeviceError: one is no device, is on no known node, or not on the nodes of ``--node``.
+        UsageError: one names no node, and it is not clear which is meant.
+    """
+    found: list[Device] = []
+    chosen = None if pattern is None else node_names(inventory, pattern)
+    for text in (part.strip() for item in written for part in item.split(",")):
+        if ":" not in text and text != "web":
+            names = chosen or node_names(inventory, None)
+            found += [inventory.device(text, node=name) for name in names]
+            continue
+        device = inventory.device(text)
+        if chosen is not None and device.node is not None and device.node not in chosen:
+            raise UsageError(f"{text} is on {device.node}, and --node asks for {pattern}")
+        found.append(device)
+    return list(dict.fromkeys(found))
+
+
+def one_device(inventory: Inventory, written: str, pattern: str | None) -> Device:
+    """The one device that is meant.
+
+    Raises:
+        DeviceError, UsageError: as `devices`, or there are several.
+    """
+    found = devices(inventory, [written], pattern)
+    if len(found) > 1:
+        raise UsageError(
+            f"{written} is on several nodes: {', '.join(map(str, found))}", hint="name one of them"
+        )
+    return found[0]
+
+
+def config(written: Sequence[str] | None) -> dict[str, Any]:
+    """``KEY=VALUE`` items as a map; values are read as YAML, so that numbers are numbers.
+
+    Raises:
+        UsageError: an item has no ``=``, or its value is no YAML.
+    """
+    import yaml
+
+    values: dict[str, Any] = {}
+    for item in written or ():
+        key, equals, value = item.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--config {item} is not KEY=VALUE")
+        try:
+            values[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UsageError(f"--config {item}: the value is no YAML", hint="quote it") from None
+    return values
