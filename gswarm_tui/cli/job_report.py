@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gswarm_tui.cli import output
+from gswarm_tui.devices import parse
 from gswarm_tui.models.results import (
     DeleteResult,
     HealthResult,
@@ -125,11 +126,19 @@ def tasks(count: int) -> str:
 
 
 def _copies(outcome: Outcome) -> Iterator[str]:
-    rows = [
-        (model, device, placed.path if device == placed.device else None)
-        for (model, device), placed in outcome.copies.items()
-    ]
-    yield from _aligned([(model, device, path or "") for model, device, path in rows])
+    yield from _aligned(
+        [
+            (model, device, _path(device, placed) or "")
+            for (model, device), placed in outcome.copies.items()
+        ]
+    )
+
+
+def _path(device: str, placed: PlacementResult) -> str | None:
+    if parse(device).is_gpu:
+        return "loaded"
+    # A result has the path on its first device; on others it can be asked for.
+    return placed.path if device == placed.device else None
 
 
 def _services(outcome: Outcome) -> Iterator[str]:

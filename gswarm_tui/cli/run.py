@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def run(
     ctx: typer.Context,
-    playbook: Annotated[Path, typer.Argument(help="The playbook, a YAML file.")],
+    playbook: Annotated[Path, typer.Argument(metavar="PLAYBOOK", help="A YAML file.")],
     variables: Annotated[
         list[str] | None,
         typer.Option("-e", "--var", metavar="NAME=VALUE", help="A variable's value; again."),

@@ -88,6 +88,8 @@ class JobStarted:
 
 @dataclass(frozen=True, slots=True)
 class TaskStarted:
+    """``task.summary`` has the values that only came with the run."""
+
     task: Task
 
 

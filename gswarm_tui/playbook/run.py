@@ -16,7 +16,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, final
 
-from gswarm_tui.errors import GswarmError, StateError
+from gswarm_tui.errors import GswarmError, PlaybookError, StateError
 from gswarm_tui.playbook.events import (
     JobFinished,
     JobResult,
@@ -128,19 +128,32 @@ class Runner:
         while self._ready and len(self._running) < self._parallel and not self._cancelled:
             name = self._ready.popleft()
             self._jobs.task_started(self._job_id, name)
+            problem = self._complete(name)
             self._observer(TaskStarted(self._tasks[name]))
             self._started[name] = time.monotonic()
-            task = asyncio.create_task(self._perform(name), name=f"action {name}")
+            task = asyncio.create_task(self._perform(name, problem), name=f"action {name}")
             self._running[name] = task
             task.add_done_callback(partial(self._note_end, name))
+
+    def _complete(self, name: str) -> PlaybookError | None:
+        """Give an action the values of those before it; returns why that cannot be done."""
+        planned = self._planned[name]
+        try:
+            action = self._plan.complete(planned, self._results)
+        except PlaybookError as error:
+            return error
+        self._planned[name] = replace(planned, action=action)
+        self._tasks[name] = _task(self._planned[name])
+        return None
 
     def _note_end(self, name: str, task: asyncio.Task[Any]) -> None:
         self._ended.put_nowait(name)
 
-    async def _perform(self, name: str) -> Any:
-        action = self._plan.complete(self._planned[name], self._results)
-        self._planned[name] = replace(self._planned[name], action=action)
-        return await action.run(self._models, progress=_Reporter(self, self._tasks[name]))
+    async def _perform(self, name: str, problem: PlaybookError | None) -> Any:
+        if problem is not None:
+            raise problem
+        progress = _Reporter(self, self._tasks[name])
+        return await self._planned[name].action.run(self._models, progress=progress)
 
     def _settle(self, name: str) -> None:
         """Note how a task ended; what needs it becomes ready, or is skipped."""

@@ -1,0 +1,300 @@
+"""`gswarm run` as a user calls it; the models beneath it are in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import stat
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gswarm_tui.cli import main
+from gswarm_tui.cli import run as run_module
+from gswarm_tui.errors import GswarmError, UnreachableError
+from gswarm_tui.models.results import DownloadResult, HealthResult, ServeResult
+from gswarm_tui.progress import Progress
+from gswarm_tui.state.database import Database
+from gswarm_tui.state.jobs import Jobs
+
+PLAYBOOK = """
+name: demo
+description: two steps
+vars: {model: tiny, port: 8000}
+actions:
+  - action_id: fetch
+    action_type: download
+    model_name: ${vars.model}
+    source: hf://org/tiny
+    device: node1:disk
+  - action_id: serve
+    action_type: serve
+    model_name: ${vars.model}
+    device: node1:dram
+    port: ${vars.port}
+    dependencies: [fetch]
+  - action_id: ask
+    action_type: health_check
+    target_url: ${serve.url}
+    prompt: "The quick"
+"""
+
+Call = Callable[..., int]
+
+
+class FakeModels:
+    """Downloads, services and answers that are there at once, unless a test says otherwise."""
+
+    def __init__(self) -> None:
+        self.completion = "brown fox"
+        self.failure: Exception | None = None
+        self.while_checking: Callable[[], Any] | None = None
+
+    async def download(
+        self, name: str, source: str, devices: list[Any], *, progress: Any, **_: Any
+    ) -> DownloadResult:
+        progress(Progress("download", 5_000_000, 10_000_000, 1_000_000.0))
+        path = f"/models/{name}/r1"
+        places = [str(device) for device in devices]
+        return DownloadResult(
+            name, "r1", "sha256:00", 10_000_000, places[0], places, path, False, 1.0
+        )
+
+    async def serve(self, name: str, devices: list[Any], *, port: int, **_: Any) -> ServeResult:
+        if self.failure is not None:
+            raise self.failure
+        url = f"http://node1:{port}"
+        endpoint = f"http://127.0.0.1:{port}"
+        places = [str(device) for device in devices]
+        return ServeResult(
+            name, places[0], places, "mlx", "node1", port, url, endpoint, None, "s1", False
+        )
+
+    async def check_health(self, url: str, **_: Any) -> HealthResult:
+        if self.while_checking is not None:
+            self.while_checking()
+            await asyncio.Event().wait()
+        return HealthResult(url, 200, True, 2.0, "node1", self.completion)
+
+
+@pytest.fixture
+def fake() -> FakeModels:
+    return FakeModels()
+
+
+@pytest.fixture
+def call(fake: FakeModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Calls `gswarm run` in a folder of its own; the arguments follow the playbook."""
+
+    class Session:
+        models = fake
+
+    @asynccontextmanager
+    async def open_session(settings: object) -> AsyncIterator[Session]:
+        yield Session()
+
+    monkeypatch.setattr(run_module, "open_session", open_session)
+    monkeypatch.chdir(tmp_path)
+    Path("inventory.yaml").write_text("nodes: {node1: {connection: local, root: /tmp/x}}")
+    Path("demo.yaml").write_text(PLAYBOOK)
+
+    def call(*arguments: str, playbook: str = "demo.yaml") -> int:
+        return main(["run", playbook, "--data-dir", str(tmp_path / "home"), *arguments])
+
+    return call
+
+
+def lines_of(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines()]
+
+
+def test_a_run_prints_what_happens_and_what_is_where(
+    call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call() == 0
+    out, err = capsys.readouterr()
+    lines = lines_of(out)
+    assert any(
+        line.endswith("fetch: download tiny from hf://org/tiny to node1:disk") for line in lines
+    )
+    assert any("5.0 MB of 10.0 MB, 1.0 MB/s, 5.0 s left" in line for line in lines)
+    assert any(
+        line.endswith("ask: health_check http://node1:8000 and a completion") for line in lines
+    )
+    assert "tiny  node1:disk  /models/tiny/r1" in lines
+    assert "tiny  http://127.0.0.1:8000  (mlx on node1:dram)" in lines
+    assert "“brown fox”  (http://node1:8000)" in lines
+    assert any(line.startswith("curl http://127.0.0.1:8000/v1/completions") for line in lines)
+    assert lines[-1].startswith("job 1: 3 tasks done in")
+    assert err == ""
+
+
+def test_what_to_try_next_reaches_the_same_fleet(
+    call: Call, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    call("-i", "inventory.yaml")
+    expected = f"gswarm -i inventory.yaml --data-dir {tmp_path / 'home'} model stop tiny"
+    assert expected in lines_of(capsys.readouterr().out)
+
+
+def test_variables_are_given_on_the_command_line(
+    call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("-e", "model=other", "-e", "port=9000", "--check") == 0
+    out, err = capsys.readouterr()
+    assert "other on node1:dram, port 9000" in out
+    assert "http://node1:9000 and a completion" in out
+    assert err == "the playbook is right; nothing was done (--check)\n"
+
+
+def test_check_does_nothing(call: Call, tmp_path: Path) -> None:
+    assert call("--check") == 0
+    assert not (tmp_path / "home").exists()
+
+
+def test_check_as_json(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--check", "--json") == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert [(a["action_id"], a["needs"]) for a in plan["actions"]] == [
+        ("fetch", []),
+        ("serve", ["fetch"]),
+        ("ask", ["serve"]),
+    ]
+    assert plan["actions"][0]["where"] == "demo.yaml:6:5"
+
+
+def test_json_is_one_object_a_line(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--json") == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [event["event"] for event in events] == [
+        "job_started",
+        "task_started",
+        "task_progress",
+        "task_finished",
+        "task_started",
+        "task_finished",
+        "task_started",
+        "task_finished",
+        "job_finished",
+    ]
+    assert events[2] | {"time": ""} == {
+        "event": "task_progress",
+        "time": "",
+        "action_id": "fetch",
+        "phase": "download",
+        "done": 5_000_000,
+        "total": 10_000_000,
+        "rate": 1_000_000.0,
+        "message": None,
+    }
+    assert events[-2]["result"]["completion"] == "brown fox"
+    assert events[-1]["exit_code"] == 0
+    assert events[-1]["models"] == [{"model": "tiny", "device": "node1:disk"}]
+    assert events[-1]["services"][0]["url"] == "http://node1:8000"
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "said"),
+    [
+        (GswarmError("no room", where="node1:dram", hint="free some"), 1, "node1:dram: no room"),
+        (UnreachableError("connection refused", where="node1"), 3, "node1: connection refused"),
+    ],
+)
+def test_a_failure_is_said_on_stderr_with_its_reason(
+    call: Call,
+    fake: FakeModels,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    failure: GswarmError,
+    code: int,
+    said: str,
+) -> None:
+    fake.failure = failure
+    assert call() == code
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert lines[0] == f"failed: serve: {said}"
+    assert lines[-2] == "skipped, because of serve: ask"
+    assert lines[-1].startswith("job 1: 3 tasks: 1 done, 1 failed, 1 skipped")
+    assert lines[-1].endswith(str(tmp_path / "home" / "logs" / "job-1.log"))
+    assert "tiny  node1:disk  /models/tiny/r1" in lines_of(out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-e", "modl=x"], "error: demo.yaml:4:1: the playbook has no variable `modl` (-e)"),
+        (["-e", "port"], "error: -e: 'port' is not a variable"),
+        (["-i", "none.yaml"], "error: none.yaml"),
+    ],
+)
+def test_what_is_written_wrong_ends_with_2(
+    call: Call, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert call(*arguments) == 2
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_a_broken_playbook_ends_with_2(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("broken.yaml").write_text("actions: [{action_id: a, action_type: fly}]")
+    assert call(playbook="broken.yaml") == 2
+    assert "unknown action type `fly`" in capsys.readouterr().err
+
+
+def test_ctrl_c_cancels_and_ends_with_130(
+    call: Call, fake: FakeModels, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    fake.while_checking = lambda: os.kill(os.getpid(), signal.SIGINT)
+    assert call() == 130
+    out, err = capsys.readouterr()
+    assert "cancelling what runs; Ctrl-C again leaves at once" in out
+    assert "3 tasks: 2 done, 1 cancelled" in err
+    with Database(tmp_path / "home" / "gswarm.db") as database:
+        states = [str(task.state) for task in Jobs(database).tasks(1)]
+    assert states == ["succeeded", "succeeded", "cancelled"]
+
+
+def test_the_log_is_the_users_alone_and_has_what_happened(
+    call: Call, fake: FakeModels, tmp_path: Path
+) -> None:
+    fake.failure = ZeroDivisionError("a bug")
+    assert call() == 1
+    log = tmp_path / "home" / "logs" / "job-1.log"
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    text = log.read_text()
+    assert "serve: failed: unexpected ZeroDivisionError: a bug" in text
+    assert "Traceback (most recent call last)" in text
+
+
+def test_secrets_are_in_no_log_and_not_in_the_database(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MY_KEY", "very-secret-key")
+    text = PLAYBOOK.replace("port: ${vars.port}", "port: 8000\n    api_key_env: MY_KEY")
+    text = text.replace("vars: {", "vars: {note: '', ")
+    Path("demo.yaml").write_text(
+        text.replace("prompt:", "api_key_env: MY_KEY\n    prompt:").replace(
+            "dependencies: [fetch]", "dependencies: [fetch]\n    config: {password: '${vars.note}'}"
+        )
+    )
+    assert call("-e", "note=very-secret-note") == 0
+    written = [path.read_bytes() for path in (tmp_path / "home").rglob("*") if path.is_file()]
+    printed = capfd.readouterr()
+    everything = b"".join(written) + (printed.out + printed.err).encode()
+    assert b"job 1" in everything
+    assert b"very-secret" not in everything
+
+
+def test_what_comes_from_nodes_cannot_steer_the_terminal(
+    call: Call, fake: FakeModels, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.completion = "\x1b]0;title\x07\x1b[2Jfox\u202e \r\n[bold]x[/bold]"
+    call()
+    out = capsys.readouterr().out
+    assert not {"\x1b", "\x07", "\r", "\u202e"} & set(out)
+    assert "fox� [bold]x[/bold]”" in out
