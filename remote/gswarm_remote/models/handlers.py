@@ -14,7 +14,9 @@ from ..transfer.progress import Report
 from . import adopt, scan
 from .checks import check_metadata, check_name, check_revision, invalid
 from .manifest import Manifest
+from .records import now
 from .stage import stage
+from .store import Store
 from .verify import verify
 
 if TYPE_CHECKING:
@@ -49,8 +51,9 @@ class _Methods:
         found = _found(params, revision=None)
 
         def work(report: Report, cancelled: threading.Event) -> Dict[str, Any]:
+            began = now()
             manifest = adopt.copy_in(store, found, report=report, cancelled=cancelled)
-            return store.copy(manifest, tier)
+            return _answer(store, manifest, tier, began)
 
         key = (tier, found.name, str(found.place))
         return await self._run(call, "import", key, work, model=found.name, tier=tier)
@@ -61,8 +64,9 @@ class _Methods:
         how = _text(params, "how", adopt.AUTO)
 
         def work(report: Report, cancelled: threading.Event) -> Dict[str, Any]:
+            began = now()
             manifest = adopt.adopt(store, found, how, report=report, cancelled=cancelled)
-            return store.copy(manifest, "disk")
+            return _answer(store, manifest, "disk", began)
 
         key = (found.name, found.revision, str(found.place), how)
         return await self._run(call, "adopt", key, work, model=found.name, tier="disk")
@@ -78,6 +82,7 @@ class _Methods:
             self._refuse_in_use(name, revision, tiers[0])
 
         def work(report: Report, cancelled: threading.Event) -> Dict[str, Any]:
+            began = now()
             manifest = stage(
                 source,
                 target,
@@ -87,7 +92,7 @@ class _Methods:
                 report=report,
                 cancelled=cancelled,
             )
-            return target.copy(manifest, tiers[1])
+            return _answer(target, manifest, tiers[1], began)
 
         key = (name, revision, *tiers, remove_source)
         return await self._run(call, "stage", key, work, model=name, tier=tiers[1])
@@ -186,6 +191,11 @@ class _Methods:
             call, kind=kind, key=key, work=in_its_thread, model=model, tier=tier
         )
         return result
+
+
+def _answer(store: Store, manifest: Manifest, tier: str, began: str) -> Dict[str, Any]:
+    """The copy, and whether it was there before it was asked for."""
+    return {**store.copy(manifest, tier), "already": manifest.published_at < began}
 
 
 def _text(params: Dict[str, Any], key: str, default: Optional[str] = None) -> str:
