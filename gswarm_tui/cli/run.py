@@ -114,6 +114,7 @@ def _show_plan(plan: Plan, *, as_json: bool) -> None:
             for planned in plan.actions
         ],
     )
+    sys.stdout.flush()
     output.say("the playbook is right; nothing was done (--check)")
 
 

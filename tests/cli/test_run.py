@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import stat
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -298,3 +300,52 @@ def test_what_comes_from_nodes_cannot_steer_the_terminal(
     out = capsys.readouterr().out
     assert not {"\x1b", "\x07", "\r", "\u202e"} & set(out)
     assert "fox� [bold]x[/bold]”" in out
+
+
+STUBBORN = """
+import asyncio, contextlib, sys
+from gswarm_tui.cli import main, run
+
+class Models:
+    async def check_health(self, url, **_):
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+
+class Session:
+    models = Models()
+
+@contextlib.asynccontextmanager
+async def open_session(settings):
+    yield Session()
+
+run.open_session = open_session
+sys.exit(main(["run", "demo.yaml", "--data-dir", "home"]))
+"""
+
+
+def test_ctrl_c_twice_leaves_at_once_and_the_next_run_knows(tmp_path: Path) -> None:
+    """The action does not end when it is cancelled, as when a node does not answer."""
+    (tmp_path / "inventory.yaml").write_text("nodes: {node1: {connection: local}}")
+    (tmp_path / "demo.yaml").write_text(
+        "[{action_id: a, action_type: health_check, target_url: 'http://x/'}]"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUBBORN],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert process.stdout is not None
+    with process.stdout as lines:
+        next(line for line in lines if "a: health_check" in line)
+        process.send_signal(signal.SIGINT)
+        next(line for line in lines if "Ctrl-C again leaves at once" in line)
+        process.send_signal(signal.SIGINT)
+        assert "left without waiting" in lines.read()
+    assert process.wait(timeout=10) == 130
+    with Database(tmp_path / "home" / "gswarm.db") as database:
+        jobs = Jobs(database)
+        assert [str(job.state) for job in jobs.recent()] == ["running"]
+        assert [job.id for job in jobs.mark_lost()] == [1]

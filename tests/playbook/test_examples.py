@@ -1,0 +1,63 @@
+"""The playbooks that come with gswarm."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gswarm_tui.inventory import Inventory
+from gswarm_tui.models import Models
+from gswarm_tui.playbook import Plan, Runner, load, plan
+from gswarm_tui.state.jobs import Jobs, State
+
+if TYPE_CHECKING:
+    from tests.playbook.conftest import FakeModels
+
+PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
+VARIABLES: dict[str, dict[str, Any]] = {
+    "quickstart": {},
+    "multi-model": {},
+    "migrate": {"name": "llama"},
+    "replicate": {"devices": ["node1:disk", "node2:disk", "node2:dram"]},
+}
+
+
+def planned(example: str, inventory: Inventory, **variables: Any) -> Plan:
+    path = PLAYBOOKS / f"{example}.yaml"
+    return plan(load(path, VARIABLES[example] | variables), inventory)
+
+
+def test_every_example_is_tested() -> None:
+    assert {path.stem for path in PLAYBOOKS.glob("*.yaml")} == set(VARIABLES)
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+@pytest.mark.parametrize("memory", ["dram", "gpu1"])
+async def test_an_example_runs(
+    name: str, memory: str, inventory: Inventory, models: Models, jobs: Jobs
+) -> None:
+    variables = {} if name == "replicate" else {"memory": memory, "engine": "vllm"}
+    ready = planned(name, inventory, **variables)
+    assert ready.description
+    result = await Runner(ready, models, jobs).run()
+    assert result.state is State.SUCCEEDED
+
+
+async def test_the_quickstart_does_the_main_job(
+    inventory: Inventory, models: Models, fake: "FakeModels", jobs: Jobs
+) -> None:
+    ready = planned("quickstart", inventory, model="hf://demo/tiny", name="tiny")
+    result = await Runner(ready, models, jobs).run()
+    verbs = [verb for verb, _ in fake.calls]
+    assert {verb: verbs.count(verb) for verb in verbs} == {
+        "download": 1,
+        "copy": 1,
+        "move": 2,
+        "serve": 2,
+        "health_check": 4,
+    }
+    assert fake.arguments["download", "tiny"]["source"] == "hf://demo/tiny"
+    checks = [task for task in result.tasks if task.task.action_type == "health_check"]
+    answers = [check.result.completion for check in checks]
+    assert answers.count(None) == 2
+    assert answers.count("Once upon a time and more") == 2
