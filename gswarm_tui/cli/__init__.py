@@ -20,14 +20,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import typer
 
     from gswarm_tui.cli import commands, output
-    from gswarm_tui.errors import EXIT_FAILED, GswarmError
+    from gswarm_tui.errors import EXIT_FAILED, EXIT_OK, GswarmError
 
     given = commands.hoist(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     try:
-        code = commands.root()(given, prog_name="gswarm", standalone_mode=False)
+        commands.call(given)
         sys.stdout.flush()
-        return code if isinstance(code, int) else 0
+        return EXIT_OK
+    except typer.Exit as ended:
+        sys.stdout.flush()
+        return ended.exit_code
     except GswarmError as error:
         output.print_error(error, debug=debug)
         return error.exit_code

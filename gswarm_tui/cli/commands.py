@@ -7,6 +7,7 @@ holds the table's sentences and those of the commands together.
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,7 @@ COMMANDS = (
 )
 
 _EPILOG = "Everywhere: -i FILE, --data-dir DIR, --debug (see gswarm --help)."
+_COMPLETE = "_GSWARM_COMPLETE"
 _VALUED = ("-i", "--inventory", "--data-dir")
 _FLAGS = ("--debug",)
 
@@ -107,13 +109,14 @@ def load(name: str) -> Any:
     app.rich_markup_mode = None
     command = typer.main.get_command(app)
     command.name = name
-    command.epilog = command.epilog or _EPILOG
+    for part in [command, *getattr(command, "commands", {}).values()]:
+        part.epilog = part.epilog or _EPILOG
     return command
 
 
 def _app_of(name: str, function: Callable[..., Any]) -> typer.Typer:
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(name, epilog=_EPILOG)(function)
+    app.command(name)(function)
     return app
 
 
@@ -131,6 +134,22 @@ def root() -> Any:
     return typer.main.get_command(app)
 
 
+def call(arguments: list[str]) -> None:
+    """Call the command that `arguments` name.
+
+    typer's own way of calling is not used: it handles errors, interrupts and broken pipes after its
+    own manner. What it does for the completion of a shell is.
+
+    Raises:
+        GswarmError, typer.TyperException, typer.Exit: as the command has it.
+    """
+    group = root()
+    if _COMPLETE in os.environ:
+        group(arguments, prog_name="gswarm", complete_var=_COMPLETE)
+    with group.make_context("gswarm", arguments) as context:
+        group.invoke(context)
+
+
 def _print_version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
@@ -143,11 +162,13 @@ def _options(
     ctx: typer.Context,
     inventory: Annotated[
         Path | None,
-        typer.Option("--inventory", "-i", help="The inventory file.", show_default=False),
+        typer.Option(
+            "--inventory", "-i", metavar="FILE", help="The inventory file.", show_default=False
+        ),
     ] = None,
     data_dir: Annotated[
         Path | None,
-        typer.Option("--data-dir", help="Where gswarm keeps its state (~/.gswarm)."),
+        typer.Option("--data-dir", metavar="DIR", help="Where gswarm keeps its state (~/.gswarm)."),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     version: Annotated[

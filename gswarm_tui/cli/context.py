@@ -5,7 +5,6 @@ Everything heavy is imported when a session is opened, so that `--help` stays qu
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,13 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from gswarm_tui.errors import GswarmError
+from gswarm_tui.errors import GswarmError, UnreachableError
 
 if TYPE_CHECKING:
     from gswarm_tui.fleet import Fleet
     from gswarm_tui.home import Home
     from gswarm_tui.inventory import Inventory
     from gswarm_tui.models import Models
+    from gswarm_tui.models.results import ModelView
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class Settings:
         """
         from gswarm_tui import inventory
 
-        return inventory.load(self.inventory_path)
+        return inventory.load(self.inventory_path, home=self.home())
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,9 @@ class Session:
     models: Models
 
     async def ask(self, nodes: Sequence[str], method: str) -> dict[str, Any]:
-        """The answer of each node, or the `GswarmError` that came instead; all are asked at once."""
+        """The answer of each node, or the `GswarmError` that came instead; all at once."""
+
+        import asyncio
 
         async def one(node: str) -> Any:
             try:
@@ -70,6 +72,17 @@ class Session:
 
         answers = await asyncio.gather(*(one(node) for node in nodes))
         return dict(zip(nodes, answers, strict=True))
+
+    async def model_on(self, name: str, nodes: Sequence[str]) -> ModelView | None:
+        """What these nodes have of a model; None where that is nothing.
+
+        Raises:
+            UnreachableError: one of them does not answer.
+        """
+        survey = await self.models.survey(nodes)
+        for node, reason in survey.unreachable.items():
+            raise UnreachableError(reason, where=node)
+        return next((model for model in survey.models if model.name == name), None)
 
 
 def settings_of(ctx: typer.Context) -> Settings:
@@ -99,6 +112,8 @@ async def open_session(settings: Settings) -> AsyncIterator[Session]:
 
 def run(ctx: typer.Context, work: Callable[[Session], Awaitable[T]]) -> T:
     """Open a session, do `work` in it, and close it; Ctrl-C cancels the work on the nodes too."""
+
+    import asyncio
 
     async def inside() -> T:
         async with open_session(settings_of(ctx)) as session:

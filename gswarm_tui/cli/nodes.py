@@ -84,10 +84,10 @@ def status(ctx: typer.Context, json: options.Json = False) -> None:
 @node_app.command("status")
 def node_status(
     ctx: typer.Context,
-    node: Annotated[str, typer.Argument(help="The node's name or host.", show_default=False)],
+    node: Annotated[str, typer.Argument(metavar="NODE", help="Its name or host.")],
     json: options.Json = False,
 ) -> None:
-    """Show one node: its machine, helper, GPUs, models, engines, services, operations."""
+    """Show all of one node: the machine, its helper, models and services."""
 
     async def work(session: Session) -> tuple[str, Any, nodeview.Answers, Survey]:
         name = session.inventory.node(node).name

@@ -105,10 +105,8 @@ def _space(space: Mapping[str, Any] | None) -> str | None:
     if space is None:
         return None
     quota = f", at most {output.size(space['quota'])}" if space["quota"] is not None else ""
-    return (
-        f"{_of(space['free'], space['total'])}, models {output.size(space['used_by_models'])}{quota}"
-        f" in {space['path']}"
-    )
+    used = output.size(space["used_by_models"])
+    return f"{_of(space['free'], space['total'])}, models {used}{quota} in {space['path']}"
 
 
 def _gpu_table(found: list[Mapping[str, Any]]) -> None:

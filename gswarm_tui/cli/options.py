@@ -14,25 +14,34 @@ if TYPE_CHECKING:
     from gswarm_tui.inventory import Inventory
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Name: TypeAlias = Annotated[str, typer.Argument(help="The model's name.", show_default=False)]
+Name: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="The model's name.")]
 Node: TypeAlias = Annotated[
-    str | None, typer.Option("--node", help="The node, or nodes by a pattern: 'node[1-4]'.")
+    str | None,
+    typer.Option("--node", metavar="NODE", help="The node, or nodes by a pattern: 'node[1-4]'."),
 ]
 Patterns: TypeAlias = Annotated[
-    list[str] | None, typer.Argument(help="Which nodes: a100, 'node[1-4]', label=rack1, '!node3'.")
+    list[str] | None,
+    typer.Argument(metavar="NODES", help="Which nodes: a100, 'node[1-4]', label=rack1, '!node3'."),
 ]
 Devices: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--device", help="node1:gpu0, or gpu0 with --node; again or with commas."),
+    typer.Option(
+        "--device", metavar="DEVICE", help="node1:gpu0, or gpu0 with --node; again or with commas."
+    ),
 ]
 Config: TypeAlias = Annotated[
-    list[str] | None, typer.Option("--config", help="A setting of the engine, KEY=VALUE; again.")
+    list[str] | None,
+    typer.Option("--config", metavar="KEY=VALUE", help="A setting of the engine; again for more."),
 ]
 Engine: TypeAlias = Annotated[
-    str | None, typer.Option("--engine", help="mlx, vllm or command; the node's own by default.")
+    str | None,
+    typer.Option(
+        "--engine", metavar="NAME", help="mlx, vllm or command; the node's own by default."
+    ),
 ]
 ApiKeyEnv: TypeAlias = Annotated[
-    str | None, typer.Option("--api-key-env", help="The environment variable that holds the key.")
+    str | None,
+    typer.Option("--api-key-env", metavar="VARIABLE", help="The variable that holds the key."),
 ]
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import typer
 
-from gswarm_tui.cli.model import placing, registry, serving, upkeep
+from gswarm_tui.cli.model.placing import copy, delete, download, move
+from gswarm_tui.cli.model.registry import info, list_models, register, status, unregister
+from gswarm_tui.cli.model.serving import serve, service_health, services, stop
+from gswarm_tui.cli.model.upkeep import scan, verify
 
 app = typer.Typer(
     help="Register, place, serve and check models.",
@@ -12,5 +17,22 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-for _family in (registry, placing, serving, upkeep):
-    _family.add_to(app)
+_VERBS: dict[str, Callable[..., None]] = {  # in the order of the help
+    "register": register,
+    "list": list_models,
+    "info": info,
+    "status": status,
+    "download": download,
+    "copy": copy,
+    "move": move,
+    "delete": delete,
+    "serve": serve,
+    "stop": stop,
+    "services": services,
+    "service-health": service_health,
+    "verify": verify,
+    "scan": scan,
+    "unregister": unregister,
+}
+for _name, _verb in _VERBS.items():
+    app.command(_name)(_verb)

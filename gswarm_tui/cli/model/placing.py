@@ -8,42 +8,48 @@ import typer
 
 from gswarm_tui.cli import context, options, output, progress, show
 from gswarm_tui.cli.context import Session
+from gswarm_tui.devices import Device
 from gswarm_tui.models.results import CopyResult, DeleteResult, DownloadResult, MoveResult
-
-
-def add_to(app: typer.Typer) -> None:
-    app.command()(download)
-    app.command()(move)
-    app.command()(copy)
-    app.command()(delete)
 
 
 def download(
     ctx: typer.Context,
     name: options.Name,
     source: Annotated[
-        str | None, typer.Option("--source", help="hf://org/name, or 'huggingface' with --url.")
+        str | None,
+        typer.Option(
+            "--source", metavar="SOURCE", help="hf://org/name, or 'huggingface' with --url."
+        ),
     ] = None,
-    url: Annotated[str | None, typer.Option("--url", help="A web address, as --source.")] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", metavar="URL", help="A web address, as --source.")
+    ] = None,
     model_type: Annotated[
-        str | None, typer.Option("--type", help="llm, diffusion, vision, embedding…")
+        str | None,
+        typer.Option("--type", metavar="TYPE", help="llm, diffusion, vision, embedding…"),
     ] = None,
     description: Annotated[
-        str | None, typer.Option("--desc", "--description", help="What it is.")
+        str | None, typer.Option("--desc", "--description", metavar="TEXT", help="What it is.")
     ] = None,
     node: options.Node = None,
     device: Annotated[
-        list[str] | None, typer.Option("--device", help="disk (the default), dram, node1:disk…")
+        list[str] | None,
+        typer.Option("--device", metavar="DEVICE", help="disk (the default), dram, node1:disk…"),
     ] = None,
     include: Annotated[
-        list[str] | None, typer.Option("--include", help="Only files like this; again for more.")
+        list[str] | None,
+        typer.Option("--include", metavar="PATTERN", help="Only files like this; again for more."),
     ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", help="No files like this; again for more.")
+        list[str] | None,
+        typer.Option("--exclude", metavar="PATTERN", help="No files like this; again for more."),
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Bring a model from its source to nodes; without a source, from where it is registered."""
+    """Bring a model from its source to nodes.
+
+    Without --source and --url, from where it is registered.
+    """
     from gswarm_tui import sources
 
     reference = sources.from_options(source, url)
@@ -72,8 +78,12 @@ def download(
 def move(
     ctx: typer.Context,
     name: options.Name,
-    source: Annotated[str, typer.Option("--from", help="disk, dram, gpu0, node1:disk…")],
-    to: Annotated[list[str], typer.Option("--to", help="The target; again or with commas.")],
+    source: Annotated[
+        str, typer.Option("--from", metavar="DEVICE", help="disk, dram, gpu0, node1:disk…")
+    ],
+    to: Annotated[
+        list[str], typer.Option("--to", metavar="DEVICE", help="The target; again or with commas.")
+    ],
     node: options.Node = None,
     keep_source: Annotated[
         bool | None,
@@ -90,13 +100,13 @@ def move(
     config: options.Config = None,
     json: options.Json = False,
 ) -> None:
-    """Move a model to other devices; onto a GPU it is loaded by an engine."""
+    """Move a model to other devices. Onto a GPU, an engine loads it."""
 
-    async def work(session: Session) -> MoveResult:
+    async def work(session: Session) -> tuple[Device, MoveResult]:
         origin = options.one_device(session.inventory, source, node)
         targets = options.devices(session.inventory, to, node)
         with progress.reporter(f"move {name}", quiet=json) as report:
-            return await session.models.move(
+            return origin, await session.models.move(
                 name,
                 origin,
                 targets,
@@ -107,23 +117,27 @@ def move(
                 progress=report,
             )
 
-    result = context.run(ctx, work)
+    origin, result = context.run(ctx, work)
     if json:
         output.emit(result)
         return
     show.placement(result, "moved")
-    output.show(f"{source} {'keeps' if result.source_kept else 'does not have'} its copy")
+    output.show(f"{origin} {'keeps' if result.source_kept else 'does not have'} its copy")
 
 
 def copy(
     ctx: typer.Context,
     name: options.Name,
-    source: Annotated[str, typer.Option("--from", help="disk, dram, node1:disk…")],
-    to: Annotated[list[str], typer.Option("--to", help="The target; again or with commas.")],
+    source: Annotated[
+        str, typer.Option("--from", metavar="DEVICE", help="disk, dram, node1:disk…")
+    ],
+    to: Annotated[
+        list[str], typer.Option("--to", metavar="DEVICE", help="The target; again or with commas.")
+    ],
     node: options.Node = None,
     json: options.Json = False,
 ) -> None:
-    """Copy a model to other devices; the source stays."""
+    """Copy a model to other devices. The source stays."""
 
     async def work(session: Session) -> CopyResult:
         origin = options.one_device(session.inventory, source, node)
@@ -142,7 +156,10 @@ def delete(
     ctx: typer.Context,
     name: options.Name,
     device: Annotated[
-        list[str], typer.Option("--device", help="disk, dram, gpu0, node1:disk…; again for more.")
+        list[str],
+        typer.Option(
+            "--device", metavar="DEVICE", help="disk, dram, gpu0, node1:disk…; again for more."
+        ),
     ],
     node: options.Node = None,
     force: Annotated[
@@ -150,7 +167,7 @@ def delete(
     ] = False,
     json: options.Json = False,
 ) -> None:
-    """Remove a model from devices; from a GPU, its engine ends."""
+    """Remove a model from devices. From a GPU, its engine ends."""
 
     async def work(session: Session) -> DeleteResult:
         places = options.devices(session.inventory, device, node)

@@ -19,36 +19,39 @@ if TYPE_CHECKING:
 _TIER = re.compile(r"disk|dram|gpu\d*")
 
 
-def add_to(app: typer.Typer) -> None:
-    app.command()(register)
-    app.command("list")(list_models)
-    app.command()(info)
-    app.command()(status)
-    app.command()(unregister)
-
-
 def register(
     ctx: typer.Context,
     name: options.Name,
     model_type: Annotated[
-        str | None, typer.Option("--type", help="llm, diffusion, vision, embedding…")
+        str | None,
+        typer.Option("--type", metavar="TYPE", help="llm, diffusion, vision, embedding…"),
     ] = None,
     source: Annotated[
-        str | None, typer.Option("--source", help="hf://org/name, https://…, file:///…, local:…")
+        str | None,
+        typer.Option(
+            "--source", metavar="SOURCE", help="hf://org/name, https://…, file:///…, local:…"
+        ),
     ] = None,
-    url: Annotated[str | None, typer.Option("--url", help="A web address, as --source.")] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", metavar="URL", help="A web address, as --source.")
+    ] = None,
     description: Annotated[
-        str | None, typer.Option("--desc", "--description", help="What it is.")
+        str | None, typer.Option("--desc", "--description", metavar="TEXT", help="What it is.")
     ] = None,
-    tags: Annotated[list[str] | None, typer.Option("--tag", help="A tag; again for more.")] = None,
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="TAG", help="A tag; again for more.")
+    ] = None,
     min_memory: Annotated[
-        str | None, typer.Option("--min-memory", help="The memory that it needs: 16GB.")
+        str | None,
+        typer.Option("--min-memory", metavar="SIZE", help="The memory that it needs: 16GB."),
     ] = None,
     min_vram: Annotated[
-        str | None, typer.Option("--min-vram", help="The GPU memory that it needs: 8GB.")
+        str | None,
+        typer.Option("--min-vram", metavar="SIZE", help="The GPU memory that it needs: 8GB."),
     ] = None,
     gpu_arch: Annotated[
-        list[str] | None, typer.Option("--gpu-arch", help="A GPU that it runs on; again for more.")
+        list[str] | None,
+        typer.Option("--gpu-arch", metavar="NAME", help="A GPU that it runs on; again for more."),
     ] = None,
     json: options.Json = False,
 ) -> None:
@@ -78,7 +81,10 @@ def register(
 def list_models(
     ctx: typer.Context,
     location: Annotated[
-        str | None, typer.Option("--location", help="A device, a node, or a tier such as dram.")
+        str | None,
+        typer.Option(
+            "--location", metavar="PLACE", help="A device, a node, or a tier such as dram."
+        ),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every copy.")] = False,
     json: options.Json = False,
@@ -105,7 +111,7 @@ def list_models(
 
 
 def info(ctx: typer.Context, name: options.Name, json: options.Json = False) -> None:
-    """Show all that is known of a model: its source, copies, engines, services."""
+    """Show all that is known of a model."""
     found = context.run(ctx, lambda session: session.models.view(name))
     if json:
         output.emit(found)
@@ -142,7 +148,7 @@ def unregister(
     ] = False,
     json: options.Json = False,
 ) -> None:
-    """Forget a model; refused while copies or services exist."""
+    """Forget a model. Refused while copies or services exist."""
     result = context.run(ctx, lambda session: session.models.unregister(name, force=force))
     if json:
         output.emit(result)
@@ -164,7 +170,7 @@ def _location(inventory: Inventory, text: str | None) -> Callable[[ModelView], b
         return lambda model: True
     if _TIER.fullmatch(text):
         return lambda model: any(place.split(":")[-1].startswith(text) for place in _places(model))
-    if ":" in text:
+    if _TIER.fullmatch(text.rpartition(":")[2]):
         device = str(inventory.device(text))
         return lambda model: device in _places(model)
     nodes = {node.name for node in inventory.select(text)}

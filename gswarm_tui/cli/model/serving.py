@@ -13,31 +13,31 @@ from gswarm_tui.errors import EXIT_FAILED, GswarmError
 from gswarm_tui.models.results import ServeResult, ServiceView, StopResult, Survey
 
 
-def add_to(app: typer.Typer) -> None:
-    app.command()(serve)
-    app.command()(stop)
-    app.command()(services)
-    app.command("service-health")(service_health)
-
-
 def serve(
     ctx: typer.Context,
     name: options.Name,
     device: Annotated[
-        list[str], typer.Option("--device", help="gpu0, node1:gpu0, or dram for the CPU.")
+        list[str],
+        typer.Option("--device", metavar="DEVICE", help="gpu0, node1:gpu0, or dram for the CPU."),
     ],
     node: options.Node = None,
     port: Annotated[
         int | None, typer.Option("--port", min=1, max=65535, help="A free one by default.")
     ] = None,
     address: Annotated[
-        str, typer.Option("--address", help="Of the node; one that others reach needs a key.")
+        str,
+        typer.Option(
+            "--address", metavar="IP", help="Of the node; one that others reach needs a key."
+        ),
     ] = "127.0.0.1",
     api_key_env: options.ApiKeyEnv = None,
     engine: options.Engine = None,
     config: options.Config = None,
     timeout: Annotated[
-        float, typer.Option("--timeout", min=1, help="Seconds that the engine has for loading.")
+        float,
+        typer.Option(
+            "--timeout", metavar="SECONDS", min=1, help="Seconds that the engine has for loading."
+        ),
     ] = 600,
     json: options.Json = False,
 ) -> None:
@@ -72,7 +72,7 @@ def stop(
     node: options.Node = None,
     json: options.Json = False,
 ) -> None:
-    """Drain and close a model's services; what was moved to a GPU stays loaded."""
+    """Drain and close a model's services. What was moved to a GPU stays loaded."""
 
     async def work(session: Session) -> StopResult:
         if device:
@@ -80,11 +80,10 @@ def stop(
             return await session.models.stop_serve(name, places)
         if node is None:
             return await session.models.stop_serve(name)
-        names = options.node_names(session.inventory, node)
-        view = await session.models.view(name, names)
-        written = [place for service in view.services for place in service.devices]
-        if not written:
+        model = await session.model_on(name, options.node_names(session.inventory, node))
+        if model is None or not model.services:
             return StopResult(model=name, devices=[], stopped=0)
+        written = [place for service in model.services for place in service.devices]
         places = [session.inventory.device(text) for text in dict.fromkeys(written)]
         return await session.models.stop_serve(name, places)
 
@@ -99,7 +98,7 @@ def stop(
 
 def services(
     ctx: typer.Context,
-    name: Annotated[str | None, typer.Argument(help="Of this model only.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Of this model only.")] = None,
     json: options.Json = False,
 ) -> None:
     """List the services that run."""
@@ -118,10 +117,13 @@ def service_health(
     ctx: typer.Context,
     name: options.Name,
     prompt: Annotated[
-        str | None, typer.Option("--prompt", help="Also ask for a completion of this.")
+        str | None,
+        typer.Option("--prompt", metavar="TEXT", help="Also ask for a completion of this."),
     ] = None,
     api_key_env: options.ApiKeyEnv = None,
-    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds.")] = 30,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Seconds.")
+    ] = 30,
     json: options.Json = False,
 ) -> None:
     """Ask every service of a model whether it answers."""

@@ -22,11 +22,6 @@ class How(StrEnum):
     IN_PLACE = "in_place"
 
 
-def add_to(app: typer.Typer) -> None:
-    app.command()(verify)
-    app.command()(scan)
-
-
 def verify(
     ctx: typer.Context,
     name: options.Name,
@@ -34,7 +29,10 @@ def verify(
     node: options.Node = None,
     json: options.Json = False,
 ) -> None:
-    """Read a model's copies again and compare every file with what was published."""
+    """Read copies of a model again, and compare them.
+
+    Every file is compared with what its manifest says.
+    """
 
     async def work(session: Session) -> VerifyResult:
         places: list[Device] | None = None
@@ -42,8 +40,10 @@ def verify(
             places = options.devices(session.inventory, device, node)
         elif node is not None:
             nodes = options.node_names(session.inventory, node)
-            view = await session.models.view(name, nodes)
-            whole = [copy.device for copy in view.copies if copy.state == "ready"]
+            model = await session.model_on(name, nodes)
+            whole = [
+                copy.device for copy in (model.copies if model else ()) if copy.state == "ready"
+            ]
             places = [session.inventory.device(text) for text in dict.fromkeys(whole)]
             if not places:
                 raise GswarmError(f"{name} has no whole copy on {', '.join(nodes)}")
@@ -67,11 +67,13 @@ def verify(
 def scan(
     ctx: typer.Context,
     nodes: Annotated[
-        list[str] | None, typer.Argument(help="Nodes by patterns; all by default.")
+        list[str] | None,
+        typer.Argument(metavar="NODES", help="Nodes by patterns; all by default."),
     ] = None,
     node: options.Node = None,
     path: Annotated[
-        list[str] | None, typer.Option("--path", help="A folder on the nodes; again for more.")
+        list[str] | None,
+        typer.Option("--path", metavar="PATH", help="A folder on the nodes; again for more."),
     ] = None,
     adopt: Annotated[bool, typer.Option("--adopt", help="Hash it, and keep it.")] = False,
     how: Annotated[
@@ -79,7 +81,10 @@ def scan(
     ] = How.AUTO,
     json: options.Json = False,
 ) -> None:
-    """Find models on nodes; what their manifests know goes into the registry."""
+    """Find models on nodes.
+
+    What manifests there know, and the registry does not, is registered.
+    """
 
     async def work(session: Session) -> ScanResult:
         patterns = [*(nodes or ()), *([node] if node else ())]

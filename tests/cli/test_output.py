@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+
+from gswarm_tui.cli import output
+from gswarm_tui.cli.progress import Lines, describe, reporter
+from gswarm_tui.progress import Progress, ignore
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (None, "-"),
+        (0, "0 B"),
+        (999, "999 B"),
+        (1_000, "1.0 kB"),
+        (99_940, "99.9 kB"),
+        (99_960, "100 kB"),
+        (999_499, "999 kB"),
+        (999_500, "1.0 MB"),
+        (13_968_179_200, "14.0 GB"),
+        (5e18, "5000 PB"),
+    ],
+)
+def test_sizes(count: float | None, shown: str) -> None:
+    assert output.size(count) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(None, "-"), (3.21, "3.2 s"), (250, "4 min 10 s"), (7500, "2 h 5 min"), (266_400, "3 d 2 h")],
+)
+def test_durations(seconds: float | None, shown: str) -> None:
+    assert output.duration(seconds) == shown
+
+
+def test_nothing_steers_the_terminal() -> None:
+    assert output.clean("a\x1b]0;x\x07b\u202ec\x9bd\ne") == "a�]0;x�b�c�d�e"
+    assert output.clean("naïve 模型 🚀\n", keep="\n") == "naïve 模型 🚀\n"
+    assert output.cell(["a\x1b", None, True]) == "a�, -, yes"
+
+
+def test_a_piped_table_is_aligned_and_never_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    output.table(("name", "what"), [("模型", "x" * 300), ("b", None)])
+    head, first, second = capsys.readouterr().out.splitlines()
+    assert head == "NAME  WHAT"
+    assert first == "模型  " + "x" * 300
+    assert second == "b     -"
+
+
+def test_on_a_terminal_a_table_folds_to_its_width(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    output.table(("name", "what"), [("a", "[bold]" + "x" * 60)])
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    assert max(map(len, lines)) <= 40
+    assert "".join(line[6:].strip() for line in lines[2:]) == "[bold]" + "x" * 60
+
+
+def test_progress_in_words() -> None:
+    report = Progress("download", done=1_000_000, total=4_000_000, rate=1_000_000.0)
+    assert describe(report) == "1.0 MB of 4.0 MB, 1.0 MB/s, 3.0 s left"
+    assert describe(Progress("load", message="warming\x1b up")) == "warming� up"
+    assert describe(Progress("load", done=5)) == "5 B"
+
+
+def test_lines_are_printed_when_something_is_new(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines("download tiny")
+    for done in range(5):
+        lines(Progress("download", done=done, total=9))
+    lines(Progress("verify"))
+    assert capsys.readouterr().err.splitlines() == [
+        "download tiny: download  0 B of 9 B",
+        "download tiny: verify",
+    ]
+
+
+def test_with_json_nothing_is_shown() -> None:
+    with reporter("x", quiet=True) as callback:
+        assert callback is ignore
