@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 from ..errors import HelperError, Kind
@@ -22,6 +21,7 @@ MAX_METADATA = 64 * 1024
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # categories Cc and Cs of Unicode
 SHA256 = re.compile(r"[0-9a-f]{64}")
 SHA1 = re.compile(r"[0-9a-f]{40}")
 
@@ -71,7 +71,7 @@ def _path_fault(path: str) -> Optional[str]:
         return "it is absolute"
     if "\\" in path:
         return "it has a backslash"
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in path):
+    if _CONTROL.search(path):
         return "it has control characters"
     if len(path.encode()) > 1024:
         return "it is longer than 1,024 bytes"

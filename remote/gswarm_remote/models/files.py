@@ -14,7 +14,7 @@ from typing import Callable, Optional
 
 from ..errors import HelperError, Kind
 
-BUFFER = 4 * 2**20
+BUFFER = 2**20
 """Bytes read at once: large enough that hashing, not calling, is the cost."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT)

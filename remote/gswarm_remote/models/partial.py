@@ -161,7 +161,7 @@ class Partial:
         path = self.path(index)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.link(published, path, follow_symlinks=False)
+            os.link(published, path)
         except OSError:
             return False  # another filesystem, another owner, too many links, or gone: fetch it
         with self._guard:

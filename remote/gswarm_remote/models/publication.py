@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import uuid
+from pathlib import Path
 from typing import Iterable, List, Optional
 
 from ..errors import HelperError, Kind
@@ -49,6 +50,7 @@ def publish(
     with locked(layout.lock):
         existing = already(layout, manifest)
         if existing is None:
+            _take_out_broken(layout, manifest)
             _refuse_foreign(layout, manifest)
             records.write(layout, Record(manifest))
             folder.parent.mkdir(exist_ok=True)
@@ -56,6 +58,7 @@ def publish(
             for changed in (folder.parent, layout.root, partial.folder):
                 sync_folder(changed)
     partial.discard()
+    empty_trash(layout)
     return existing or manifest
 
 
@@ -74,7 +77,7 @@ def record_in_place(layout: Layout, record: Record) -> Manifest:
 
 
 def already(layout: Layout, manifest: Manifest) -> Optional[Manifest]:
-    """The model that is there with this name and revision, if it is the same.
+    """The model that is there with this name and revision, if it is the same and whole.
 
     Raises:
         HelperError: it is not the same (exists).
@@ -82,9 +85,10 @@ def already(layout: Layout, manifest: Manifest) -> Optional[Manifest]:
     record = records.read(layout, manifest.name, manifest.revision)
     if record is None or not record.folder(layout).is_dir():
         return None
-    if record.external and record.fault(layout) is not None:
-        return None  # its owner changed the files: the record stands for nothing any more
-    if record.manifest.hash == manifest.hash:
+    same = record.manifest.hash == manifest.hash
+    if (same or record.external) and record.fault(layout) is not None:
+        return None  # files are gone, or their owner changed them: it is to be replaced
+    if same:
         return record.manifest
     raise HelperError(
         Kind.EXISTS,
@@ -106,9 +110,7 @@ def remove(layout: Layout, record: Record) -> None:
     name, revision = record.manifest.name, record.manifest.revision
     folder = layout.folder(name, revision)
     if not record.external and folder.is_dir():
-        layout.trash.mkdir(parents=True, exist_ok=True)
-        folder.rename(layout.trash / uuid.uuid4().hex)
-        sync_folder(folder.parent)
+        _to_trash(layout, folder)
     with contextlib.suppress(FileNotFoundError):
         layout.record(name, revision).unlink()
     for parent in (folder.parent, layout.record(name, revision).parent):
@@ -150,6 +152,19 @@ def recover(layout: Layout) -> List[str]:
     if empty_trash(layout):
         done.append("emptied the trash")
     return done
+
+
+def _to_trash(layout: Layout, folder: Path) -> None:
+    layout.trash.mkdir(parents=True, exist_ok=True)
+    folder.rename(layout.trash / uuid.uuid4().hex)
+    sync_folder(folder.parent)
+
+
+def _take_out_broken(layout: Layout, manifest: Manifest) -> None:
+    """Make way for a whole model where ours has lost files, or its record cannot be read."""
+    folder = layout.folder(manifest.name, manifest.revision)
+    if layout.record(manifest.name, manifest.revision).exists() and folder.is_dir():
+        _to_trash(layout, folder)
 
 
 def _seal(partial: Partial, entries: tuple[FileEntry, ...], published_at: str) -> Manifest:

@@ -14,6 +14,7 @@ model was last used.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -159,13 +160,21 @@ def read(layout: Layout, name: str, revision: str) -> Optional[Record]:
     """
     path = layout.record(name, revision)
     try:
-        record = Record.from_bytes(path.read_bytes())
+        info = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
+    return _parse(path, (info.st_ino, info.st_mtime_ns, info.st_size))
+
+
+@functools.lru_cache(maxsize=1024)
+def _parse(path: Path, version: Tuple[int, int, int]) -> Optional[Record]:
+    """The record in a file, read once for each `version` of it: status asks for all of them."""
+    try:
+        record = Record.from_bytes(path.read_bytes())
     except (OSError, HelperError) as error:
         log.warning("%s is passed over: %s", path, error)
         return None
-    if (record.manifest.name, record.manifest.revision) != (name, revision):
+    if (record.manifest.name, record.manifest.revision) != (path.parent.name, path.stem):
         log.warning("%s is passed over: it is the record of another model", path)
         return None
     return record

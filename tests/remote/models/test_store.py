@@ -259,3 +259,16 @@ def test_timestamps_sort_as_text() -> None:
     assert records.timestamp(0) == "1970-01-01T00:00:00.000Z"
     moments = [records.timestamp(second / 7) for second in range(100)]
     assert moments == sorted(moments)
+
+
+@pytest.mark.parametrize("damage", ["file", "record"])
+def test_fetching_again_mends_what_is_broken(store: Store, damage: str) -> None:
+    fetch(store, PLAN, Bytes(FILES))
+    path = store.root / "tiny/r1/config.json"
+    if damage == "record":
+        path = store.layout.record("tiny", "r1")
+    path.unlink()
+    path.write_bytes(b"{")
+    fetch(store, PLAN, Bytes(FILES))
+    assert whole_models(store) == {"tiny": FILES}
+    assert not any(store.layout.trash.iterdir())
