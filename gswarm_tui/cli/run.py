@@ -80,7 +80,9 @@ def _cancel_on_signals(runner: Runner, view: View) -> None:
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, handle)
+        # A shell starts what it puts in the background with SIGINT ignored: so it stays.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, handle)
 
 
 def _show_plan(plan: Plan, *, as_json: bool) -> None:

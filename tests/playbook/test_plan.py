@@ -222,6 +222,7 @@ def test_an_indirect_order_is_an_order(make_plan: MakePlan) -> None:
         ("serve, device: 'node1:dram'", "stop_serve, device: 'node1:dram'"),
         ("serve, device: 'node1:dram'", "stop_serve"),
         ("delete, device: 'node1:gpu0'", "stop_serve"),
+        ("move, devices: ['node1:gpu0', 'node1:dram']", "stop_serve, device: 'node1:gpu0'"),
     ],
 )
 def test_what_disturbs_each_other_must_be_ordered(

@@ -8,7 +8,7 @@ in ``actions/__init__.py``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -16,7 +16,7 @@ from gswarm_remote.errors import HelperError
 from gswarm_remote.models.checks import check_name
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from gswarm_tui.devices import Device
+from gswarm_tui.devices import DISK, Device
 from gswarm_tui.playbook.expressions import Path
 from gswarm_tui.progress import ProgressCallback
 
@@ -155,6 +155,14 @@ def service_of(model: str, device: Device, verb: str) -> Use:
 
 def all_services_of(model: str, verb: str, *, exclusive: bool) -> Use:
     return Use(("services", model), f"{verb} of {model}", exclusive)
+
+
+def removal_of(model: str, device: Device) -> Iterator[Use]:
+    """The uses of taking a model from a device; in memory, services end with the engine."""
+    yield copy_of(model, device, "removes", exclusive=True)
+    if device.tier != DISK:
+        yield service_of(model, device, "ends")
+        yield all_services_of(model, "ends a service", exclusive=False)
 
 
 def listed(devices: Sequence[Device]) -> str:

@@ -14,10 +14,8 @@ from gswarm_tui.playbook.actions.base import (
     SpellingError,
     Use,
     WrittenForModel,
-    all_services_of,
-    copy_of,
     listed,
-    service_of,
+    removal_of,
 )
 from gswarm_tui.playbook.actions.places import read_places, require_tiers
 from gswarm_tui.progress import ProgressCallback
@@ -40,10 +38,7 @@ class Delete(Action):
 
     def uses(self) -> Iterable[Use]:
         for device in self.devices:
-            yield copy_of(self.model, device, "removes", exclusive=True)
-            if device.tier != DISK:
-                yield service_of(self.model, device, "ends")
-                yield all_services_of(self.model, "ends a service", exclusive=False)
+            yield from removal_of(self.model, device)
 
     def known(self) -> Mapping[str, Any]:
         return {"model": self.model, "devices": [str(device) for device in self.devices]}

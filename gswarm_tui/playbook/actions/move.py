@@ -16,6 +16,7 @@ from gswarm_tui.playbook.actions.base import (
     WrittenForModel,
     copy_of,
     listed,
+    removal_of,
 )
 from gswarm_tui.playbook.actions.download import known_places
 from gswarm_tui.playbook.actions.engine import engine_and_config
@@ -56,7 +57,7 @@ class Move(Action):
         if self.keeps_source:
             yield copy_of(self.model, self.source, "reads", exclusive=False)
         else:
-            yield copy_of(self.model, self.source, "removes", exclusive=True)
+            yield from removal_of(self.model, self.source)
         for target in self.targets:
             yield copy_of(self.model, target, "writes", exclusive=True)
 
