@@ -6,6 +6,7 @@ what was asked is wrong, 3 when a node could not be reached, 130 after Ctrl-C.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from gswarm_tui.cli import commands, output
     from gswarm_tui.errors import EXIT_FAILED, EXIT_OK, GswarmError
 
+    _print_anything()
     given = commands.hoist(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     try:
@@ -46,3 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         output.print_bug(error, debug=debug)
         return EXIT_FAILED
+
+
+def _print_anything() -> None:
+    """Let a character that the terminal's encoding lacks be a ``?``, rather than an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")

@@ -52,6 +52,7 @@ COMMANDS = (
 _EPILOG = "Everywhere: -i FILE, --data-dir DIR, --debug (see gswarm --help)."
 _COMPLETE = "_GSWARM_COMPLETE"
 _VALUED = ("-i", "--inventory", "--data-dir")
+_JOINED = ("--inventory=", "--data-dir=")
 _FLAGS = ("--debug",)
 
 
@@ -63,7 +64,7 @@ def hoist(arguments: Sequence[str]) -> list[str]:
     for argument in remaining:
         if argument == "--":
             rest += [argument, *remaining]
-        elif argument in _FLAGS or argument.startswith(("--inventory=", "--data-dir=")):
+        elif argument in _FLAGS or argument.startswith(_JOINED):
             front.append(argument)
         elif argument in _VALUED:
             front += [argument, *(value for value in [next(remaining, None)] if value is not None)]

@@ -46,24 +46,21 @@ def nodes(
 def status(ctx: typer.Context, json: options.Json = False) -> None:
     """Show the fleet, its models and its services."""
 
-    async def work(session: Session) -> tuple[nodeview.Answers, nodeview.Answers, Survey]:
+    async def work(session: Session) -> tuple[nodeview.Answers, Survey]:
         names = list(session.inventory.nodes)
-        info, state, survey = await asyncio.gather(
-            session.ask(names, "node.info"),
-            session.ask(names, "node.status"),
-            session.models.survey(),
+        info, survey = await asyncio.gather(
+            session.ask(names, "node.info"), session.models.survey()
         )
-        return info, state, survey
+        return info, survey
 
-    info, state, survey = context.run(ctx, work)
-    operations = nodeview.operations(state)
+    info, survey = context.run(ctx, work)
     if json:
         output.emit(
             {
                 "nodes": [nodeview.document(name, info[name]) for name in info],
                 "models": survey.models,
                 "services": survey.services,
-                "operations": operations,
+                "operations": survey.operations,
                 "unreachable": survey.unreachable,
             }
         )
@@ -74,9 +71,7 @@ def status(ctx: typer.Context, json: options.Json = False) -> None:
         if survey.services:
             output.show()
             show.services(survey.services)
-        if operations:
-            output.show()
-            nodeview.show_operations(operations)
+        nodeview.show_operations(survey.operations)
     if survey.unreachable:
         raise typer.Exit(EXIT_UNREACHABLE)
 
@@ -89,28 +84,22 @@ def node_status(
 ) -> None:
     """Show all of one node: the machine, its helper, models and services."""
 
-    async def work(session: Session) -> tuple[str, Any, nodeview.Answers, Survey]:
+    async def work(session: Session) -> tuple[str, Any, Survey]:
         name = session.inventory.node(node).name
         info = (await session.ask([name], "node.info"))[name]
         if isinstance(info, GswarmError):
             raise info
-        return (
-            name,
-            info,
-            await session.ask([name], "node.status"),
-            await session.models.survey([name]),
-        )
+        return name, info, await session.models.survey([name])
 
-    name, info, state, survey = context.run(ctx, work)
+    name, info, survey = context.run(ctx, work)
     here = [model for model in survey.models if model.copies or model.replicas or model.services]
-    operations = nodeview.operations(state)
     if json:
         output.emit(
             {
                 **nodeview.document(name, info),
                 "models": here,
                 "services": survey.services,
-                "operations": operations,
+                "operations": survey.operations,
             }
         )
         return
@@ -118,6 +107,4 @@ def node_status(
     for model in here:
         output.show()
         show.model_status(model)
-    if operations:
-        output.show()
-        nodeview.show_operations(operations)
+    nodeview.show_operations(survey.operations)

@@ -139,17 +139,11 @@ def _used(used: float | None, total: float | None) -> str | None:
     return None if total is None else f"{output.size(used)} of {output.size(total)}"
 
 
-def operations(answers: Answers) -> list[dict[str, Any]]:
-    """What nodes are doing, from ``node.status``."""
-    return [
-        {"node": name, **operation}
-        for name, answer in answers.items()
-        if not isinstance(answer, GswarmError)
-        for operation in answer["operations"]
-    ]
-
-
 def show_operations(found: list[dict[str, Any]]) -> None:
+    """What nodes are doing, where they do anything."""
+    if not found:
+        return
+    output.show()
     output.table(
         ("node", "operation", "model", "tier", "phase", "done", "rate"),
         [

@@ -114,7 +114,8 @@ def _refuse(
 
 def _devices(status: NodeStatus, name: str) -> list[Device]:
     """Every device of a node that holds something of the model: engines first, files after."""
-    places = [place for replica in status.replicas_of(name) for place in replica["devices"]]
+    running = [*status.replicas_of(name), *status.services_of(name)]
+    places = [place for item in running for place in item["devices"]]
     places += [copy["tier"] for copy in status.copies_of(name)]
     return [parse(place, node=status.node) for place in dict.fromkeys(places)]
 

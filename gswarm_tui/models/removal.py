@@ -73,7 +73,7 @@ async def unload(
     if not force:
         refuse_published(status, name, places)
     replicas = status.replicas_of(name, places)
-    services = _published(status, replicas)
+    services = _published(status, name, places)
     for service in services:
         await ground.call(
             status.node,
@@ -91,7 +91,7 @@ def refuse_published(status: NodeStatus, name: str, places: Sequence[str]) -> No
     Raises:
         GswarmError: it does.
     """
-    services = _published(status, status.replicas_of(name, places))
+    services = [item for item in _published(status, name, places) if item["state"] != "stale"]
     if services:
         ports = ", ".join(str(service["port"]) for service in services)
         devices = ", ".join(sorted({place for service in services for place in service["devices"]}))
@@ -102,6 +102,11 @@ def refuse_published(status: NodeStatus, name: str, places: Sequence[str]) -> No
         )
 
 
-def _published(status: NodeStatus, replicas: Sequence[Wire]) -> list[Wire]:
-    ids = {replica["id"] for replica in replicas}
-    return [service for service in status.services if service["replica"] in ids]
+def _published(status: NodeStatus, name: str, places: Sequence[str]) -> list[Wire]:
+    """The services on `places`, and those of engines that use one of them."""
+    engines = {replica["id"] for replica in status.replicas_of(name, places)}
+    return [
+        service
+        for service in status.services_of(name)
+        if service["replica"] in engines or not set(places).isdisjoint(service["devices"])
+    ]

@@ -214,9 +214,15 @@ class ModelView:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Every model of the fleet; `unreachable` is node to reason."""
+    """Every model of the fleet.
+
+    Args:
+        operations: what nodes are doing, as they say it, each with its node.
+        unreachable: node to reason.
+    """
 
     models: list[ModelView]
+    operations: list[dict[str, Any]]
     unreachable: dict[str, str]
 
     @property

@@ -28,7 +28,10 @@ async def survey(ground: Ground, nodes: Iterable[str] | None = None) -> Survey:
     models = [
         make_view(ground, name, registered.get(name), known, unreachable) for name in sorted(names)
     ]
-    return Survey(models, unreachable)
+    operations = [
+        {"node": node, **item} for node, status in known.items() for item in status.operations
+    ]
+    return Survey(models, operations, unreachable)
 
 
 async def view(ground: Ground, name: str, nodes: Iterable[str] | None = None) -> ModelView:

@@ -175,3 +175,20 @@ def test_an_inventory_that_is_wrong_stops_before_anything(
     assert ended.code == 2
     assert "bad.yaml:2:" in ended.err
     assert fleet["node1"].calls == []
+
+
+def test_the_documentation_has_every_command() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    names = [entry.name for entry in COMMANDS if entry.section]
+    names = [name for name in names if name not in ("model", "node")]
+    names += ["node status", *(f"model {verb}" for verb in load("model").commands)]
+    missing = [name for name in names if f"`gswarm {name}" not in document]
+    assert missing == []
+
+
+def test_a_terminal_that_lacks_a_character_is_no_error() -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-m", "gswarm_tui.cli", "model", "delete", "--help"]
+    ended = subprocess.run(command, capture_output=True, env=environment)
+    assert ended.returncode == 0
+    assert b"node1:disk?" in b"".join(ended.stdout.split())
