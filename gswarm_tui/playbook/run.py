@@ -225,10 +225,10 @@ class Runner:
     def _result(self, seconds: float) -> JobResult:
         tasks = tuple(self._done[name] for name in self._tasks)
         states = {task.state for task in tasks}
-        if State.CANCELLED in states:
-            state = State.CANCELLED
+        if states <= {State.SUCCEEDED}:
+            state = State.SUCCEEDED
         else:
-            state = State.SUCCEEDED if states <= {State.SUCCEEDED} else State.FAILED
+            state = State.CANCELLED if self._cancelled else State.FAILED
         return JobResult(self._job_id, self._plan.name, state, seconds, tasks)
 
     def _action(self, name: str) -> Any:

@@ -149,6 +149,15 @@ def test_what_is_not_known_yet_is_shown_as_it_is_written(make_plan: MakePlan) ->
     assert check.summary == "${same.url} and a completion"
 
 
+def test_what_depends_on_the_run_is_not_certain(make_plan: MakePlan) -> None:
+    plan = make_plan("""
+- {action_id: a, action_type: serve, model_name: m, device: "node1:gpu0"}
+- {action_id: b, action_type: serve, model_name: m, device: "node2:gpu0", port: "${a.port}",
+   config: {framework: "${a.engine}"}}
+""")
+    assert set(plan.actions[1].action.known()) == {"model", "device", "devices", "node"}
+
+
 def serve_result(port: int, url: str) -> ServeResult:
     return ServeResult(
         model="m",

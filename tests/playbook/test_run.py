@@ -227,6 +227,28 @@ async def test_cancelling_ends_what_runs_and_begins_no_more(
     assert {str(task.state) for task in jobs.tasks(job.id)} == {"succeeded", "cancelled"}
 
 
+async def test_a_task_that_ends_with_an_error_when_it_is_cancelled(
+    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+) -> None:
+    """As a node's helper may answer: the job was cancelled all the same."""
+
+    async def check_health(url: str, **_: Any) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise GswarmError("the operation was cancelled") from None
+
+    fake.check_health = check_health  # type: ignore[method-assign,assignment]
+    recorder, runner = Recorder(), Runner(make_plan(checks({"a": []})), models, jobs)
+    run = asyncio.create_task(runner.run(recorder))
+    await recorder.until(TaskStarted, "a")
+    await asyncio.sleep(0)
+    runner.cancel()
+    result = await run
+    assert states(result) == {"a": "failed"}
+    assert result.exit_code == 130
+
+
 async def test_cancelling_the_coroutine_does_the_same_and_raises(
     make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
 ) -> None:

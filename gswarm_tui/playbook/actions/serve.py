@@ -77,15 +77,12 @@ class Serve(Action):
             "devices": [str(device) for device in self.devices],
             "node": self.node,
         }
-        if self.engine is not None:
+        if self.engine is not None and not {"engine", "config"} & self.late.keys():
             known["engine"] = self.engine
-        if self.port is not None:
+        if self.port is not None and "port" not in self.late:
             known["port"] = self.port
             known["url"] = node_url(self.node, self.port)
-        return {name: value for name, value in known.items() if not self._depends(name)}
-
-    def _depends(self, name: str) -> bool:
-        return ("port" if name == "url" else name) in self.late
+        return known
 
     async def run(self, models: Models, *, progress: ProgressCallback) -> ServeResult:
         return await models.serve(

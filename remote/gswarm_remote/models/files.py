@@ -125,7 +125,10 @@ def explained(error: OSError, *, where: Path) -> HelperError:
         )
     if error.errno in _DENIED:
         return HelperError(
-            Kind.PERMISSION, f"the system refuses: {reason}", where=place, hint="check who owns it"
+            Kind.PERMISSION,
+            f"the system refuses: {reason}",
+            where=place,
+            hint="look who owns it and with which mode: ls -ld",
         )
     kind = Kind.NOT_FOUND if error.errno == errno.ENOENT else Kind.INTERNAL
     return HelperError(kind, f"the system says: {reason}", where=place)

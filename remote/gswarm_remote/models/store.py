@@ -14,10 +14,10 @@ import os
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from ..errors import HelperError, Kind
-from . import journal, publication, records, space
+from . import copies, journal, publication, records, space
 from .checks import check_metadata, check_name, check_revision
 from .files import explained
 from .lock import Lock, holder, locked, try_lock, wait_lock
@@ -46,12 +46,14 @@ class Store:
 
     def copies(self, tier: str) -> List[Dict[str, Any]]:
         """Every model that is here or on its way, as the map `Copy` of the protocol."""
-        ready = [self._copy(record, tier) for record in records.published(self.layout)]
-        return ready + [self._partial_copy(*found, tier) for found in self._partials()]
+        ready = [
+            copies.of_record(self.layout, record, tier) for record in records.published(self.layout)
+        ]
+        return ready + [copies.of_partial(*found, tier) for found in self._partials()]
 
     def copy(self, manifest: Manifest, tier: str) -> Dict[str, Any]:
         """One published model as the map `Copy` of the protocol."""
-        return self._copy(self.record(manifest.name, manifest.revision), tier)
+        return copies.of_record(self.layout, self.record(manifest.name, manifest.revision), tier)
 
     def record(self, name: str, revision: Optional[str] = None) -> Record:
         """The record of a model; of the revision published last where none is named.
@@ -91,7 +93,7 @@ class Store:
                 Kind.MISMATCH,
                 f"the files of {name} are not what was published: {fault}",
                 where=str(record.folder(self.layout)),
-                hint="look with 'gswarm model verify', then delete it here and get it again",
+                hint="see which with 'gswarm model verify', then get or adopt the model again",
             )
         records.touch(self.layout, record.manifest.name, record.manifest.revision)
         return record.manifest, record.folder(self.layout)
@@ -119,15 +121,16 @@ class Store:
 
     def used(self) -> int:
         """Bytes that models take here, those in flight included, linked files counted once."""
-        seen: Set[Tuple[int, int]] = set()
-        total = 0
-        for path in self._all_files():
-            with contextlib.suppress(OSError):
-                info = path.lstat()
-                if (info.st_dev, info.st_ino) not in seen:
-                    seen.add((info.st_dev, info.st_ino))
-                    total += min(info.st_size, info.st_blocks * 512)
-        return total
+        published = [
+            record.folder(self.layout)
+            for record in records.published(self.layout)
+            if not record.external
+        ]
+        files = {
+            (info.st_dev, info.st_ino): min(info.st_size, info.st_blocks * 512)
+            for info in _files_below([*published, *self.layout.partials.glob("*/files")])
+        }
+        return sum(files.values())
 
     # What changes
 
@@ -202,14 +205,17 @@ class Store:
             raise self._not_here(name, revision)
         with self._explaining():
             self.prepare()
-            before = self.used()
+            freed = _only_links(
+                [record.folder(self.layout) for record in found if not record.external]
+            )
+            freed += _only_links([folder / "files" for folder, _ in partials])
             removed = [self._delete_partial(folder, plan) for folder, plan in partials]
             with locked(self.layout.lock):
                 for record in found:
                     publication.remove(self.layout, record)
                     removed.append(f"{name} {record.manifest.revision}")
             publication.empty_trash(self.layout)
-            return removed, max(0, before - self.used())
+            return removed, freed
 
     def touch(self, name: str, revision: str) -> None:
         """Note that a model is used now."""
@@ -252,44 +258,6 @@ class Store:
 
     # Inside
 
-    def _copy(self, record: Record, tier: str) -> Dict[str, Any]:
-        manifest = record.manifest
-        changed = record.external and record.fault(self.layout) is not None
-        return {
-            "name": manifest.name,
-            "revision": manifest.revision,
-            "tier": tier,
-            "state": "changed" if changed else "ready",
-            "size": manifest.size,
-            "hash": manifest.hash,
-            "path": str(record.folder(self.layout)),
-            "files": len(manifest.files),
-            "done": manifest.size,
-            "source": manifest.source,
-            "published_at": manifest.published_at,
-            "last_accessed": records.last_accessed(self.layout, record),
-            "metadata": dict(manifest.metadata),
-            "external": record.external,
-        }
-
-    def _partial_copy(self, folder: Path, plan: Plan, done: int, tier: str) -> Dict[str, Any]:
-        return {
-            "name": plan.name,
-            "revision": plan.known_revision(),
-            "tier": tier,
-            "state": "partial",
-            "size": plan.size,
-            "hash": None,
-            "path": str(folder / "files"),
-            "files": len(plan.files),
-            "done": done,
-            "source": plan.source,
-            "published_at": None,
-            "last_accessed": None,
-            "metadata": dict(plan.metadata),
-            "external": False,
-        }
-
     def _partials(self) -> Iterator[Tuple[Path, Plan, int]]:
         """Folder, plan and verified bytes of every model in flight."""
         for folder in sorted(self.layout.partials.glob("*")):
@@ -302,16 +270,6 @@ class Store:
             pieces, _ = journal.read(folder / "journal")
             done = sum(piece.length for file in pieces.values() for piece in file.values())
             yield folder, plan, done
-
-    def _all_files(self) -> Iterator[Path]:
-        published = [
-            record.folder(self.layout)
-            for record in records.published(self.layout)
-            if not record.external
-        ]
-        for top in (*published, *self.layout.partials.glob("*/files")):
-            for folder, _, files in os.walk(top):
-                yield from (Path(folder, name) for name in files)
 
     def _lock_partial(self, plan_id: str, cancelled: Optional[threading.Event]) -> Lock:
         folder = self.layout.partials / plan_id
@@ -386,6 +344,26 @@ class Store:
             where=str(record.folder(self.layout)),
             hint="delete it first, or take another name",
         )
+
+
+def _files_below(folders: Iterable[Path]) -> Iterator[os.stat_result]:
+    for top in folders:
+        for folder, _, names in os.walk(top):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    yield Path(folder, name).lstat()
+
+
+def _only_links(folders: Iterable[Path]) -> int:
+    """Bytes of the files below the folders that have no hard link anywhere else."""
+    links: Dict[Tuple[int, int], int] = {}
+    freed = 0
+    for info in _files_below(folders):
+        inode = (info.st_dev, info.st_ino)
+        links[inode] = links.get(inode, 0) + 1
+        if links[inode] == info.st_nlink:
+            freed += info.st_size
+    return freed
 
 
 def _is_file_of(path: Path, size: int) -> bool:

@@ -1,0 +1,57 @@
+"""What a controller is told of one model in one tier: the map `Copy` of node.status and model.*."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict
+
+from . import records
+from .manifest import Plan
+from .records import Layout, Record
+
+READY = "ready"
+PARTIAL = "partial"
+CHANGED = "changed"
+"""Adopted in place, and not what it was then any more."""
+
+
+def of_record(layout: Layout, record: Record, tier: str) -> Dict[str, Any]:
+    """The copy that a record stands for, whose folder is there."""
+    manifest = record.manifest
+    changed = record.external and record.fault(layout) is not None
+    return {
+        "name": manifest.name,
+        "revision": manifest.revision,
+        "tier": tier,
+        "state": CHANGED if changed else READY,
+        "size": manifest.size,
+        "hash": manifest.hash,
+        "path": str(record.folder(layout)),
+        "files": len(manifest.files),
+        "done": manifest.size,
+        "source": manifest.source,
+        "published_at": manifest.published_at,
+        "last_accessed": records.last_accessed(layout, record),
+        "metadata": dict(manifest.metadata),
+        "external": record.external,
+    }
+
+
+def of_partial(folder: Path, plan: Plan, done: int, tier: str) -> Dict[str, Any]:
+    """The copy that a model in flight will be; `done` bytes of it are verified."""
+    return {
+        "name": plan.name,
+        "revision": plan.known_revision(),
+        "tier": tier,
+        "state": PARTIAL,
+        "size": plan.size,
+        "hash": None,
+        "path": str(folder / "files"),
+        "files": len(plan.files),
+        "done": done,
+        "source": plan.source,
+        "published_at": None,
+        "last_accessed": None,
+        "metadata": dict(plan.metadata),
+        "external": False,
+    }
