@@ -188,7 +188,7 @@ def test_the_documentation_has_every_command() -> None:
 
 def test_a_terminal_that_lacks_a_character_is_no_error() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    command = [sys.executable, "-m", "gswarm_tui.cli", "model", "delete", "--help"]
-    ended = subprocess.run(command, capture_output=True, env=environment)
-    assert ended.returncode == 0
-    assert b"node1:disk?" in b"".join(ended.stdout.split())
+    code = "from gswarm_tui.cli import main, output; main(['--version']); output.show('a 模型')"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert ended.stdout.splitlines()[-1] == b"a ??"
