@@ -1,0 +1,188 @@
+"""Ask an HTTP server one thing: an engine whether it answers, a URL for a health check.
+
+HTTP/1.1 by h11, over TCP, TLS or a Unix socket; one request a connection, the body whole and
+limited. What streams to users goes through `services.forwarder`, what downloads through `transfer`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import List, Mapping, Optional, Tuple
+from urllib.parse import SplitResult, urlsplit
+
+import h11
+
+from .errors import HelperError, Kind
+
+_READ = 65536
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer.
+
+    Args:
+        status: the HTTP status code.
+        headers: names in lower case, in the order in which they came.
+        body: at most as many bytes as were asked for.
+        truncated: whether the body went on.
+    """
+
+    status: int
+    headers: Tuple[Tuple[str, str], ...]
+    body: bytes
+    truncated: bool = False
+
+    @property
+    def text(self) -> str:
+        return self.body.decode(errors="replace")
+
+
+async def request(
+    method: str,
+    url: str,
+    *,
+    uds: Optional[str] = None,
+    headers: Optional[Mapping[str, str]] = None,
+    body: bytes = b"",
+    timeout_s: float = 10.0,
+    max_body: int = 65536,
+) -> Response:
+    """Send one request and read its answer; redirects are not followed.
+
+    Args:
+        url: http or https. With `uds` only its path and query count.
+        uds: the path of a Unix socket to send it to.
+        timeout_s: seconds for all of it.
+        max_body: bytes of the answer's body that are kept; the rest is left unread.
+
+    Raises:
+        HelperError: `Kind.INVALID` where the request cannot be sent as it is, `Kind.UNREACHABLE`
+            where there is no answer, or what comes is not HTTP.
+    """
+    parts = _split(url)
+    where = uds or f"{parts.scheme}://{parts.netloc}"
+    try:
+        return await asyncio.wait_for(
+            _exchange(method, parts, uds, dict(headers or {}), body, max_body), timeout_s
+        )
+    except asyncio.TimeoutError:
+        raise HelperError(
+            Kind.UNREACHABLE, f"no answer within {timeout_s:g} s", where=where
+        ) from None
+    except h11.LocalProtocolError as error:
+        raise HelperError(Kind.INVALID, f"the request is malformed: {error}", where=where) from None
+    except h11.RemoteProtocolError as error:
+        raise HelperError(
+            Kind.UNREACHABLE, f"what answers does not speak HTTP: {error}", where=where
+        ) from None
+    except OSError as error:
+        raise HelperError(
+            Kind.UNREACHABLE, f"no connection: {error.strerror or error}", where=where
+        ) from None
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises where it is no number
+    except ValueError as error:
+        raise HelperError(Kind.INVALID, f"this is no URL: {error}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise HelperError(
+            Kind.INVALID,
+            "a URL has to begin with http:// or https:// and name a host",
+            where=url.rpartition("@")[2],
+        )
+    if parts.username is not None:
+        raise HelperError(
+            Kind.INVALID,
+            "a URL must not hold a user or a password",
+            where=f"{parts.scheme}://{parts.hostname}",
+            hint="send an Authorization header instead",
+        )
+    return parts
+
+
+async def _exchange(
+    method: str,
+    parts: SplitResult,
+    uds: Optional[str],
+    headers: Mapping[str, str],
+    body: bytes,
+    max_body: int,
+) -> Response:
+    connection = h11.Connection(h11.CLIENT)
+    data = _request_bytes(connection, method, parts, headers, body)
+    reader, writer = await _connect(parts, uds)
+    try:
+        writer.write(data)
+        await writer.drain()
+        return await _answer(connection, reader, max_body)
+    finally:
+        writer.close()
+
+
+def _request_bytes(
+    connection: h11.Connection,
+    method: str,
+    parts: SplitResult,
+    headers: Mapping[str, str],
+    body: bytes,
+) -> bytes:
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    fields: List[Tuple[str, str]] = [("host", parts.netloc), ("connection", "close")]
+    if body or method not in ("GET", "HEAD"):
+        fields.append(("content-length", str(len(body))))
+    given = {name for name, _ in fields}
+    fields += [(name, value) for name, value in headers.items() if name.lower() not in given]
+    try:
+        sent = connection.send(h11.Request(method=method, target=target, headers=fields)) or b""
+    except UnicodeError:
+        raise h11.LocalProtocolError("only ASCII can be sent") from None
+    sent += (connection.send(h11.Data(data=body)) or b"") if body else b""
+    return sent + (connection.send(h11.EndOfMessage()) or b"")
+
+
+async def _connect(
+    parts: SplitResult, uds: Optional[str]
+) -> Tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if uds is not None:
+        return await asyncio.open_unix_connection(uds)
+    if parts.scheme == "http":
+        return await asyncio.open_connection(parts.hostname, parts.port or 80)
+    import ssl
+
+    return await asyncio.open_connection(
+        parts.hostname, parts.port or 443, ssl=ssl.create_default_context()
+    )
+
+
+async def _answer(
+    connection: h11.Connection, reader: asyncio.StreamReader, max_body: int
+) -> Response:
+    head: Optional[h11.Response] = None
+    body = bytearray()
+    while True:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            connection.receive_data(await reader.read(_READ))
+        elif isinstance(event, h11.Response):
+            head = event
+        elif isinstance(event, h11.Data):
+            body += event.data
+            if len(body) > max_body:
+                break
+        elif isinstance(event, (h11.EndOfMessage, h11.ConnectionClosed)):
+            break
+    if head is None:
+        raise h11.RemoteProtocolError("the connection was closed before an answer")
+    return Response(
+        status=head.status_code,
+        headers=tuple(
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers
+        ),
+        body=bytes(body[:max_body]),
+        truncated=len(body) > max_body,
+    )
