@@ -1,0 +1,112 @@
+"""vLLM: its OpenAI server on a Unix socket, on GPUs, or on the CPU where it is the CPU build.
+
+The server is started as a module: the ``vllm`` command of the CPU build fails. Source: vLLM 0.33,
+``vllm/entrypoints/openai/api_server.py`` and its engine arguments.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping
+
+from .base import (
+    Endpoint,
+    Launch,
+    Wanted,
+    check_keys,
+    extra_arguments,
+    flags,
+    readiness_of,
+    typed,
+)
+from .interpreter import command_prefix
+
+_OPTIONS = {
+    # the model
+    "dtype": "str",
+    "max_model_len": "int",
+    "quantization": "str",
+    "load_format": "str",
+    "tokenizer": "str",
+    "tokenizer_mode": "str",
+    "trust_remote_code": "bool",
+    "enforce_eager": "bool",
+    "seed": "int",
+    "hf_overrides": "json",
+    "generation_config": "str",
+    "override_generation_config": "json",
+    "runner": "str",
+    # the devices
+    "tensor_parallel_size": "int",
+    "pipeline_parallel_size": "int",
+    "data_parallel_size": "int",
+    "enable_expert_parallel": "bool",
+    # memory and batches
+    "gpu_memory_utilization": "float",
+    "kv_cache_dtype": "str",
+    "block_size": "int",
+    "cpu_offload_gb": "float",
+    "enable_prefix_caching": "bool",
+    "enable_chunked_prefill": "bool",
+    "max_num_seqs": "int",
+    "max_num_batched_tokens": "int",
+    "speculative_config": "json",
+    "compilation_config": "json",
+    "limit_mm_per_prompt": "json",
+    # the answers
+    "chat_template": "str",
+    "max_logprobs": "int",
+    "tool_call_parser": "str",
+    "reasoning_parser": "str",
+}
+_SWITCHES = ("enable_auto_tool_choice",)  # a flag without a --no- form
+_RESERVED = ("--host", "--port", "--uds", "--model", "--served-model-name", "--api-key")
+_PATHS = ("/v1/messages", "/v1/rerank", "/v1/score")
+
+
+class Vllm:
+    """``python -m vllm.entrypoints.openai.api_server``."""
+
+    name = "vllm"
+
+    def launch(self, wanted: Wanted) -> Launch:
+        config = wanted.config
+        check_keys(self.name, config, (*_OPTIONS, *_SWITCHES, "max_batch_size"))
+        prefix = command_prefix(
+            self.name,
+            "vllm",
+            wanted,
+            run=["-m", "vllm.entrypoints.openai.api_server"],
+            install="install vLLM there (it wants an environment of its own)",
+        )
+        listen = ["--model", str(wanted.path), "--served-model-name", wanted.model]
+        switches = [f"--{k.replace('_', '-')}" for k in _SWITCHES if typed(config, k, "bool")]
+        return Launch(
+            argv=(
+                *prefix,
+                *listen,
+                *("--uds", wanted.uds),
+                *flags(_with_defaults(wanted), _OPTIONS),
+                *switches,
+                *_arguments(config),
+            ),
+            env={"VLLM_NO_USAGE_STATS": "1"},
+            endpoint=Endpoint(uds=wanted.uds),
+            served_name=wanted.model,
+            ready=readiness_of(wanted, "completion"),
+            paths=_PATHS,
+        )
+
+
+def _with_defaults(wanted: Wanted) -> Dict[str, Any]:
+    """The config, with one shard for each GPU, and ``max_batch_size`` under vLLM's own name."""
+    values: Dict[str, Any] = {}
+    if len(wanted.gpus) > 1 and "pipeline_parallel_size" not in wanted.config:
+        values["tensor_parallel_size"] = len(wanted.gpus)
+    size = typed(wanted.config, "max_batch_size", "int")
+    if size is not None:
+        values["max_num_seqs"] = size
+    return {**values, **wanted.config}
+
+
+def _arguments(config: Mapping[str, Any]) -> List[str]:
+    return extra_arguments(config, _RESERVED)
