@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import sys
-import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,9 +40,7 @@ Command: TypeAlias = Callable[..., Ended]
 def fleet(monkeypatch: pytest.MonkeyPatch) -> FakeFleet:
     """The fleet that commands find, in place of `gswarm_tui.fleet.Fleet`."""
     fake = FakeFleet()
-    module = types.ModuleType("gswarm_tui.fleet")
-    module.Fleet = lambda inventory, home: fake  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "gswarm_tui.fleet", module)
+    monkeypatch.setattr("gswarm_tui.fleet.Fleet", lambda inventory, home: fake)
     return fake
 
 
