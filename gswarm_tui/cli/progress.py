@@ -74,6 +74,11 @@ class Lines:
         output.say(f"{self._title}: {output.clean(report.phase)}{'  ' if facts else ''}{facts}")
 
 
+def _tells(report: Progress) -> bool:
+    """Whether the rate says something yet: at the very beginning it is noise."""
+    return not report.total or (report.done or 0) * 50 >= report.total
+
+
 def describe(report: Progress) -> str:
     """``1.2 GB of 13.9 GB, 310 MB/s, 41.0 s left``, or as much of it as is known."""
     facts = []
@@ -81,7 +86,7 @@ def describe(report: Progress) -> str:
         facts.append(output.size(report.done))
     if report.total is not None:
         facts[-1:] = [f"{output.size(report.done or 0)} of {output.size(report.total)}"]
-    if report.rate:
+    if report.rate and _tells(report):
         facts.append(f"{output.size(report.rate)}/s")
         if report.total is not None and report.done is not None:
             facts.append(

@@ -75,8 +75,8 @@ def models(found: Sequence[ModelView], *, verbose: bool) -> None:
             for model in found
         ],
     )
-    if verbose:
-        everything = [(model.name, copy) for model in found for copy in model.copies]
+    everything = [(model.name, copy) for model in found for copy in model.copies]
+    if verbose and everything:
         output.show()
         copies(everything)
 
@@ -89,7 +89,7 @@ def copies(found: Sequence[tuple[str, CopyView]]) -> None:
                 name,
                 copy.device,
                 copy.revision[:12],
-                copy.state if copy.done is None else f"{copy.state} {output.size(copy.done)}",
+                copy.state if copy.state != "partial" else f"partial, {output.size(copy.done)}",
                 output.size(copy.size),
                 copy.files,
                 copy.published_at,

@@ -73,6 +73,14 @@ def source_of(ground: Ground, name: str) -> str:
     raise SourceNameError(f"{name} is not registered{did_you_mean(name, known)}", hint=how)
 
 
+def unknown(ground: Ground, name: str) -> SourceNameError:
+    """The error for a name that neither the registry nor a node that answers knows."""
+    known = [other.name for other in ground.registry.list()]
+    return SourceNameError(
+        f"no model is called {name}{did_you_mean(name, known)}", hint="see: gswarm model list"
+    )
+
+
 async def unregister(ground: Ground, name: str, *, force: bool) -> UnregisterResult:
     """See `gswarm_tui.models.Models.unregister`."""
     from gswarm_tui.models.removal import delete
@@ -83,7 +91,7 @@ async def unregister(ground: Ground, name: str, *, force: bool) -> UnregisterRes
     services = sum(len(status.services_of(name)) for status in known.values())
     registered = ground.registry.get(name) is not None
     if not registered and not devices:
-        source_of(ground, name)  # says that the name is not known, and which is like it
+        raise unknown(ground, name)
     if not force:
         _refuse(name, devices, services, failed)
     freed = (await delete(ground, name, devices, force=True)).freed if devices else 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gswarm_tui.models.addresses import endpoint_of, node_url, tunnel_to
 from gswarm_tui.models.ground import Ground, NodeStatus, Wire, model_name, shown_hash
-from gswarm_tui.models.registration import source_of
+from gswarm_tui.models.registration import unknown
 from gswarm_tui.models.results import CopyView, ModelView, ReplicaView, ServiceView, Survey
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ async def view(ground: Ground, name: str, nodes: Iterable[str] | None = None) ->
     unreachable = {node: error.message for node, error in failed.items()}
     made = make_view(ground, name, ground.registry.get(name), known, unreachable)
     if not made.registered and not (made.copies or made.replicas or made.services):
-        source_of(ground, name)
+        raise unknown(ground, name)
     return made
 
 

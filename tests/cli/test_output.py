@@ -67,6 +67,8 @@ def test_progress_in_words() -> None:
     assert describe(report) == "1.0 MB of 4.0 MB, 1.0 MB/s, 3.0 s left"
     assert describe(Progress("load", message="warming\x1b up")) == "warming� up"
     assert describe(Progress("load", done=5)) == "5 B"
+    beginning = Progress("download", done=3, total=4_000_000, rate=1.0)
+    assert describe(beginning) == "3 B of 4.0 MB"
 
 
 def test_lines_are_printed_when_something_is_new(capsys: pytest.CaptureFixture[str]) -> None:

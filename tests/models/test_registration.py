@@ -83,5 +83,5 @@ async def test_by_force_it_is_stopped_and_deleted_everywhere_and_what_is_left_is
 
 async def test_unregistering_what_nobody_knows(models: Models, registry: Registry) -> None:
     registry.put("tiny", source="hf://org/tiny")
-    with pytest.raises(SourceNameError, match="tinny is not registered; did you mean `tiny`"):
+    with pytest.raises(SourceNameError, match="no model is called tinny; did you mean `tiny`"):
         await models.unregister("tinny")

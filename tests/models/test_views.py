@@ -67,5 +67,5 @@ async def test_only_the_nodes_that_are_asked_for(models: Models, fleet: FakeFlee
 
 
 async def test_what_nobody_knows(models: Models) -> None:
-    with pytest.raises(SourceNameError, match="tiny is not registered"):
+    with pytest.raises(SourceNameError, match="no model is called tiny"):
         await models.view("tiny")

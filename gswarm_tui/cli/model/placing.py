@@ -122,7 +122,7 @@ def move(
         output.emit(result)
         return
     show.placement(result, "moved")
-    output.show(f"{origin} {'keeps' if result.source_kept else 'does not have'} its copy")
+    output.show(f"{origin} {'keeps its copy' if result.source_kept else 'has it no more'}")
 
 
 def copy(
