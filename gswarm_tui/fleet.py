@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import os
 import random
 import sys
@@ -39,6 +38,7 @@ from gswarm_tui.errors import (
 )
 from gswarm_tui.home import Home
 from gswarm_tui.inventory import Inventory
+from gswarm_tui.loopback import is_loopback
 from gswarm_tui.nodespec import NodeSpec
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class Node:
         """
         parts = urlsplit(url)
         host = parts.hostname or ""
-        if self.spec.connection == "local" or not _is_loopback(host):
+        if self.spec.connection == "local" or not is_loopback(host):
             yield url
             return
         await self._connected()
@@ -319,15 +319,6 @@ class Fleet:
             jump=spec.jump,
         )
         return await self._dialer.dial(address)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _heard(task: asyncio.Task[HelperConnection]) -> None:

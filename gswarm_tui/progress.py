@@ -11,7 +11,7 @@ class Progress:
     """One report.
 
     Args:
-        phase: what is being done, in a word: ``download``, ``verify``, ``copy``, ``load``, ``check``.
+        phase: what is being done, in a word: ``download``, ``verify``, ``copy``, ``load``.
         done: bytes so far, where the work is counted in bytes.
         total: bytes in all, where known.
         rate: bytes a second over the last seconds, where known.

@@ -11,6 +11,7 @@ import typer
 
 from gswarm_tui.cli import output
 from gswarm_tui.errors import UsageError
+from gswarm_tui.loopback import is_loopback
 
 if TYPE_CHECKING:
     from gswarm_tui.hub.server import Hub
@@ -48,7 +49,7 @@ def serve(
     token = _token(token_env)
     if token_env:
         output.say(f"clients must set HF_TOKEN to what ${token_env} holds")
-    if token and not server.is_loopback(host):
+    if token and not is_loopback(host):
         output.say(
             f"warning: {host} is open to the network, and tokens and models travel in the clear"
         )

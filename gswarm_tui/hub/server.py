@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Generator
@@ -17,6 +16,7 @@ import uvicorn
 from gswarm_tui.errors import GswarmError, UsageError
 from gswarm_tui.hub.api import application
 from gswarm_tui.hub.repository import Library
+from gswarm_tui.loopback import is_loopback
 
 _GRACE_S = 3
 """How long a download that is under way may go on after the hub was told to stop."""
@@ -127,16 +127,6 @@ def _hash_everything(library: Library, hashing: Callable[[str, int], None]) -> N
     with suppress(OSError):
         for name in library.names():
             library.snapshot(*name.split("/"), hashing=hashing)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server on that address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def url_of(host: str, port: int) -> str:

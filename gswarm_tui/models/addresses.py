@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import shlex
 from typing import TYPE_CHECKING
+
+from gswarm_tui.loopback import is_loopback
 
 if TYPE_CHECKING:
     from gswarm_tui.nodespec import NodeSpec
@@ -39,15 +40,6 @@ def tunnel_to(spec: NodeSpec, address: str, port: int) -> str | None:
         words += ["-i", str(spec.identity)]
     words.append(spec.host if spec.user is None else f"{spec.user}@{spec.host}")
     return shlex.join(words)
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def is_wildcard(address: str) -> bool:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from gswarm_remote.models.manifest import FileEntry, Manifest
 
 from gswarm_tui.devices import DISK, DRAM, Device
-from gswarm_tui.models.addresses import is_loopback
+from gswarm_tui.loopback import is_loopback
 from gswarm_tui.models.ground import (
     Ground,
     NodeStatus,

@@ -11,7 +11,8 @@ from urllib.parse import SplitResult, urlsplit
 from gswarm_remote.errors import HelperError, Kind
 
 from gswarm_tui.errors import GswarmError, RemoteError, UsageError
-from gswarm_tui.models.addresses import bracketed, is_loopback, is_wildcard
+from gswarm_tui.loopback import is_loopback
+from gswarm_tui.models.addresses import bracketed, is_wildcard
 from gswarm_tui.models.ground import Ground
 from gswarm_tui.models.results import HealthResult
 from gswarm_tui.models.serving import api_key

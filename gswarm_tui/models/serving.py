@@ -8,7 +8,8 @@ from typing import Any
 
 from gswarm_tui.devices import DRAM, GPU, Device
 from gswarm_tui.errors import NodeError, UsageError
-from gswarm_tui.models.addresses import endpoint_of, is_loopback, node_url, tunnel_to
+from gswarm_tui.loopback import is_loopback
+from gswarm_tui.models.addresses import endpoint_of, node_url, tunnel_to
 from gswarm_tui.models.engines import one_engine
 from gswarm_tui.models.ground import Ground, Wire, all_of, model_name, raise_first
 from gswarm_tui.models.removal import DRAIN_S

@@ -216,7 +216,7 @@ class Peer:
             raise HelperError(
                 Kind.UNSUPPORTED,
                 f"this helper has no method {request.method!r:.80}",
-                hint="another version of the helper runs there: 'gswarm down' that node, then again",
+                hint="another version of the helper runs there: 'gswarm down' that node first",
             )
         return await handler(call, request.params)
 

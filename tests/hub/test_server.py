@@ -11,7 +11,8 @@ import httpx2
 import pytest
 
 from gswarm_tui.errors import GswarmError, UsageError
-from gswarm_tui.hub.server import is_loopback, running, url_of
+from gswarm_tui.hub.server import running, url_of
+from gswarm_tui.loopback import is_loopback
 
 
 async def test_a_port_that_is_taken_names_its_holder(tmp_path: Path) -> None:

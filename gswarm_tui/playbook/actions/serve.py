@@ -10,7 +10,8 @@ from pydantic import Field
 
 from gswarm_tui.devices import DRAM, GPU, Device
 from gswarm_tui.errors import DeviceError
-from gswarm_tui.models.addresses import is_loopback, node_url
+from gswarm_tui.loopback import is_loopback
+from gswarm_tui.models.addresses import node_url
 from gswarm_tui.models.engines import one_engine
 from gswarm_tui.models.results import ServeResult
 from gswarm_tui.playbook.actions.base import (
