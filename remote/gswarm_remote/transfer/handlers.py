@@ -1,0 +1,209 @@
+"""The methods that bring a model's bytes to a node, or take them from it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
+
+from ..errors import HelperError, Kind
+from ..models.checks import check_name, check_revision, invalid
+from ..models.manifest import Manifest, Plan
+from ..models.records import timestamp
+from ..models.store import Store
+from ..operations import Report, in_thread
+from ..rpc import Call, Handler
+from . import bulk
+from .assemble import assemble, finish
+from .redirects import origin_of
+
+if TYPE_CHECKING:
+    from ..node import Node
+
+MAX_PIECES = 2_000_000
+"""Pieces in one request, at most: 32 TB in pieces of 16 MiB."""
+
+_MAX_AUTHORIZATION = 8192
+
+
+def handlers(node: Node) -> Dict[str, Handler]:
+    """The methods of this module by name."""
+    transfers = _Transfers(node)
+    return {
+        "model.fetch": transfers.fetch,
+        "model.receive.begin": transfers.begin_receiving,
+        "model.receive.finish": transfers.finish_receiving,
+        "model.send.begin": transfers.begin_sending,
+    }
+
+
+class _Transfers:
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def fetch(self, call: Call, params: Dict[str, Any]) -> Dict[str, Any]:
+        """Download a plan; the same plan asked for twice is downloaded once."""
+        plan = Plan.from_dict(params.get("plan"))
+        tier = params.get("tier", "")
+        store = self._node.store(tier)
+        authorization = _authorization(params.get("headers"))
+        origin = _origin(params.get("origin"), needed=authorization is not None)
+
+        async def work(report: Report, cancelled: threading.Event) -> Dict[str, Any]:
+            copy: Dict[str, Any] = await in_thread(
+                _fetch, store, tier, plan, authorization, origin, _from_thread(report), cancelled
+            )
+            return copy
+
+        return await self._run(call, "fetch", plan, tier, work)
+
+    async def begin_receiving(self, call: Call, params: Dict[str, Any]) -> Dict[str, Any]:
+        """Say which pieces of a model are missing here, and offer a token to send them with."""
+        plan = Plan.from_manifest(Manifest.from_dict(params.get("manifest")))
+        tier = params.get("tier", "")
+        store = self._node.store(tier)
+        answer: Dict[str, Any] = await in_thread(_begin, store, tier, plan)
+        pieces = [tuple(piece) for piece in answer.get("missing", ())]
+        if pieces:
+
+            async def session(reader: Any, writer: Any) -> None:
+                await bulk.receive(reader, writer, lambda: store.open_partial(plan), pieces)
+
+            answer["token"] = self._node.bulk.offer(session)
+        return answer
+
+    async def finish_receiving(self, call: Call, params: Dict[str, Any]) -> Dict[str, Any]:
+        """Verify what was received, and publish it."""
+        plan = Plan.from_manifest(Manifest.from_dict(params.get("manifest")))
+        tier = params.get("tier", "")
+        store = self._node.store(tier)
+
+        async def work(report: Report, cancelled: threading.Event) -> Dict[str, Any]:
+            copy: Dict[str, Any] = await in_thread(
+                _finish, store, tier, plan, _from_thread(report), cancelled
+            )
+            return copy
+
+        return await self._run(call, "receive", plan, tier, work)
+
+    async def begin_sending(self, call: Call, params: Dict[str, Any]) -> Dict[str, Any]:
+        """Offer a token to read pieces of a published model with."""
+        name, revision = check_name(params.get("name")), params.get("revision")
+        if revision is not None:
+            check_revision(revision)
+        store = self._node.store(params.get("tier", ""))
+        manifest, folder = await in_thread(store.open, name, revision)
+        pieces = _pieces(params.get("pieces"), manifest)
+        files = {number: folder / manifest.files[number].path for number, _, _ in pieces}
+
+        async def session(reader: Any, writer: Any) -> None:
+            await bulk.send(writer, files, pieces)
+
+        token = self._node.bulk.offer(session)
+        return {"token": token, "total": sum(length for _, _, length in pieces)}
+
+    async def _run(
+        self, call: Call, kind: str, plan: Plan, tier: str, work: Callable[..., Any]
+    ) -> Dict[str, Any]:
+        result: Dict[str, Any] = await self._node.operations.run(
+            call, kind=kind, key=(tier, plan.id), work=work, model=plan.name, tier=tier
+        )
+        return result
+
+
+# In a thread of its own, each
+
+
+def _fetch(
+    store: Store,
+    tier: str,
+    plan: Plan,
+    authorization: Optional[str],
+    origin: Optional[str],
+    report: Report,
+    cancelled: threading.Event,
+) -> Dict[str, Any]:
+    from .download import HttpSource  # urllib3 takes its time to import
+
+    began = timestamp(time.time())
+    manifest = store.published(plan)
+    if manifest is None:
+        source = HttpSource(authorization=authorization, origin=origin)
+        try:
+            with store.open_partial(plan, cancelled=cancelled) as partial:
+                manifest = assemble(partial, source, report=report, cancelled=cancelled)
+        finally:
+            source.close()
+    return {**store.copy(manifest, tier), "already": manifest.published_at < began}
+
+
+def _begin(store: Store, tier: str, plan: Plan) -> Dict[str, Any]:
+    published = store.published(plan)
+    if published is not None:
+        return {"present": store.copy(published, tier)}
+    with store.open_partial(plan) as partial:
+        # What another model here has too is copied from it when the transfer is finished.
+        missing = [list(piece) for piece in partial.missing() if piece[0] not in partial.twins]
+        to_send = sum(length or 0 for _, _, length in missing)
+        return {"missing": missing, "total": plan.size, "done": (plan.size or 0) - to_send}
+
+
+def _finish(
+    store: Store, tier: str, plan: Plan, report: Report, cancelled: threading.Event
+) -> Dict[str, Any]:
+    manifest = store.published(plan)
+    if manifest is None:
+        with store.open_partial(plan, cancelled=cancelled) as partial:
+            manifest = finish(partial, report=report, cancelled=cancelled)
+    return store.copy(manifest, tier)
+
+
+def _from_thread(report: Report) -> Report:
+    """`report`, to be called in a thread."""
+    loop = asyncio.get_running_loop()
+
+    def tell(progress: Dict[str, Any]) -> None:
+        loop.call_soon_threadsafe(report, progress)
+
+    return tell
+
+
+# What comes from outside
+
+
+def _authorization(headers: object) -> Optional[str]:
+    """The one header that a controller may send along."""
+    if headers is None or headers == {}:
+        return None
+    if not isinstance(headers, dict) or set(headers) != {"Authorization"}:
+        raise HelperError(Kind.INVALID, "headers may hold Authorization, and nothing else")
+    value = headers["Authorization"]
+    text = value if isinstance(value, str) else "\0"
+    if len(text) > _MAX_AUTHORIZATION or not (text.isascii() and text.isprintable()):
+        raise HelperError(Kind.INVALID, "the Authorization header is not a line of ASCII text")
+    return text
+
+
+def _origin(origin: object, *, needed: bool) -> Optional[str]:
+    if origin is None and not needed:
+        return None
+    if not isinstance(origin, str):
+        raise HelperError(Kind.INVALID, "an Authorization header needs the origin that it is for")
+    return origin_of(origin)
+
+
+def _pieces(data: object, manifest: Manifest) -> List[bulk.Piece]:
+    """Pieces of `manifest` as a controller asks for them."""
+    if not isinstance(data, list) or not 0 < len(data) <= MAX_PIECES:
+        raise invalid(f"pieces are a list of at most {MAX_PIECES}")
+    return [_piece(item, manifest) for item in data]
+
+
+def _piece(item: object, manifest: Manifest) -> bulk.Piece:
+    if isinstance(item, list) and len(item) == 3 and all(type(number) is int for number in item):
+        number, offset, length = item
+        size = manifest.files[number].size if 0 <= number < len(manifest.files) else 0
+        if offset >= 0 and length > 0 and offset + length <= size:
+            return number, offset, length
+    raise invalid(f"{item!r:.80} is not a piece of {manifest.name}: [file, offset, length]")
