@@ -2,7 +2,8 @@
 
 `Replicas` is their only owner. What it knows is in memory, and in one record each, written before
 the process is started: a helper that is killed at any moment leaves nothing that its successor
-cannot find. Nothing here polls while nobody asks: whether a process lives is looked at when it matters.
+cannot find. Nothing here polls while nobody asks: whether a process lives is looked at when it
+matters.
 """
 
 from __future__ import annotations
@@ -96,6 +97,11 @@ class Replicas:
             if (replica.model, replica.devices) == (model, devices):
                 return replica
         return None
+
+    def of(self, model: str) -> List[Replica]:
+        """Every replica of a model, in whatever state."""
+        self._look()
+        return [replica for replica in self._replicas.values() if replica.model == model]
 
     def log_tail(self, replica_id: str, lines: int) -> str:
         """The end of the log of a replica, also of one that is gone.
@@ -203,7 +209,7 @@ class Replicas:
         replica = plan.replica
         place = self._place(replica.id)
         in_use = {known.log for known in self._replicas.values()}
-        await in_thread(prune_logs, place.log.parent, in_use)
+        await in_thread(prune_logs, place.log.parent, "engine", in_use)
         await in_thread(self._write, replica)  # before there is a process to lose
         started = await in_thread(planning.spawn, plan, place)
         self._update(replica.id, process=started)
@@ -245,10 +251,11 @@ class Replicas:
         path = Path(replica.log)
         lines = await in_thread(last_lines, path, LOG_LINES)
         tail = "; the end of its log:\n" + "\n".join(f"  {line}" for line in lines)
+        devices = conflicts.joined(replica.devices)
         return HelperError(
             Kind.ENGINE_FAILED,
-            f"{replica.engine} did not get {replica.model} ready on {conflicts.joined(replica.devices)}:"
-            f" {error.message}" + (tail if lines else "; its log is empty"),
+            f"{replica.engine} did not get {replica.model} ready on {devices}: {error.message}"
+            + (tail if lines else "; its log is empty"),
             where=str(path),
             hint=error.hint,
         )

@@ -13,7 +13,7 @@ _REPORT_S = 1.0
 
 
 class Watch:
-    """Called again and again while it loads: it raises when that has ended, and reports now and then."""
+    """Called again and again meanwhile: raises when it has ended, and reports each second."""
 
     def __init__(self, replica: Replica, report: Report) -> None:
         self._replica = replica

@@ -89,7 +89,7 @@ def environment(
         program: the engine's program; its folder comes first in PATH.
         more: what goes over all that, the last one last.
     """
-    env = {k: v for k, v in os.environ.items() if not _DROPPED.fullmatch(k)}
+    env = inherited()
     if "/" in program:
         env["PATH"] = f"{os.path.dirname(program)}:{env.get('PATH', os.defpath)}"  # noqa: PTH120
     env.update(
@@ -103,6 +103,11 @@ def environment(
         env.update(variables)
     env[process.MARK] = mark
     return env
+
+
+def inherited() -> Dict[str, str]:
+    """The helper's environment without what is secret or its own."""
+    return {k: v for k, v in os.environ.items() if not _DROPPED.fullmatch(k)}
 
 
 def free_port() -> int:
@@ -135,10 +140,10 @@ def last_lines(path: Path, count: int) -> List[str]:
     return clean[-count:] if count > 0 else []
 
 
-def prune_logs(folder: Path, in_use: Container[str]) -> None:
-    """Remove the oldest logs of engines that are gone."""
+def prune_logs(folder: Path, kind: str, in_use: Container[str]) -> None:
+    """Remove the oldest logs of what is gone; `kind` is ``engine`` or ``service``."""
     with contextlib.suppress(OSError):
-        logs = [path for path in folder.glob("engine-*.log") if str(path) not in in_use]
+        logs = [path for path in folder.glob(f"{kind}-*.log") if str(path) not in in_use]
         logs.sort(key=lambda path: path.stat().st_mtime)
         for path in logs[:-_KEPT_LOGS]:
             path.unlink()

@@ -1,0 +1,119 @@
+"""The process that publishes one replica.
+
+It is started by `services`, in a session of its own, with a socket that is bound and listens
+already. What it has to know, the key included, comes as one JSON object on its stdin. It goes on
+while helpers come and go. TERM makes it accept no more and end when all that is under way has been
+answered; whoever sent it may lose patience.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, Set
+
+from .exchange import Exchange, Streams
+from .publication import Publication
+
+log = logging.getLogger("gswarm.forwarder")
+
+_CHILD = (
+    "import json, sys; sys.path[:0] = json.loads(sys.argv[1]);"
+    " from gswarm_remote.services import forwarder; forwarder.main()"
+)
+_COUNT_DIGITS = 20
+
+
+def command(service_id: str) -> List[str]:
+    """Its command line, with the helper's own interpreter and code; the id is for people."""
+    return [sys.executable, "-I", "-S", "-c", _CHILD, json.dumps(sys.path), service_id]
+
+
+def settings(publication: Publication, listener: socket.socket, counter: Path) -> bytes:
+    """What it reads from stdin."""
+    content: Dict[str, Any] = {
+        "publication": publication.to_dict(),
+        "listener": listener.fileno(),
+        "counter": str(counter),
+    }
+    return json.dumps(content).encode()
+
+
+def read_count(counter: Path) -> int:
+    """How many requests a forwarder has passed on; 0 where it has not begun to count."""
+    try:
+        return int(counter.read_bytes())
+    except (OSError, ValueError):
+        return 0
+
+
+class Forwarder:
+    """Accepts connections until it is told to go."""
+
+    def __init__(self, publication: Publication, counter: Path) -> None:
+        self._publication = publication
+        self._counter = os.open(counter, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._requests = 0
+        self._exchanges: Dict[Exchange, asyncio.Task[Any]] = {}
+        self._leaving = asyncio.Event()
+
+    async def run(self, listener: socket.socket) -> None:
+        """Serve until TERM, and then until everything is answered."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._leaving.set)
+        server = await asyncio.start_server(self._connected, sock=listener)
+        log.info("listening on %s, for %s", listener.getsockname()[:2], self._publication.endpoint)
+        await self._leaving.wait()
+        server.close()
+        log.info("leaving; %d connections are open", len(self._exchanges))
+        for exchange in list(self._exchanges):
+            exchange.finish()
+        tasks: Set[asyncio.Task[Any]] = set(self._exchanges.values())
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        streams: Streams = (reader, writer)
+        exchange = Exchange(self._publication, streams, self._count)
+        task = asyncio.current_task()
+        assert task is not None
+        self._exchanges[exchange] = task
+        try:
+            await exchange.run()
+        except Exception:  # one user's connection is not another's
+            log.exception("a connection failed")
+        finally:
+            del self._exchanges[exchange]
+
+    def _count(self) -> None:
+        # One small write in place: whoever looks sees the whole number, and nobody is asked.
+        self._requests += 1
+        os.pwrite(self._counter, b"%0*d" % (_COUNT_DIGITS, self._requests), 0)
+
+
+def main() -> None:
+    """The child."""
+    content = json.loads(sys.stdin.buffer.read())
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    publication = Publication.from_dict(content["publication"])
+    listener = socket.socket(fileno=content["listener"])
+    asyncio.run(_serve(publication, Path(content["counter"]), listener))
+
+
+async def _serve(publication: Publication, counter: Path, listener: socket.socket) -> None:
+    # Its events belong to the loop that makes them, on Python 3.9.
+    await Forwarder(publication, counter).run(listener)
