@@ -66,7 +66,8 @@ async def _look(session: Session, patterns: list[str] | None) -> tuple[list[Chec
     for model in survey.models:
         for engine in model.replicas:
             fine = engine.state in ("ready", "starting")
-            detail = engine.state if fine else f"{engine.state}; its log: {engine.log}"
+            why = f"{engine.state}: {engine.reason}; its log is {engine.log}"
+            detail = engine.state if fine else why
             checks.append(Check(engine.node, f"engine of {model.name}", fine, detail))
     checks += await asyncio.gather(*(_service_check(session, s) for s in survey.services))
     order = {name: index for index, name in enumerate(names)}
@@ -98,7 +99,8 @@ def _gpu_check(spec: NodeSpec, answer: Mapping[str, Any]) -> Check:
 async def _service_check(session: Session, service: ServiceView) -> Check:
     what = f"service of {service.model}"
     if service.state != "ready":
-        return Check(service.node, what, False, f"{service.url} is {service.state}")
+        why = f"{service.url} is {service.state}: {service.reason}"
+        return Check(service.node, what, False, why)
     try:
         answer = await session.models.check_health(f"{service.url}/health", timeout_s=10)
     except GswarmError as error:

@@ -71,7 +71,6 @@ async def load(
 ) -> bool:
     """Start one engine on all of `devices` and wait until it answers; whether it did before."""
     node, places = one_engine(devices)
-    before = running(await ground.status(node), name, places, revision=revision, engine=engine)
     params = {
         "model": name,
         "revision": revision,
@@ -82,6 +81,4 @@ async def load(
         "started_by": "move",
         "timeout_s": LOAD_TIMEOUT_S,
     }
-    # Asked even where it runs: the node compares the settings, and notes that it is to be kept.
-    after = await ground.call(node, "engine.start", params, progress)
-    return before is not None and before["id"] == after["id"]
+    return bool((await ground.call(node, "engine.start", params, progress))["already"])

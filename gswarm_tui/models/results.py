@@ -147,7 +147,7 @@ class CopyView:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaView:
-    """One engine with the model's weights loaded."""
+    """One engine with the model's weights loaded; `reason` says why its state is no better."""
 
     id: str
     node: str
@@ -155,6 +155,7 @@ class ReplicaView:
     revision: str
     engine: str
     state: str
+    reason: str | None
     pid: int | None
     started_at: str | None
     started_by: str | None
@@ -163,13 +164,15 @@ class ReplicaView:
 
 @dataclass(frozen=True, slots=True)
 class ServiceView:
-    """One published endpoint of a model."""
+    """One published endpoint of a model; `reason` says why its state is no better."""
 
     id: str
     model: str
     node: str
     devices: list[str]
+    engine: str
     state: str
+    reason: str | None
     url: str
     endpoint: str | None
     tunnel: str | None
@@ -187,8 +190,8 @@ class ModelView:
 
     Args:
         registered: False for a model that a node has and the registry does not know.
-        status: ``serving``, ``loaded``, ``downloading``, ``moving``, ``available``, ``partial`` or
-            ``registered`` (nothing is on any node that answered).
+        status: ``serving``, ``downloading``, ``loading``, ``moving``, ``loaded``, ``available``,
+            ``partial`` or ``registered`` (nothing is on any node that answered).
         locations: devices with a copy that is whole, engines' devices included.
         unreachable: node to reason: what these have is unknown.
     """

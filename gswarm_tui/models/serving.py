@@ -11,7 +11,7 @@ from gswarm_tui.errors import NodeError, UsageError
 from gswarm_tui.loopback import is_loopback
 from gswarm_tui.models.addresses import endpoint_of, node_url, tunnel_to
 from gswarm_tui.models.engines import one_engine
-from gswarm_tui.models.ground import Ground, Wire, all_of, model_name, raise_first
+from gswarm_tui.models.ground import Ground, all_of, model_name, raise_first
 from gswarm_tui.models.removal import DRAIN_S
 from gswarm_tui.models.results import ServeResult, StopResult
 from gswarm_tui.progress import ProgressCallback
@@ -42,7 +42,6 @@ async def serve(
             f"at {address} other machines could use {name}, and there is no key",
             hint="name the environment variable that holds one: --api-key-env NAME (api_key_env:)",
         )
-    before = {service["id"] for service in (await ground.status(node)).services_of(name)}
     params = {
         "model": name,
         "devices": tiers,
@@ -61,14 +60,14 @@ async def serve(
         model=name,
         device=str(places[0]),
         devices=[str(place) for place in places],
-        engine=await _engine_of(ground, node, service),
+        engine=service["engine"],
         node=node,
         port=chosen,
         url=node_url(node, chosen),
         endpoint=endpoint_of(spec, bound, chosen),
         tunnel=tunnel_to(spec, bound, chosen),
         service=service["id"],
-        already=service["id"] in before,
+        already=service["already"],
     )
 
 
@@ -125,13 +124,3 @@ def _unknown(name: str, node: str, error: Exception) -> NodeError:
         where=node,
         hint="to leave the node out, name the devices: --device node1:gpu0",
     )
-
-
-async def _engine_of(ground: Ground, node: str, service: Wire) -> str:
-    """The engine behind a service: the service says it, or its replica does."""
-    if service.get("engine"):
-        return str(service["engine"])
-    for replica in (await ground.status(node)).replicas:
-        if replica["id"] == service.get("replica"):
-            return str(replica["engine"])
-    return "unknown"

@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from gswarm_tui.state.models import RegisteredModel
 
 
+_DOING = {
+    "fetch": "downloading",
+    "import": "downloading",
+    "receive": "downloading",
+    "load": "loading",
+    "serve": "loading",
+    "stage": "moving",
+}
+"""The operations of a helper that are a model's status."""
+
+
 async def survey(ground: Ground, nodes: Iterable[str] | None = None) -> Survey:
     """See `gswarm_tui.models.Models.survey`."""
     known, failed = await ground.statuses(nodes)
@@ -96,10 +107,9 @@ def _status(
     kinds = {item["kind"] for s in statuses for item in s.operations if item.get("model") == name}
     if any(service.state == "ready" for service in services):
         return "serving"
-    if kinds & {"fetch", "import", "receive"}:
-        return "downloading"
-    if kinds:
-        return "moving"
+    for kind, word in _DOING.items():
+        if kind in kinds:
+            return word
     if any(replica.state == "ready" for replica in replicas):
         return "loaded"
     if any(copy.state == "ready" for copy in copies):
@@ -134,6 +144,7 @@ def _replica(node: str, replica: Wire) -> ReplicaView:
         revision=replica["revision"],
         engine=replica["engine"],
         state=replica["state"],
+        reason=replica.get("reason"),
         pid=replica.get("pid"),
         started_at=_moment(replica.get("started_at")),
         started_by=replica.get("started_by"),
@@ -156,7 +167,9 @@ def service_view(ground: Ground, node: str, service: Wire) -> ServiceView:
         model=service["model"],
         node=node,
         devices=[f"{node}:{place}" for place in service["devices"]],
+        engine=service["engine"],
         state=service["state"],
+        reason=service.get("reason"),
         url=node_url(node, port),
         endpoint=endpoint_of(spec, address, port),
         tunnel=tunnel_to(spec, address, port),

@@ -178,7 +178,7 @@ class FakeNode:
     def _engine_start(self, params: dict[str, Any]) -> Any:
         for replica in self.replicas.values():
             if (replica["model"], replica["devices"]) == (params["model"], params["devices"]):
-                return replica
+                return {**replica, "already": True}
         made = {
             "id": f"e{next(self._ids)}",
             "model": params["model"],
@@ -193,7 +193,7 @@ class FakeNode:
             "log": "/r/logs/e.log",
         }
         self.replicas[made["id"]] = made
-        return made
+        return {**made, "already": False}
 
     def _engine_stop(self, params: dict[str, Any]) -> Any:
         return {"stopped": self.replicas.pop(params["id"], None) is not None}
@@ -201,7 +201,7 @@ class FakeNode:
     def _service_start(self, params: dict[str, Any]) -> Any:
         for service in self.services.values():
             if (service["model"], service["devices"]) == (params["model"], params["devices"]):
-                return service
+                return {**service, "already": True}
         replica = self._engine_start({**params, "revision": None})
         made = {
             "id": f"s{next(self._ids)}",
@@ -210,6 +210,7 @@ class FakeNode:
             "devices": params["devices"],
             "address": params["address"],
             "port": params["port"] or 40_000,
+            "engine": replica["engine"],
             "state": "ready",
             "pid": 43,
             "guarded": params["api_key"] is not None,
@@ -218,7 +219,7 @@ class FakeNode:
             "log": "/r/logs/s.log",
         }
         self.services[made["id"]] = made
-        return made
+        return {**made, "already": False}
 
     def _service_stop(self, params: dict[str, Any]) -> Any:
         devices = params["devices"]
