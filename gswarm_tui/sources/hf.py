@@ -161,7 +161,7 @@ def _path_on_hub(reference: str, environ: Mapping[str, str]) -> str | None:
 
 def _parse_web_path(reference: str, path: str) -> HubSource:
     parts = [unquote(part) for part in path.strip("/").split("/")]
-    if len(parts) <= 2:
+    if len(parts) <= 2 or parts[0] in _NOT_MODELS:
         return _source(reference, parts)
     view, revision, below = parts[2], parts[3] if len(parts) > 3 else "", parts[4:]
     if view == "tree" and revision and not below:
