@@ -1,8 +1,8 @@
 """Make a small model that answers in words: python scripts/demo_model.py FOLDER.
 
 Two layers of the Llama architecture, in the files that every engine opens (config.json,
-model.safetensors, tokenizer.json), overfitted in seconds on a few sentences about gswarm. MLX trains
-it on the CPU; the extra ``cpu`` brings all that is needed.
+model.safetensors, tokenizer.json), overfitted in seconds on a few sentences about gswarm. MLX
+trains it on the CPU; the extra ``cpu`` brings all that is needed.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 SENTENCES = (
     "Once upon a time there was a lab whose models moved from node to node at the speed of the"
     " network, and nobody had to babysit them.",
-    "A swarm of GPUs is a fleet of machines that one person runs from one terminal, over plain SSH.",
-    "The weights of every model are on the web, on disk, in dram or on a gpu, and gswarm knows where.",
+    "A swarm of GPUs is a fleet of machines that one person runs from one terminal, over SSH.",
+    "The weights of every model are on the web, on disk, in dram or on a gpu: gswarm knows where.",
 )
 PROMPTS = ("Once upon a time", "A swarm of GPUs", "The weights of every model")
 
