@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence, Tuple
 
 from .. import process
@@ -71,8 +72,7 @@ def spawn(plan: Plan, place: Workplace) -> ProcessRecord:
 
 
 def _make(node: Node, order: Order, engine: str, settings: Mapping[str, Any]) -> Plan:
-    tier = DRAM if order.devices == (DRAM,) else DISK
-    manifest, folder = _copy(node, order, tier)
+    tier, manifest, folder = _copy(node, order)
     replica_id = new_id(order.model, order.devices)
     place = Workplace.of(node.paths, replica_id)
     wanted = Wanted(
@@ -112,20 +112,51 @@ def _make(node: Node, order: Order, engine: str, settings: Mapping[str, Any]) ->
     return Plan(replica, launch, wanted.gpus, env)
 
 
-def _copy(node: Node, order: Order, tier: str) -> Tuple[Manifest, Any]:
+def _copy(node: Node, order: Order) -> Tuple[str, Manifest, Path]:
+    """The tier, the manifest and the folder of the files that the engine is to read.
+
+    A GPU loads the revision that is on disk, out of dram where it is staged as well: that is what
+    staging is for.
+
+    Raises:
+        HelperError: the model is not there.
+    """
+    what = order.model if order.revision is None else f"{order.model} {order.revision}"
+    staged = _opened(node, DRAM, order.model, order.revision)
+    if order.devices == (DRAM,):
+        if staged is None:
+            raise HelperError(
+                Kind.NOT_FOUND,
+                f"{what} is not in dram, from where it would be served on the CPU",
+                where=DRAM,
+                hint="stage it first: move or copy it to this node's dram",
+            )
+        return staged
+    on_disk = _opened(node, DISK, order.model, order.revision)
+    if on_disk is None and staged is None:
+        raise HelperError(
+            Kind.NOT_FOUND,
+            f"{what} is not on this node's disk, from where {order.devices[0]} loads it",
+            where=DISK,
+            hint="download or copy it to this node's disk first",
+        )
+    if on_disk is None or (staged is not None and staged[1].revision == on_disk[1].revision):
+        assert staged is not None
+        return staged
+    return on_disk
+
+
+def _opened(
+    node: Node, tier: str, model: str, revision: Optional[str]
+) -> Optional[Tuple[str, Manifest, Path]]:
+    if tier == DRAM and (node.paths.dram is None or not node.paths.dram.is_dir()):
+        return None
     try:
-        return node.store(tier).open(order.model, order.revision)
+        return (tier, *node.store(tier).open(model, revision))
     except HelperError as error:
         if error.kind != Kind.NOT_FOUND:
             raise
-        what = order.model if order.revision is None else f"{order.model} {order.revision}"
-        if tier == DRAM:
-            message = f"{what} is not in dram, from where it would be served on the CPU"
-            hint = "stage it first: move or copy it to this node's dram"
-        else:
-            message = f"{what} is not on this node's disk, from where {order.devices[0]} loads it"
-            hint = "download or copy it to this node's disk first"
-        raise HelperError(Kind.NOT_FOUND, message, where=error.where, hint=hint) from None
+        return None
 
 
 def _environment(order: Order) -> Dict[str, str]:

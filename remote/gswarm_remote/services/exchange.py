@@ -20,12 +20,13 @@ from .publication import (
     Publication,
     Refusal,
     engine_down,
+    engine_silent,
     invalid,
 )
 
 log = logging.getLogger("gswarm.forwarder")
 
-MAX_BODY = 64 * 1024 * 1024
+MAX_BODY = 32 * 1024 * 1024
 """Bytes of a request; it is held in memory, because the model's name in it has to be mapped."""
 
 IDLE_S = 75.0  # until the head of the next request is there
@@ -104,6 +105,7 @@ class Exchange:
         path = publication.path_of(request.method, request.target)
         if path != HEALTH:
             publication.check_key(request.headers)
+        _check_length(request.headers)
         body = await self._body()
         if path == HEALTH:
             await self._answer_health()
@@ -163,12 +165,12 @@ class Exchange:
             writer.write(_request(engine, path, headers, body))
             await writer.drain()
             await self._pass_back(engine, reader)
+        except asyncio.TimeoutError:  # an OSError since Python 3.11
+            self._cut_if_begun()
+            raise engine_silent(self._publication.silence_s) from None
         except (OSError, h11.RemoteProtocolError) as error:
             log.warning("%s: the engine failed: %s", path.decode(), error)
-            if self._http.our_state is not h11.SEND_RESPONSE:
-                # The status is sent already: cut it, so that nobody takes the rest for the whole.
-                self._writer.transport.abort()
-                raise _ClientGone from None
+            self._cut_if_begun()
             raise engine_down("the engine does not answer, or broke off") from None
         finally:
             if writer is not None:
@@ -184,7 +186,8 @@ class Exchange:
         while True:
             event = engine.next_event()
             if event is h11.NEED_DATA:
-                engine.receive_data(await reader.read(_READ))
+                silence_s = self._publication.silence_s
+                engine.receive_data(await asyncio.wait_for(reader.read(_READ), silence_s))
             elif isinstance(event, h11.Response):
                 headers = _chosen(event.headers, PASSED_BACK)
                 await self._send(h11.Response(status_code=event.status_code, headers=headers))
@@ -194,6 +197,12 @@ class Exchange:
                 return await self._send(h11.EndOfMessage())
             elif isinstance(event, h11.ConnectionClosed):
                 raise h11.RemoteProtocolError("it closed the connection without an answer")
+
+    def _cut_if_begun(self) -> None:
+        """Where the status is sent already, nobody may take what came so far for the whole."""
+        if self._http.our_state is not h11.SEND_RESPONSE:
+            self._writer.transport.abort()
+            raise _ClientGone
 
     # The user's end
 
@@ -208,9 +217,7 @@ class Exchange:
             if isinstance(event, h11.Data):
                 body += event.data
                 if len(body) > MAX_BODY:
-                    raise invalid(
-                        f"a request has at most {MAX_BODY} bytes", status=413, code="too_large"
-                    )
+                    raise _too_large()
             elif isinstance(event, h11.EndOfMessage):
                 return bytes(body)
             else:
@@ -249,12 +256,27 @@ class Exchange:
                 headers=[*event.headers, (b"connection", b"close")],
             )
         data = self._http.send(event)
-        if data:
+        if not data:
+            return
+        try:
             self._writer.write(data)
             await self._writer.drain()
+        except OSError:
+            raise _ClientGone from None
 
 
 _JSON = (b"content-type", b"application/json")
+
+
+def _too_large() -> Refusal:
+    return invalid(f"a request has at most {MAX_BODY} bytes", status=413, code="too_large")
+
+
+def _check_length(headers: Any) -> None:
+    """Refuse what says of itself that it is too long, before it is sent."""
+    for name, value in headers:
+        if name == b"content-length" and int(value) > MAX_BODY:
+            raise _too_large()
 
 
 def _chosen(headers: Any, names: Tuple[bytes, ...]) -> Headers:

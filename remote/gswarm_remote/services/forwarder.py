@@ -18,7 +18,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Set
+from typing import Any, Dict, List
 
 from .exchange import Exchange, Streams
 from .publication import Publication
@@ -77,9 +77,8 @@ class Forwarder:
         log.info("leaving; %d connections are open", len(self._exchanges))
         for exchange in list(self._exchanges):
             exchange.finish()
-        tasks: Set[asyncio.Task[Any]] = set(self._exchanges.values())
-        if tasks:
-            await asyncio.wait(tasks)
+        while self._exchanges:
+            await asyncio.wait(list(self._exchanges.values()))
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         streams: Streams = (reader, writer)
@@ -87,6 +86,8 @@ class Forwarder:
         task = asyncio.current_task()
         assert task is not None
         self._exchanges[exchange] = task
+        if self._leaving.is_set():  # it was accepted at the last moment
+            exchange.finish()
         try:
             await exchange.run()
         except Exception:  # one user's connection is not another's

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional, Tuple
 
-from ..engines.order import Order
+from ..engines.order import Order, check_seconds
 from ..engines.replica import SERVE
 from ..errors import HelperError, Kind
 from . import ports
@@ -25,6 +25,8 @@ class Offer:
         api_key: what a request has to bring, None where anybody may ask. It goes to the forwarder
             through a pipe, and nowhere else.
         names: what users may call the model.
+        silence_s: seconds for which the engine may say nothing on a request (``config.timeout``);
+            None for as long as it likes.
     """
 
     order: Order
@@ -32,6 +34,7 @@ class Offer:
     address: str = LOOPBACK
     port: Optional[int] = None
     api_key: Optional[str] = None
+    silence_s: Optional[float] = None
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Offer:
@@ -50,7 +53,15 @@ class Offer:
                 where="api_key",
                 hint="give a key (api_key_env), or listen on 127.0.0.1",
             )
-        return cls(order, _names(params, order.model), address, _port(params.get("port")), key)
+        timeout = order.config.get("timeout")
+        return cls(
+            order=order,
+            names=_names(params, order.model),
+            address=address,
+            port=_port(params.get("port")),
+            api_key=key,
+            silence_s=None if timeout is None else check_seconds(timeout, "config.timeout"),
+        )
 
     @property
     def key(self) -> Tuple[Any, ...]:

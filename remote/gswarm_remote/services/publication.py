@@ -27,7 +27,13 @@ MODELS = b"/v1/models"
 PASSED_ON = (b"accept", b"traceparent", b"tracestate", b"x-request-id")
 """Headers of a request that an engine sees; its key is not among them."""
 
-PASSED_BACK = (b"content-type", b"content-length", b"retry-after", b"x-request-id")
+PASSED_BACK = (
+    b"cache-control",
+    b"content-length",
+    b"content-type",
+    b"retry-after",
+    b"x-request-id",
+)
 """Headers of an engine's answer that a user sees."""
 
 Headers = List[Tuple[bytes, bytes]]
@@ -57,6 +63,11 @@ def engine_down(message: str) -> Refusal:
     return Refusal(502, message, code="engine_unavailable", kind="server_error")
 
 
+def engine_silent(silence_s: Optional[float]) -> Refusal:
+    message = f"the engine has said nothing for {silence_s or 0:g} s"
+    return Refusal(504, message, code="timeout", kind="server_error")
+
+
 @dataclass(frozen=True)
 class Publication:
     """What one forwarder has to know.
@@ -68,6 +79,7 @@ class Publication:
         paths: POST paths that are let through.
         refused: keys of a body that would make the engine load something else.
         created: seconds since the epoch, for the list of models.
+        silence_s: how long the engine may say nothing on a request; None for as long as it likes.
         key: None where anybody may ask.
     """
 
@@ -78,6 +90,7 @@ class Publication:
     paths: Tuple[str, ...]
     refused: Tuple[str, ...]
     created: int
+    silence_s: Optional[float] = None
     key: Optional[str] = None
 
     def to_dict(self) -> Dict[str, Any]:

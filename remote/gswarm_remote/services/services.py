@@ -379,6 +379,7 @@ def _publication(offer: Offer, replica: Replica) -> Publication:
         paths=(*SERVING_PATHS, *replica.paths),
         refused=replica.refused,
         created=int(replica.started_at),
+        silence_s=offer.silence_s,
         key=offer.api_key,
     )
 
