@@ -57,19 +57,18 @@ def _bar(title: str) -> Iterator[ProgressCallback]:
 
 
 class Lines:
-    """Prints a line when the phase or the message changes, and otherwise every few seconds."""
+    """Prints a line when the phase changes, and otherwise every few seconds."""
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._last: tuple[str, str | None] | None = None
+        self._phase: str | None = None
         self._printed = 0.0
 
     def __call__(self, report: Progress) -> None:
         now = time.monotonic()
-        what = (report.phase, report.message)
-        if what == self._last and now - self._printed < _LINE_EVERY_S:
+        if report.phase == self._phase and now - self._printed < _LINE_EVERY_S:
             return
-        self._last, self._printed = what, now
+        self._phase, self._printed = report.phase, now
         facts = describe(report)
         output.say(f"{self._title}: {output.clean(report.phase)}{'  ' if facts else ''}{facts}")
 

@@ -222,7 +222,8 @@ class Models:
         """Publish a model at a port, loading it first if need be, until a request is answered.
 
         Args:
-            devices: GPUs of one node (several are one engine), or its dram for the CPU.
+            devices: GPUs of one node (several are one engine), or its dram for the CPU; there a
+                model that is on the node's disk only is staged first, and stays staged.
             engine: None for config's ``framework``, else for what the node has.
             port: None for a free one.
             address: of the node; one that others can reach needs a key.

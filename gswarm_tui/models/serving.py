@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gswarm_tui.devices import DRAM, GPU, Device
+from gswarm_tui.devices import DISK, DRAM, GPU, Device
 from gswarm_tui.errors import NodeError, UsageError
 from gswarm_tui.loopback import is_loopback
 from gswarm_tui.models.addresses import endpoint_of, node_url, tunnel_to
@@ -42,6 +42,8 @@ async def serve(
             f"at {address} other machines could use {name}, and there is no key",
             hint="name the environment variable that holds one: --api-key-env NAME (api_key_env:)",
         )
+    if tiers == [DRAM]:
+        await _stage(ground, name, node, progress)
     params = {
         "model": name,
         "devices": tiers,
@@ -89,6 +91,22 @@ async def stop_serve(ground: Ground, name: str, devices: Sequence[Device] | None
     stopped = await all_of(_stop(ground, name, node, tiers) for node, tiers in by_node.items())
     done = [place for part in stopped for place in part]
     return StopResult(model=name, devices=[str(place) for place in places], stopped=len(done))
+
+
+async def _stage(ground: Ground, name: str, node: str, progress: ProgressCallback) -> None:
+    """Load a model for the CPU: its files into dram, where only the node's disk has them."""
+    status = await ground.status(node)
+    on_disk = status.ready(name, DISK)
+    if on_disk is None or status.ready(name, DRAM) is not None:
+        return  # the node itself says what is wrong where it has the model nowhere
+    params = {
+        "name": name,
+        "revision": on_disk["revision"],
+        "from": DISK,
+        "to": DRAM,
+        "remove_source": False,
+    }
+    await ground.call(node, "model.stage", params, progress)
 
 
 def api_key(variable: str | None) -> str | None:

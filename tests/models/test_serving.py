@@ -28,6 +28,17 @@ async def test_serve_publishes_and_says_where(models: Models, fleet: FakeFleet) 
     assert (await models.serve("tiny", [GPU0], port=8080)).already
 
 
+async def test_to_be_served_on_the_cpu_a_model_is_staged_once(
+    models: Models, fleet: FakeFleet
+) -> None:
+    fleet["node1"].has("tiny")
+    for _ in range(2):
+        await models.serve("tiny", [parse("node1:dram")])
+    assert fleet["node1"].tiers("tiny") == ["disk", "dram"]
+    assert len(fleet["node1"].asked("model.stage")) == 1
+    assert fleet["node1"].asked("service.start")[0]["devices"] == ["dram"]
+
+
 async def test_a_local_node_answers_from_here(registry: Registry) -> None:
     fleet = FakeFleet(NodeSpec("here", "localhost", connection="local"))
     fleet["here"].has("tiny")
