@@ -164,10 +164,15 @@ async def _answer(
 ) -> Response:
     head: Optional[h11.Response] = None
     body = bytearray()
+    silent = True
     while True:
         event = connection.next_event()
         if event is h11.NEED_DATA:
-            connection.receive_data(await reader.read(_READ))
+            data = await reader.read(_READ)
+            silent = silent and not data
+            if silent:
+                raise ConnectionError("it was closed without an answer")
+            connection.receive_data(data)
         elif isinstance(event, h11.Response):
             head = event
         elif isinstance(event, h11.Data):
