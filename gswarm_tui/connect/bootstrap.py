@@ -257,10 +257,13 @@ class _Conversation:
 
     async def _never_started(self) -> BootstrapError:
         status = await self.process.finish()
+        python = self._spec.python
         return self._error(
-            f"the login shell did not run our command (exit status {status})",
-            hint="the account needs a login shell that runs commands: ssh must be able to run"
-            " /bin/sh there",
+            f"the login shell{f' or {python}' if python else ''} did not run our command"
+            f" (exit status {status})",
+            hint=f"check 'python:' of the node in the inventory; the path is {python}"
+            if python
+            else "the account needs a login shell that can run /bin/sh",
             quote=self._banner + bytes(self._received) + await self._heard(),
         )
 

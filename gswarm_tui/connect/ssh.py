@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -382,6 +383,6 @@ def _is_spent(task: asyncio.Task[asyncssh.SSHClientConnection]) -> bool:
 def _reason(error: BaseException) -> str:
     if isinstance(error, (asyncssh.DisconnectError, asyncssh.ChannelOpenError)):
         return error.reason
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)  # asyncio puts its own words into strerror
     return str(error) or type(error).__name__

@@ -1,9 +1,8 @@
-"""Real OpenSSH servers on this machine's loopback addresses, and the accounts that log in to them."""
+"""Real OpenSSH servers on this machine's loopback addresses, and accounts that log in to them."""
 
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 import pwd
 import secrets
@@ -38,7 +37,7 @@ class Account:
 
 @dataclass(slots=True)
 class Server:
-    """One sshd. Its sessions see `home` as HOME, so nothing of the real account is read or written."""
+    """One sshd. Its sessions have a HOME of their own: the real account's is not touched."""
 
     folder: Path
     addresses: tuple[str, ...]
@@ -77,6 +76,7 @@ def start(
     addresses: Sequence[str] = ("127.0.0.1",),
     environment: Mapping[str, str] | None = None,
     options: Sequence[str] = (),
+    matches: Sequence[str] = (),
     port: int | None = None,
     host_key: Path | None = None,
 ) -> Server:
@@ -87,6 +87,7 @@ def start(
         home: HOME in its sessions; the account's own where it is None.
         environment: more variables of its sessions.
         options: lines of sshd_config that go before all others, so that they win.
+        matches: lines of sshd_config that go after all others.
         port, host_key: those of an earlier server, to come back as it; otherwise new ones.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,9 +103,12 @@ def start(
     for attempt in range(5):
         chosen = port or _free_port(addresses)
         config = folder / "sshd_config"
-        config.write_text(
-            _config(folder, addresses, chosen, host_key, authorized, session, options)
-        )
+        lines = [
+            *options,
+            *_config(folder, addresses, chosen, host_key, authorized, session),
+            *matches,
+        ]
+        config.write_text("\n".join(lines) + "\n")
         with log.open("ab") as output:
             process = subprocess.Popen(
                 [_require("sshd"), "-D", "-e", "-f", str(config)],
@@ -169,10 +173,26 @@ def processes_of(uid: int) -> list[int]:
     found = []
     for folder in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError, IndexError):
-            if folder.stat().st_uid == uid and folder.name.isdigit():
-                if (folder / "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z":
-                    found.append(int(folder.name))
+            if folder.name.isdigit() and folder.stat().st_uid == uid and _is_alive(folder):
+                found.append(int(folder.name))
     return found
+
+
+def processes_below(folder: Path) -> list[int]:
+    """The live processes whose command line names something in `folder`."""
+    found = []
+    for process in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            named = (
+                process.name.isdigit() and os.fsencode(folder) in (process / "cmdline").read_bytes()
+            )
+            if named and _is_alive(process):
+                found.append(int(process.name))
+    return found
+
+
+def _is_alive(process: Path) -> bool:
+    return (process / "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def _config(
@@ -182,10 +202,8 @@ def _config(
     host_key: Path,
     authorized: Path,
     session: Mapping[str, str],
-    options: Sequence[str],
-) -> str:
-    lines = list(options)
-    lines += [f"ListenAddress {address}:{port}" for address in addresses]
+) -> list[str]:
+    lines = [f"ListenAddress {address}:{port}" for address in addresses]
     lines += [
         f"HostKey {host_key}",
         f"AuthorizedKeysFile {authorized}",
@@ -197,11 +215,12 @@ def _config(
         "PermitRootLogin yes",
         "PrintMotd no",
         "MaxStartups 200",
+        "LogLevel VERBOSE",  # one line for each connection and each command, for tests to count
         "Subsystem sftp internal-sftp",
     ]
     if session:
         lines.append("SetEnv " + " ".join(f'{name}="{value}"' for name, value in session.items()))
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _listens(process: subprocess.Popen[bytes], address: str, port: int) -> bool:
@@ -257,7 +276,3 @@ def _require(program: str) -> str:
     if found is None:
         raise RuntimeError(f"{program} is not installed")
     return found
-
-
-def user_name() -> str:
-    return getpass.getuser()
