@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -34,8 +33,3 @@ def test_the_list_is_sorted_and_agrees_with_what_type_checkers_see() -> None:
 def test_other_names_are_not() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'Flet'"):
         _ = gswarm_tui.Flet
-
-
-def test_the_version_is_the_distributions() -> None:
-    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
-    assert project["project"]["version"] == gswarm_tui.__version__

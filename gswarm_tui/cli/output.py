@@ -8,6 +8,7 @@ import sys
 import traceback
 import unicodedata
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from gswarm_tui.errors import GswarmError
@@ -88,6 +89,16 @@ def duration(seconds: float | None) -> str:
     if hours < 24:
         return f"{hours} h {minutes} min"
     return f"{hours // 24} d {hours % 24} h"
+
+
+def moment(time: str | None) -> str:
+    """An ISO 8601 time in UTC, to the minute and in the user's own zone: ``2026-11-21 14:05``."""
+    if time is None:
+        return NOTHING
+    try:
+        return datetime.fromisoformat(time).astimezone().strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return time
 
 
 def cell(value: Any) -> str:

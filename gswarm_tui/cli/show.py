@@ -92,8 +92,8 @@ def copies(found: Sequence[tuple[str, CopyView]]) -> None:
                 copy.state if copy.state != "partial" else f"partial, {output.size(copy.done)}",
                 output.size(copy.size),
                 copy.files,
-                copy.published_at,
-                copy.last_accessed,
+                output.moment(copy.published_at),
+                output.moment(copy.last_accessed),
                 f"{copy.path} (in place)" if copy.external else copy.path,
             )
             for name, copy in found
@@ -105,7 +105,15 @@ def replicas(found: Sequence[tuple[str, ReplicaView]]) -> None:
     output.table(
         ("model", "devices", "engine", "state", "pid", "since", "log"),
         [
-            (name, item.devices, item.engine, item.state, item.pid, item.started_at, item.log)
+            (
+                name,
+                item.devices,
+                item.engine,
+                item.state,
+                item.pid,
+                output.moment(item.started_at),
+                item.log,
+            )
             for name, item in found
         ],
     )
@@ -123,7 +131,7 @@ def services(found: Sequence[ServiceView]) -> None:
                 item.endpoint or item.tunnel,
                 "needed" if item.guarded else None,
                 item.requests,
-                item.started_at,
+                output.moment(item.started_at),
             )
             for item in found
         ],
@@ -145,8 +153,8 @@ def model(found: ModelView) -> None:
             ("hash", found.hash),
             ("locations", found.locations),
             *((f"needs {key}", _needed(key, value)) for key, value in found.requirements.items()),
-            ("created", found.created_at),
-            ("updated", found.updated_at),
+            ("created", output.moment(found.created_at)),
+            ("updated", output.moment(found.updated_at)),
         ]
     )
     places(found)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 
 import pytest
 
@@ -35,6 +36,18 @@ def test_sizes(count: float | None, shown: str) -> None:
 )
 def test_durations(seconds: float | None, shown: str) -> None:
     assert output.duration(seconds) == shown
+
+
+def test_times_are_those_of_the_users_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert output.moment("2026-11-21T14:05:09.123Z") == "2026-11-21 23:05"
+        assert output.moment("2026-11-21T14:05:09+00:00") == "2026-11-21 23:05"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert (output.moment(None), output.moment("long ago")) == ("-", "long ago")
 
 
 def test_nothing_steers_the_terminal() -> None:
