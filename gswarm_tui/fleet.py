@@ -47,6 +47,25 @@ if TYPE_CHECKING:
 IDLE_EXIT_VARIABLE = "GSWARM_IDLE_EXIT"
 """Seconds after which a helper without a reason to stay ends; for helpers that are started now."""
 
+REPEATABLE = frozenset(
+    {
+        "node.info",
+        "node.status",
+        "model.fetch",
+        "model.import",
+        "model.stage",
+        "model.receive.finish",
+        "model.manifest",
+        "model.verify",
+        "model.scan",
+        "model.adopt",
+        "engine.start",
+        "service.start",
+    }
+)
+"""What a helper does once, however often it is asked."""
+
+_ATTEMPTS = 3
 _RECONNECTS = 5
 _FIRST_DELAY_S = 0.25
 
@@ -112,6 +131,9 @@ class Node:
     ) -> Any:
         """Ask the node's helper; cancelling this cancels what was asked, there too.
 
+        What the helper does once however often it is asked (`REPEATABLE`) is asked for again where
+        the connection is lost meanwhile: then this attaches to the work, which went on.
+
         Args:
             progress: gets the reports of long work as the helper sends them.
 
@@ -119,9 +141,16 @@ class Node:
             RemoteError: the helper's answer is an error.
             NodeError: the node could not be reached, or was lost meanwhile.
         """
-        helper = await self._connected()
-        with self._translated():
-            return await helper.peer.call(method, params or {}, progress=progress)
+        attempts = _ATTEMPTS if method in REPEATABLE else 1
+        while True:
+            helper = await self._connected()
+            attempts -= 1
+            try:
+                with self._translated():
+                    return await helper.peer.call(method, params or {}, progress=progress)
+            except UnreachableError:
+                if not attempts:
+                    raise
 
     async def open_bulk(self, token: str) -> tuple[ByteReader, ByteWriter]:
         """A raw connection for the bytes that belong to `token`.

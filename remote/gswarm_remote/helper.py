@@ -21,10 +21,11 @@ import os
 import platform
 import resource
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from . import paths as node_paths
 from . import wire
@@ -38,6 +39,7 @@ IDLE_EXIT_S = 60.0
 HELLO_TIMEOUT_S = 30.0
 _TICK_S = 15.0  # how often reasons that nobody announces (an engine that died) are looked at
 _LOCK_WAIT_S = 10.0
+_PROBE_TIMEOUT_S = 5.0
 
 
 def main(argv: Optional[List[str]] = None) -> int:
@@ -49,9 +51,9 @@ def main(argv: Optional[List[str]] = None) -> int:
     options = parser.parse_args(argv)
     try:
         located = node_paths.locate(options.root)
-        lock = _take_lock(located.lock)
+        lock, running = _claim(located.lock)
         if lock is None:
-            _announce(options.ready_fd, _other_helper(located.lock))
+            _announce(options.ready_fd, running)
             return 0
         _log_to(located.logs / "helper.log")
         asyncio.run(Helper(located, lock, idle_exit_s=options.idle_exit).run(options.ready_fd))
@@ -108,6 +110,7 @@ class Helper:
                 task.cancel()
             await self.node.operations.cancel_all()
             await self.node.stop()
+            self._paths.lock.unlink()  # held until this process ends: see _take_lock
             log.info("gone")
 
     def reasons(self) -> List[str]:
@@ -221,37 +224,63 @@ async def _first(*waits: Any, timeout: float) -> None:
             task.cancel()
 
 
+def _claim(path: Path) -> Tuple[Optional[int], Dict[str, Any]]:
+    """The descriptor of the root's lock; or None, and what the helper that has it says of itself.
+
+    Raises:
+        HelperError: a process holds the lock and does not answer.
+    """
+    deadline = time.monotonic() + _LOCK_WAIT_S
+    while time.monotonic() < deadline:
+        lock = _take_lock(path)
+        if lock is not None:
+            return lock, {}
+        running = _running_helper(path)
+        if running is not None:
+            return None, running
+        time.sleep(0.02)
+    raise HelperError(
+        Kind.IN_USE,
+        "another helper holds the lock of this node root and does not answer",
+        where=str(path),
+        hint="find it with 'fuser' on that file, end it with kill, and connect again",
+    )
+
+
 def _take_lock(path: Path) -> Optional[int]:
-    """The descriptor that holds the root's lock, or None where another helper holds it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    os.ftruncate(descriptor, 0)
-    return descriptor
+    """The descriptor that holds the root's lock, or None where another process holds it."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        if _is_file_at(path, descriptor):
+            os.ftruncate(descriptor, 0)
+            return descriptor
+        os.close(descriptor)  # its holder removed it as it went
+
+
+def _is_file_at(path: Path, descriptor: int) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    return False
 
 
 def _write_lock(descriptor: int, holder: Dict[str, Any]) -> None:
     os.pwrite(descriptor, json.dumps(holder).encode() + b"\n", 0)
 
 
-def _other_helper(path: Path) -> Dict[str, Any]:
-    """What the lock's holder wrote; it may be a moment from writing it."""
-    deadline = time.monotonic() + _LOCK_WAIT_S
-    while time.monotonic() < deadline:
-        with contextlib.suppress(ValueError, OSError):
-            holder = json.loads(path.read_text())
-            if isinstance(holder, dict):
-                return holder
-        time.sleep(0.02)
-    raise HelperError(
-        Kind.INTERNAL,
-        "another helper holds the lock of this node root and does not answer",
-        where=str(path),
-        hint="find it with 'fuser' on that file, end it with kill, and connect again",
-    )
+def _running_helper(path: Path) -> Optional[Dict[str, Any]]:
+    """What the lock's holder wrote of itself, if it answers; it may just be coming or going."""
+    with contextlib.suppress(ValueError, OSError, TypeError, KeyError):
+        holder: Dict[str, Any] = json.loads(path.read_text())
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(_PROBE_TIMEOUT_S)
+            probe.connect(holder["socket"])
+        return holder
+    return None
 
 
 def _announce(descriptor: Optional[int], line: Dict[str, Any]) -> None:

@@ -120,8 +120,9 @@ class Node:
                 Kind.INVALID, f"{tier!r:.40} is not a place for files", hint="use disk or dram"
             )
         store = self._stores.get(root)
-        if store is None or store.quota != quota:
+        if store is None:
             store = self._stores[root] = Store(root, quota=quota)
+        store.quota = quota
         return store
 
     @property
@@ -243,9 +244,14 @@ class Node:
         store = self.store(DRAM)
         dropped = []
         for copy in await in_thread(store.copies, DRAM):
-            if (copy["name"], copy["revision"]) not in used:
+            if (copy["name"], copy["revision"]) in used:
+                continue
+            try:
                 await in_thread(store.delete, copy["name"], copy["revision"])
                 dropped.append(copy["name"])
+            except HelperError as error:
+                if error.kind not in (Kind.IN_USE, Kind.NOT_FOUND):  # on its way here, or gone
+                    raise
         if not any(store.copies(DRAM)):
             shutil.rmtree(self.paths.dram, ignore_errors=True)
             with contextlib.suppress(OSError):

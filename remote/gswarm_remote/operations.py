@@ -31,8 +31,17 @@ class Operation:
         self.calls: Set[Call] = set()
         self.cancelled = threading.Event()
         self.task: Optional[asyncio.Task[Any]] = None
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
 
     def report(self, progress: Dict[str, Any]) -> None:
+        """Tell everybody who waits how far it is; from any thread."""
+        if threading.get_ident() == self._thread:
+            self._tell(progress)
+        else:
+            self._loop.call_soon_threadsafe(self._tell, progress)
+
+    def _tell(self, progress: Dict[str, Any]) -> None:
         self.progress = progress
         for call in self.calls:
             call.progress(progress)
@@ -80,7 +89,8 @@ class OperationTable:
 
         Args:
             key: equal keys are the same work.
-            work: ``await work(report, cancelled)``. Threads look at ``cancelled``; see `in_thread`.
+            work: ``await work(report, cancelled)``. Threads look at ``cancelled``, and may call
+                ``report``; see `in_thread`.
 
         Raises:
             HelperError: what the work raised.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 from pathlib import Path
@@ -180,12 +179,7 @@ class _Methods:
         """Do blocking work as an operation, in a thread of its own."""
 
         async def in_its_thread(report: Report, cancelled: threading.Event) -> Any:
-            loop = asyncio.get_running_loop()
-
-            def report_on_loop(progress: Dict[str, Any]) -> None:
-                loop.call_soon_threadsafe(report, progress)
-
-            return await in_thread(work, report_on_loop, cancelled)
+            return await in_thread(work, report, cancelled)
 
         result: Dict[str, Any] = await self._node.operations.run(
             call, kind=kind, key=key, work=in_its_thread, model=model, tier=tier
