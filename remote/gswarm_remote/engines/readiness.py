@@ -17,7 +17,7 @@ _SLOWEST_POLL_S = 0.5
 _WATCH_S = 0.2  # how often the process is looked at while it makes its first token
 
 
-async def healthy(endpoint: Endpoint, ready: Ready, *, timeout_s: float = HEALTH_TIMEOUT_S) -> bool:
+async def healthy(endpoint: Endpoint, ready: Ready, *, timeout_s: float) -> bool:
     """Whether the health path answers as it should, now."""
     try:
         answer = await http.request(

@@ -351,7 +351,9 @@ class Replicas:
 
     async def _do_check(self, replica: Replica) -> None:
         try:
-            healthy = await readiness.healthy(replica.endpoint, replica.ready)
+            healthy = await readiness.healthy(
+                replica.endpoint, replica.ready, timeout_s=readiness.HEALTH_TIMEOUT_S
+            )
             current = self._replicas.get(replica.id)
             if current is None or current.state not in (READY, STALE):
                 return

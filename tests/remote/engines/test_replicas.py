@@ -1,0 +1,295 @@
+"""Engines as real processes: ready, failing, cancelled, adopted, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gswarm_remote import http
+from gswarm_remote.engines import readiness
+from gswarm_remote.engines import replicas as module
+from gswarm_remote.engines.order import Order
+from gswarm_remote.engines.replica import FAILED, MOVE, READY, SERVE, STALE, Replica
+from gswarm_remote.errors import HelperError, Kind
+from gswarm_remote.metrics.gpus import Snapshot
+from gswarm_remote.node import Node
+from gswarm_remote.process import ProcessRecord
+
+Quiet = Callable[[dict[str, Any]], None]
+
+
+def order(config: dict[str, Any], **more: Any) -> Order:
+    settings: dict[str, Any] = {"devices": ("gpu0",), "engine": "command", "timeout_s": 30.0}
+    return Order("tiny", None, config=config, **{**settings, **more})
+
+
+def quiet(report: dict[str, Any]) -> None:
+    pass
+
+
+async def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+async def started(node: Node, wanted: Order) -> Replica:
+    replica, already = await node.replicas.start(wanted, quiet)
+    assert not already
+    return replica
+
+
+@pytest.fixture(autouse=True)
+def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GRACE_S", 0.5)
+
+
+async def test_it_is_ready_when_a_token_was_answered(node: Node, engine: Any) -> None:
+    reports: list[dict[str, Any]] = []
+    replica, already = await node.replicas.start(order(engine.config()), reports.append)
+    assert (replica.state, already) == (READY, False)
+    asked = [request["line"].split()[:2] for request in engine.requests()]
+    assert asked == [["GET", "/health"], ["POST", "/v1/completions"]]
+    assert json.loads(engine.requests()[-1]["body"])["max_tokens"] == 1
+    assert {report["phase"] for report in reports} == {"load", "check"}
+    assert replica.path == str(node.store("disk").open("tiny")[1])
+    assert node.replicas.running() == 1
+
+
+async def test_its_environment_is_its_own(
+    node: Node, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    config = {**engine.config(), "env": {"FROM_CONFIG": "1"}}
+    replica = await started(node, order(config, devices=("gpu1",), env={"FROM_ORDER": "2"}))
+    answer = await http.request("GET", replica.endpoint.url("/env"))
+    env = json.loads(answer.text)
+    assert env["HF_HUB_OFFLINE"] == "1"
+    assert env["CUDA_VISIBLE_DEVICES"] == "1"
+    assert (env["FROM_CONFIG"], env["FROM_ORDER"]) == ("1", "2")
+    assert "secret" not in env.values()
+    assert Path(env["TMPDIR"]).stat().st_mode & 0o777 == 0o700
+    record = next(node.paths.engines.glob("*.json")).read_text()
+    assert "FROM_" not in record
+
+
+async def test_over_a_unix_socket_in_a_folder_of_its_own(node: Node, engine: Any) -> None:
+    replica = await started(node, order(engine.config(listen="--uds {uds}")))
+    assert replica.endpoint.uds is not None
+    socket = Path(replica.endpoint.uds)
+    assert socket.parent.stat().st_mode & 0o777 == 0o700
+    await node.replicas.stop(replica.id)
+    assert not socket.parent.exists()
+    assert list(node.paths.engines.iterdir()) == []
+
+
+async def test_one_that_ends_early_fails_with_its_own_last_lines(node: Node, engine: Any) -> None:
+    with pytest.raises(HelperError) as raised:
+        await node.replicas.start(order(engine.config("--exit", "3")), quiet)
+    error = raised.value
+    assert error.kind == Kind.ENGINE_FAILED
+    assert "exited with status 3 before it was ready" in error.message
+    lines = error.message.splitlines()[1:]
+    assert [line.strip() for line in lines] == [
+        *(f"line {number}" for number in range(16, 30)),
+        "CUDA out of memory",
+    ]
+    assert "\x1b" not in error.message
+    assert Path(str(error.where)).read_text().startswith("line 0\n")
+    assert node.replicas.list() == []
+
+
+async def test_one_that_never_gets_healthy_is_ended_with_its_workers(
+    node: Node, engine: Any
+) -> None:
+    config = engine.config("--sick", "--deaf", "--worker")
+    with pytest.raises(HelperError, match="was not healthy in time") as raised:
+        await node.replicas.start(order(config, timeout_s=1.5), quiet)
+    assert raised.value.kind == Kind.ENGINE_FAILED
+    worker = ProcessRecord.of(int((engine.folder / "worker").read_text()))
+    assert worker is None or not worker.alive()
+    assert list(node.paths.engines.iterdir()) == []
+
+
+async def test_cancelling_ends_one_that_is_not_ready(node: Node, engine: Any) -> None:
+    work = asyncio.ensure_future(node.replicas.start(order(engine.config("--sick")), quiet))
+    await until(engine.requests)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert node.replicas.list() == []
+    assert list(node.paths.engines.iterdir()) == []
+
+
+async def test_two_who_want_the_same_share_one(node: Node, engine: Any) -> None:
+    config = engine.config("--sick")
+    first = asyncio.ensure_future(node.replicas.start(order(config), quiet))
+    await until(engine.requests)
+    second = asyncio.ensure_future(node.replicas.start(order(config), quiet))
+    await asyncio.sleep(0)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert [replica["state"] for replica in node.replicas.list()] == ["starting"]
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    assert node.replicas.list() == []
+
+
+async def test_asked_again_it_is_the_one_that_runs_and_move_keeps_it(
+    node: Node, engine: Any
+) -> None:
+    config = engine.config()
+    first = await started(node, order(config, started_by=SERVE))
+    again, already = await node.replicas.start(order({}, engine=None, started_by=MOVE), quiet)
+    assert already
+    assert (again.id, again.started_by) == (first.id, MOVE)
+    third, _ = await node.replicas.start(order(config, started_by=SERVE), quiet)
+    assert third.started_by == MOVE
+
+
+async def test_another_config_or_model_on_its_gpu_is_refused(node: Node, engine: Any) -> None:
+    await started(node, order(engine.config()))
+    with pytest.raises(HelperError, match="another revision or config") as raised:
+        await node.replicas.start(order(engine.config("--deaf")), quiet)
+    assert raised.value.kind == Kind.IN_USE
+    wider = order(engine.config(), devices=("gpu0", "gpu1"))
+    with pytest.raises(HelperError, match="gpu0 is held by tiny"):
+        await node.replicas.start(wider, quiet)
+
+
+async def test_a_copy_has_to_be_where_it_is_loaded_from(node: Node, engine: Any) -> None:
+    with pytest.raises(HelperError, match="tiny is not in dram") as raised:
+        await node.replicas.start(order(engine.config(), devices=("dram",)), quiet)
+    assert raised.value.kind == Kind.NOT_FOUND
+    with pytest.raises(HelperError, match="other is not on this node's disk"):
+        await node.replicas.start(replace(order(engine.config()), model="other"), quiet)
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "reason"),
+    [
+        (Snapshot([]), "this node has no gpu0; it has no GPU"),
+        (Snapshot([{"index": 1}, {"index": 2}]), "this node has no gpu0; it has gpu1, gpu2"),
+        (Snapshot(None, "the driver hangs"), "cannot be told: the driver hangs"),
+    ],
+)
+async def test_a_gpu_has_to_be_there(
+    node: Node, snapshot: Snapshot, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer() -> Snapshot:
+        return snapshot
+
+    monkeypatch.setattr(node.gpus, "snapshot", answer)
+    with pytest.raises(HelperError, match=reason) as raised:
+        await node.replicas.start(order({}, engine="mlx"), quiet)
+    assert "dram" in str(raised.value.hint)
+
+
+# What the next helper finds
+
+
+async def next_helper(node: Node) -> Node:
+    """Another helper's view of the same root, as after a SIGKILL of the first."""
+    fresh = Node(node.paths)
+    fresh.replicas.adopt()
+    return fresh
+
+
+async def test_one_that_answers_is_taken_over(node: Node, engine: Any) -> None:
+    before = await started(node, order(engine.config()))
+    fresh = await next_helper(node)
+    found = fresh.replicas.get(before.id)
+    assert found == before
+    again, already = await fresh.replicas.start(order(engine.config()), quiet)
+    assert already
+    assert again.id == before.id
+    assert await fresh.replicas.stop(before.id)
+    assert not before.alive()
+
+
+async def test_one_that_was_loading_gets_ready(node: Node, engine: Any) -> None:
+    replica = await started(node, order(engine.config()))
+    node.replicas._update(replica.id, state="starting")
+    fresh = await next_helper(node)
+    assert [found["state"] for found in fresh.replicas.list()] == ["starting"]
+    again, already = await fresh.replicas.start(order({}), quiet)
+    assert (again.state, already) == (READY, True)
+
+
+async def test_one_that_died_has_failed(node: Node, engine: Any) -> None:
+    replica = await started(node, order(engine.config()))
+    assert replica.process is not None
+    os.kill(replica.process.pid, signal.SIGKILL)
+    await until(lambda: not replica.alive())
+    [seen] = node.replicas.list()
+    assert (seen["state"], seen["reason"]) == (FAILED, "it was killed by SIGKILL by itself")
+    fresh = await next_helper(node)
+    [found] = fresh.replicas.list()
+    assert found["state"] == FAILED
+    assert fresh.replicas.running() == 0
+    again = await started(fresh, order(engine.config()))
+    assert again.id != replica.id
+    await fresh.replicas.stop(again.id)
+
+
+async def test_a_pid_that_is_another_process_is_stale_and_nothing_is_killed(
+    node: Node, engine: Any
+) -> None:
+    replica = await started(node, order(engine.config()))
+    assert replica.process is not None
+    # As if the engine had died, and its pid had come round to a process of somebody else.
+    other = replace(replica.process, start_time=replica.process.start_time - 1)
+    node.replicas._update(replica.id, process=other)
+    fresh = await next_helper(node)
+    [found] = fresh.replicas.list()
+    assert found["state"] == STALE
+    assert "another process" in found["reason"]
+    assert replica.alive()
+    node.replicas._update(replica.id, process=replica.process)
+
+
+async def test_one_that_lives_and_does_not_answer_is_stale_until_it_does(
+    node: Node, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = await started(node, order(engine.config()))
+    assert replica.process is not None
+    monkeypatch.setattr(readiness, "HEALTH_TIMEOUT_S", 0.2)
+    os.kill(replica.process.pid, signal.SIGSTOP)
+    fresh = Node(node.paths)
+    try:
+        fresh.replicas.adopt()
+        await until(lambda: fresh.replicas.list()[0]["state"] == STALE)
+    finally:
+        os.kill(replica.process.pid, signal.SIGCONT)
+    await until(lambda: fresh.replicas.list()[0]["state"] == READY)
+
+
+async def test_a_record_that_is_damaged_stops_nothing(node: Node, engine: Any) -> None:
+    (node.paths.engines / "a.json").write_text("{half")
+    (node.paths.engines / "b.json").write_text('{"id": "b"}')
+    replica = await started(node, order(engine.config()))
+    fresh = await next_helper(node)
+    assert [found["id"] for found in fresh.replicas.list()] == [replica.id]
+    for name in "ab":
+        (node.paths.engines / f"{name}.json").unlink()
+
+
+async def test_its_log_can_be_read_also_when_it_is_gone(node: Node, engine: Any) -> None:
+    with pytest.raises(HelperError) as raised:
+        await node.replicas.start(order(engine.config("--exit", "1")), quiet)
+    replica_id = Path(str(raised.value.where)).stem.replace("engine-", "", 1)
+    assert node.replicas.log_tail(replica_id, 2) == "line 29\nCUDA out of memory"
+    with pytest.raises(HelperError, match="no replica's id"):
+        node.replicas.log_tail("../helper", 2)
