@@ -75,7 +75,8 @@ def _token(variable: str | None) -> str | None:
 
 def _tell_ready(hub: Hub) -> None:
     names = hub.library.names()
-    output.say(f"serving {len(names)} models of {hub.library.folder}; Ctrl-C ends it")
+    count = "1 model" if len(names) == 1 else f"{len(names)} models"
+    output.say(f"serving {count} of {hub.library.folder}; Ctrl-C ends it")
     for name in names:
         output.say(f"  hf://{name}")
     output.show(hub.url)
