@@ -88,7 +88,7 @@ def find_bundle(asked: dict[str, Any]) -> str:
     """The folder of the bundle, after it was read from stdin where it was missing."""
     name = asked["hash"] + "-" + platform()
     found = None
-    for folder in cache_folders([]):
+    for folder in cache_folders([], make=False):
         if os.path.exists(os.path.join(folder, name, LAUNCHER)):
             found = os.path.join(folder, name)
             break
@@ -118,19 +118,19 @@ def platform() -> str:
     return name + ("-glibc" if libc.startswith("glibc") else "-musl")
 
 
-def cache_folders(refused: list[str]) -> Iterator[str]:
+def cache_folders(refused: list[str], *, make: bool) -> Iterator[str]:
     """Folders for bundles of this user alone, best first; `refused` gets why others are none."""
-    home = os.path.expanduser("~")
-    temporary = [os.environ.get("TMPDIR", ""), "/tmp", "/var/tmp"]  # noqa: S108 - see private
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     chains = [[os.path.join(cache, "gswarm")]]
-    for base in temporary:
+    for base in (os.environ.get("TMPDIR", ""), "/tmp", "/var/tmp"):  # noqa: S108 - see private
         if base:
             own = os.path.join(base, f"gswarm-{os.getuid()}")
             chains.append([own, os.path.join(own, "cache")])
     for chain in chains:
         try:
             for folder in chain:
+                if make:
+                    os.makedirs(folder, 0o700, exist_ok=True)
                 private(folder)
             if os.access(chain[-1], os.W_OK | os.X_OK):
                 yield chain[-1]
@@ -141,8 +141,7 @@ def cache_folders(refused: list[str]) -> Iterator[str]:
 
 
 def private(folder: str) -> None:
-    """Make `folder` 0700, or see to it that it is that: in /tmp anybody may have made it."""
-    os.makedirs(folder, 0o700, exist_ok=True)
+    """See to it that `folder` is this user's and 0700: in /tmp anybody may have made it."""
     info = os.lstat(folder)
     if info.st_mode & 0o170000 != 0o040000 or info.st_uid != os.getuid():
         raise OSError("not a folder of this user's")
@@ -175,7 +174,7 @@ def read_bundle() -> bytes:
 def unpack(archive: bytes, name: str, *, fresh: bool) -> str:
     """Unpack into the first folder that takes it; a rename publishes it whole."""
     refused: list[str] = []
-    for folder in cache_folders(refused):
+    for folder in cache_folders(refused, make=True):
         temporary = os.path.join(folder, ".new-" + binascii.hexlify(os.urandom(6)).decode())
         try:
             write_files(archive, temporary)

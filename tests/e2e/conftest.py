@@ -46,6 +46,7 @@ class Site:
         self.controller = folder / "controller"  # HOME on the controller
         self.machine = folder / "machine"  # HOME on the nodes
         self.ssh = self.controller / ".ssh"
+        self.environment = {"GSWARM_RUN_DIR": str(folder / "run")}  # of helpers
         for made in (self.ssh, self.machine):
             made.mkdir(parents=True, mode=0o755)
         self.key = sshd.make_key(self.ssh / "id_ed25519")
@@ -69,6 +70,8 @@ class Site:
             known: its host key is in the controller's known_hosts.
         """
         options.setdefault("home", self.machine)
+        if options["home"] is not None:  # None is for accounts: their sockets go where they do
+            options["environment"] = {**self.environment, **options.get("environment", {})}
         server = sshd.start(
             self.folder / name, authorized_key=self.key.with_suffix(".pub"), **options
         )
@@ -115,6 +118,8 @@ def site(monkeypatch: pytest.MonkeyPatch, fetched: Path) -> Iterator[Site]:
     made = Site(folder, fetched)
     monkeypatch.setenv("HOME", str(made.controller))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    for name, value in made.environment.items():
+        monkeypatch.setenv(name, value)
     try:
         yield made
     finally:
