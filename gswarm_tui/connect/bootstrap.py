@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,7 +156,7 @@ class _Conversation:
             while True:
                 kind, payload = await self._within(self._line())
                 if kind == "report":
-                    await self._answer_report(_literal(payload), bundles)
+                    await self._answer_report(payload, bundles)
                 elif kind == "ready":
                     self.listening = self._helper(payload)
                     if not bridge:
@@ -165,7 +166,7 @@ class _Conversation:
                 elif kind == "none":
                     raise await self._no_python()
                 elif kind == "failed":
-                    raise await self._failed(payload)
+                    raise self._failed(payload)
                 else:
                     raise self._error(f"stage 0 said {kind!r:.40}, which is not known here")
         except OSError as error:
@@ -173,8 +174,6 @@ class _Conversation:
                 f"the connection was lost while the helper was started: {error}",
                 where=self._spec.node,
             ) from error
-        except (ValueError, SyntaxError) as error:
-            raise self._error(f"stage 0's answer is malformed: {error}") from error
 
     async def _within(self, step: Any) -> Any:
         try:
@@ -219,27 +218,37 @@ class _Conversation:
         kind, _, payload = line.decode(errors="replace").partition(" ")
         return kind, payload
 
-    async def _answer_report(self, report: Any, bundles: Bundles) -> None:
-        self._had_bundle = report["bundle"] is not None
+    async def _answer_report(self, payload: str, bundles: Bundles) -> None:
+        with self._understanding(payload):
+            report = ast.literal_eval(payload)
+            self._had_bundle, platform = report["bundle"] is not None, str(report["platform"])
         if self._had_bundle:
             return
         try:
-            archive = await bundles.archive(str(report["platform"]))
+            archive = await bundles.archive(platform)
         except BootstrapError as error:
-            raise BootstrapError(
-                error.message, where=error.where or self._spec.node, hint=error.hint
-            ) from error
+            error.where = error.where or self._spec.node
+            raise
         stdin = self.process.stdin
         stdin.write(f"{len(archive)} {hashlib.sha256(archive).hexdigest()}\n".encode() + archive)
         await self._within(stdin.drain())
 
     def _helper(self, payload: str) -> Listening:
-        answer = json.loads(payload)
-        error = answer.get("error")
-        if error:
+        with self._understanding(payload):
+            answer = json.loads(payload)
+            error = answer.get("error")
+            if not error:
+                return Listening(str(answer["socket"]), int(answer["pid"]))
             place = f"{error['where']}: " if error.get("where") else ""
-            raise self._error(f"{place}{error.get('message')}", hint=error.get("hint"))
-        return Listening(str(answer["socket"]), int(answer["pid"]))
+            message, hint = f"{place}{error['message']}", error.get("hint")
+        raise self._error(message, hint=hint)
+
+    @contextlib.contextmanager
+    def _understanding(self, payload: str) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, SyntaxError, LookupError, TypeError, AttributeError) as error:
+            raise self._error("stage 0's answer is malformed", quote=payload.encode()) from error
 
     # What goes wrong
 
@@ -249,8 +258,9 @@ class _Conversation:
         said = f"; it printed: {_shown(quote)}" if quote.strip() else ""
         return BootstrapError(f"{message}{said}", where=self._spec.node, hint=hint)
 
-    async def _failed(self, payload: str) -> BootstrapError:
-        message, hint = _literal(payload)
+    def _failed(self, payload: str) -> BootstrapError:
+        with self._understanding(payload):
+            message, hint = ast.literal_eval(payload)
         failed = _StartFailed(str(message), where=self._spec.node, hint=str(hint))
         failed.had_bundle = self._had_bundle
         return failed
@@ -303,10 +313,6 @@ async def _drain(reader: ByteReader) -> bytes:
         while data := await reader.read(65536):
             kept = (kept + data)[:BANNER_KEPT]
     return kept
-
-
-def _literal(text: str) -> Any:
-    return ast.literal_eval(text)
 
 
 def _shown(data: bytes) -> str:
