@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gswarm_remote import wire
@@ -159,10 +159,10 @@ def is_newer(hello: dict[str, Any]) -> bool:
     """Whether the controller's own helper is newer than the one that said `hello`."""
     if hello.get("hash") == bundle_hash():
         return False
-    theirs = hello.get("built")
-    if not isinstance(theirs, Sequence) or len(theirs) != 2:
-        return True
-    return _order(built()) > _order((str(theirs[0]), int(theirs[1])))
+    match hello.get("built"):
+        case [str() as version, int() as modified]:
+            return _order(built()) > _order((version, modified))
+    return True
 
 
 def _order(version_and_time: tuple[str, int]) -> tuple[tuple[int, ...], int]:
