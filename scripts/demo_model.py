@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -146,5 +145,5 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
-    print(make(parser.parse_args().folder))  # noqa: T201
-    sys.stderr.write("It continues: " + "; ".join(PROMPTS) + "\n")
+    folder = make(parser.parse_args().folder)
+    print(f"{folder} continues: {'; '.join(PROMPTS)}")  # noqa: T201

@@ -152,16 +152,18 @@ def _services(outcome: Outcome) -> Iterator[str]:
 
 def _answers(outcome: Outcome) -> Iterator[str]:
     for answer in outcome.completions:
+        prompt = output.clean(_one_line(answer.prompt or ""))
         text = output.clean(_one_line(answer.completion or ""))
         if len(text) > _COMPLETION_SHOWN:
             text = text[:_COMPLETION_SHOWN] + "…"
-        yield f"“{text}”  ({output.clean(answer.url)})"
+        yield f"{output.clean(answer.checked_from)}: {prompt} → {text}"
 
 
 def _next_steps(outcome: Outcome, command: str) -> Iterator[str]:
     for service in outcome.services[:1]:
         url = service.endpoint or f"http://127.0.0.1:{service.port}"
-        body = json.dumps({"model": service.model, "prompt": "Hello", "max_tokens": 32})
+        prompt = next((answer.prompt for answer in outcome.completions), "Hello")
+        body = json.dumps({"model": service.model, "prompt": prompt, "max_tokens": 32})
         yield (
             f"curl {shlex.quote(url + '/v1/completions')}"
             f" -H 'Content-Type: application/json' -d {shlex.quote(body)}"

@@ -130,6 +130,7 @@ async def check_health(
         ok=True,
         latency_ms=round(answer.latency_s * 1000, 3),
         checked_from=node or CONTROLLER,
+        prompt=prompt,
         completion=None if prompt is None else await _complete(asker, parts, prompt, model),
     )
 

@@ -97,7 +97,8 @@ class HealthResult:
 
     Args:
         checked_from: the node that asked, or ``controller``.
-        completion: what the model said to the prompt, None where no prompt was given.
+        prompt: what the model was asked; None where only the URL was.
+        completion: how it went on.
     """
 
     url: str
@@ -105,7 +106,8 @@ class HealthResult:
     ok: bool
     latency_ms: float
     checked_from: str
-    completion: str | None
+    prompt: str | None = None
+    completion: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,11 +77,13 @@ class FakeModels:
             name, places[0], places, "mlx", "node1", port, url, endpoint, None, "s1", False
         )
 
-    async def check_health(self, url: str, **_: Any) -> HealthResult:
+    async def check_health(
+        self, url: str, *, prompt: str | None = None, **_: Any
+    ) -> HealthResult:
         if self.while_checking is not None:
             self.while_checking()
             await asyncio.Event().wait()
-        return HealthResult(url, 200, True, 2.0, "node1", self.completion)
+        return HealthResult(url, 200, True, 2.0, "node1", prompt, self.completion)
 
 
 @pytest.fixture
@@ -130,7 +132,7 @@ def test_a_run_prints_what_happens_and_what_is_where(
     )
     assert "tiny  node1:disk  /models/tiny/r1" in lines
     assert "tiny  http://127.0.0.1:8000  (mlx on node1:dram)" in lines
-    assert "“brown fox”  (http://node1:8000)" in lines
+    assert "node1: The quick → brown fox" in lines
     assert any(line.startswith("curl http://127.0.0.1:8000/v1/completions") for line in lines)
     assert lines[-1].startswith("job 1: 3 tasks done in")
     assert err == ""
@@ -299,7 +301,7 @@ def test_what_comes_from_nodes_cannot_steer_the_terminal(
     call()
     out = capsys.readouterr().out
     assert not {"\x1b", "\x07", "\r", "\u202e"} & set(out)
-    assert "fox� [bold]x[/bold]”" in out
+    assert "fox� [bold]x[/bold]\n" in out
 
 
 STUBBORN = """

@@ -172,7 +172,7 @@ class FakeModels:
     async def check_health(self, url: str, *, prompt: str | None, **options: Any) -> HealthResult:
         await self._work("health_check", url, prompt=prompt, **options)
         completion = None if prompt is None else f"{prompt} and more"
-        return HealthResult(url, 200, True, 1.5, "controller", completion)
+        return HealthResult(url, 200, True, 1.5, "controller", prompt, completion)
 
 
 def placement(name: str, devices: Sequence[Device]) -> Mapping[str, Any]:
