@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,13 +17,11 @@ from gswarm_remote import wire
 from gswarm_remote.errors import HelperError
 from gswarm_remote.models.manifest import Manifest
 from gswarm_remote.transfer.progress import Meter
+from gswarm_remote.transfer.readahead import CHUNK, SentPiece, read_pieces
 
 from gswarm_tui.connect.base import ByteReader, ByteWriter
 from gswarm_tui.errors import GswarmError, RemoteError, SourceError, UnreachableError
 from gswarm_tui.progress import Progress, ProgressCallback, ignore
-
-CHUNK = 2**20
-"""Bytes read at once."""
 
 REPORT_S = 0.2
 """Between two progress reports."""
@@ -36,9 +33,6 @@ _LAST_WORDS_S = 10.0
 
 Copy = dict[str, Any]
 """A copy as the helper describes it, and ``already``: whether it was there before."""
-
-Piece = tuple[int, int, int]
-"""The number of the file in the manifest, the offset and the length."""
 
 
 class BulkNode(Protocol):
@@ -80,7 +74,7 @@ async def push_folder(
         for number, entry in enumerate(manifest.files)
     }
 
-    def chunks(pieces: list[Piece]) -> AsyncGenerator[bytes, None]:
+    def chunks(pieces: list[SentPiece]) -> AsyncGenerator[bytes, None]:
         return _read_files(files, pieces)
 
     return await _transfer(node, manifest, tier, "upload", chunks, progress)
@@ -108,7 +102,7 @@ async def relay(
     asked = {"name": name, "revision": revision, "tier": from_tier}
     manifest = Manifest.from_dict(await source.call("model.manifest", asked))
 
-    def chunks(pieces: list[Piece]) -> AsyncGenerator[bytes, None]:
+    def chunks(pieces: list[SentPiece]) -> AsyncGenerator[bytes, None]:
         return _read_node(source, {**asked, "revision": manifest.revision}, pieces)
 
     return await _transfer(target, manifest, to_tier, "copy", chunks, progress)
@@ -119,7 +113,7 @@ async def _transfer(
     manifest: Manifest,
     tier: str,
     phase: str,
-    chunks: Callable[[list[Piece]], AsyncGenerator[bytes, None]],
+    chunks: Callable[[list[SentPiece]], AsyncGenerator[bytes, None]],
     progress: ProgressCallback,
 ) -> Copy:
     params = {"manifest": manifest.to_dict(), "tier": tier}
@@ -142,68 +136,22 @@ async def _transfer(
 
 
 async def _read_files(
-    files: Mapping[int, Path], pieces: list[Piece]
+    files: Mapping[int, Path], pieces: list[SentPiece]
 ) -> AsyncGenerator[bytes, None]:
-    """The bytes of `pieces` from files of this machine, read ahead by one chunk."""
-    reader = _LocalFiles(files)
-    ahead: asyncio.Task[bytes] | None = None
-    try:
-        for step in _steps(pieces):
-            behind = ahead
-            if behind is not None:
-                data = await behind
-            ahead = asyncio.create_task(asyncio.to_thread(reader.read, *step))
-            if behind is not None:
-                yield data
-        if ahead is not None:
-            yield await ahead
-    finally:
-        if ahead is not None:
-            await asyncio.wait([ahead])  # the thread ends before its file is closed
-        reader.close()
-
-
-class _LocalFiles:
-    """The file that is being read; one thread at a time."""
-
-    def __init__(self, files: Mapping[int, Path]) -> None:
-        self._files = files
-        self._number: int | None = None
-        self._descriptor = -1
-
-    def read(self, number: int, offset: int, length: int) -> bytes:
-        path = self._files[number]
+    """The bytes of `pieces` from files of this machine."""
+    async with contextlib.aclosing(read_pieces(files, pieces)) as chunks:
         try:
-            if number != self._number:
-                self.close()
-                self._descriptor, self._number = os.open(path, os.O_RDONLY), number
-            data = os.pread(self._descriptor, length, offset)
+            async for data in chunks:
+                yield data
         except OSError as error:
-            reason = f"the file cannot be read: {error.strerror}"
-            raise SourceError(reason, where=str(path)) from error
-        if len(data) < length:
-            raise SourceError(
-                f"the file ends at byte {offset + len(data)}",
-                where=str(path),
-                hint="it was changed since it was read first; run the same again",
-            )
-        return data
-
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor, self._number = -1, None
-
-
-def _steps(pieces: list[Piece]) -> Iterator[Piece]:
-    """The pieces in parts of at most `CHUNK` bytes."""
-    for number, offset, length in pieces:
-        for start in range(offset, offset + length, CHUNK):
-            yield number, start, min(CHUNK, offset + length - start)
+            where = str(error.filename or files[pieces[0][0]].parent)
+            raise SourceError(f"it cannot be read: {error.strerror}", where=where) from error
+        except HelperError as error:
+            raise SourceError(error.message, where=error.where, hint=error.hint) from error
 
 
 async def _read_node(
-    node: BulkNode, copy: Mapping[str, Any], pieces: list[Piece]
+    node: BulkNode, copy: Mapping[str, Any], pieces: list[SentPiece]
 ) -> AsyncGenerator[bytes, None]:
     """The bytes of `pieces` of a copy on `node`."""
     begun = await node.call("model.send.begin", {**copy, "pieces": [list(p) for p in pieces]})
@@ -233,21 +181,20 @@ async def _send(
     """Write `chunks` to the target, until all are there or its answer says that it is no use."""
     reader, writer = await target.open_bulk(token)
     answer = asyncio.create_task(wire.read(reader))
-    pump = asyncio.create_task(_pump(target, writer, chunks, reports))
+    pump = asyncio.create_task(_pump(writer, chunks, reports))
     try:
         await asyncio.wait({answer, pump}, return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
             await _hear(pump, answer)
         _check_answer(target, answer, reports)
-        await pump  # it has nothing left to do, or the answer above was an error
+        with contextlib.suppress(_TargetLost):  # it has everything, and closed after saying so
+            await pump
     finally:
         await _end(pump, answer)
         writer.close()
 
 
-async def _pump(
-    target: BulkNode, writer: ByteWriter, chunks: AsyncGenerator[bytes, None], reports: _Reports
-) -> None:
+async def _pump(writer: ByteWriter, chunks: AsyncGenerator[bytes, None], reports: _Reports) -> None:
     async for data in chunks:
         try:
             writer.write(data)

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from ..errors import HelperError, Kind
+from ..models import records
 from ..models.checks import check_name, check_revision, invalid
 from ..models.manifest import Manifest, Plan
-from ..models.records import timestamp
 from ..models.store import Store
 from ..operations import Report, in_thread
 from ..rpc import Call, Handler
 from . import bulk
 from .assemble import assemble, finish
+from .readahead import SentPiece
+from .receiving import Receiving
 from .redirects import origin_of
 
 if TYPE_CHECKING:
     from ..node import Node
 
-MAX_PIECES = 2_000_000
-"""Pieces in one request, at most: 32 TB in pieces of 16 MiB."""
+MAX_PIECES = 1_000_000
+"""Pieces in one request, at most: 16 TB in pieces of 16 MiB, and as much as a frame holds."""
 
 _MAX_AUTHORIZATION = 8192
+
+_Key = Tuple[str, str]  # a tier and the id of a plan
 
 
 def handlers(node: Node) -> Dict[str, Handler]:
@@ -41,6 +44,7 @@ def handlers(node: Node) -> Dict[str, Handler]:
 class _Transfers:
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._receiving: Dict[_Key, Receiving] = {}
 
     async def fetch(self, call: Call, params: Dict[str, Any]) -> Dict[str, Any]:
         """Download a plan; the same plan asked for twice is downloaded once."""
@@ -63,12 +67,15 @@ class _Transfers:
         plan = Plan.from_manifest(Manifest.from_dict(params.get("manifest")))
         tier = params.get("tier", "")
         store = self._node.store(tier)
+        key = (tier, plan.id)
+        await self._make_way(key)
         answer: Dict[str, Any] = await in_thread(_begin, store, tier, plan)
-        pieces = [tuple(piece) for piece in answer.get("missing", ())]
+        pieces = [(number, offset, size) for number, offset, size in answer.get("missing", ())]
         if pieces:
+            receiving = Receiving(lambda: store.open_partial(plan), pieces)
 
             async def session(reader: Any, writer: Any) -> None:
-                await bulk.receive(reader, writer, lambda: store.open_partial(plan), pieces)
+                await self._receive(key, receiving, reader, writer)
 
             answer["token"] = self._node.bulk.offer(session)
         return answer
@@ -103,6 +110,25 @@ class _Transfers:
         token = self._node.bulk.offer(session)
         return {"token": token, "total": sum(length for _, _, length in pieces)}
 
+    async def _make_way(self, key: _Key) -> None:
+        receiving = self._receiving.get(key)
+        if receiving is not None and not await receiving.make_way():
+            raise HelperError(
+                Kind.IN_USE,
+                "another controller is sending this model here now",
+                hint="wait until that is done",
+            )
+
+    async def _receive(self, key: _Key, receiving: Receiving, reader: Any, writer: Any) -> None:
+        before = self._receiving.get(key)
+        if before is None or before.ended:  # else the partial is locked, and this ends at once
+            self._receiving[key] = receiving
+        try:
+            await receiving.run(reader, writer)
+        finally:
+            if self._receiving.get(key) is receiving:
+                del self._receiving[key]
+
     async def _run(
         self, call: Call, kind: str, plan: Plan, tier: str, work: Callable[..., Any]
     ) -> Dict[str, Any]:
@@ -126,7 +152,7 @@ def _fetch(
 ) -> Dict[str, Any]:
     from .download import HttpSource  # urllib3 takes its time to import
 
-    began = timestamp(time.time())
+    began = records.now()
     manifest = store.published(plan)
     if manifest is None:
         source = HttpSource(authorization=authorization, origin=origin)
@@ -193,14 +219,14 @@ def _origin(origin: object, *, needed: bool) -> Optional[str]:
     return origin_of(origin)
 
 
-def _pieces(data: object, manifest: Manifest) -> List[bulk.Piece]:
+def _pieces(data: object, manifest: Manifest) -> List[SentPiece]:
     """Pieces of `manifest` as a controller asks for them."""
     if not isinstance(data, list) or not 0 < len(data) <= MAX_PIECES:
         raise invalid(f"pieces are a list of at most {MAX_PIECES}")
     return [_piece(item, manifest) for item in data]
 
 
-def _piece(item: object, manifest: Manifest) -> bulk.Piece:
+def _piece(item: object, manifest: Manifest) -> SentPiece:
     if isinstance(item, list) and len(item) == 3 and all(type(number) is int for number in item):
         number, offset, length = item
         size = manifest.files[number].size if 0 <= number < len(manifest.files) else 0
