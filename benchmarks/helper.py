@@ -2,8 +2,8 @@
 
     python benchmarks/helper.py [--quick]
 
-Limits: 45 MB resident also after a download, no CPU when idle, gone 60 s after its last reason. The peer
-for memory is a Python that has imported asyncio and does nothing, in the same run.
+Limits: 45 MB resident also after a download, no CPU when idle, gone 60 s after its last reason. The
+peer for memory is a Python that has imported asyncio and does nothing, in the same run.
 """
 
 from __future__ import annotations
