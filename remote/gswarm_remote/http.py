@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import List, Mapping, Optional, Tuple
+from typing import Any, Coroutine, List, Mapping, Optional, Tuple, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import h11
@@ -16,6 +16,8 @@ import h11
 from .errors import HelperError, Kind
 
 _READ = 65536
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,8 @@ async def request(
     parts = _split(url)
     where = uds or f"{parts.scheme}://{parts.netloc}"
     try:
-        return await asyncio.wait_for(
-            _exchange(method, parts, uds, dict(headers or {}), body, max_body), timeout_s
+        return await within(
+            timeout_s, _exchange(method, parts, uds, dict(headers or {}), body, max_body)
         )
     except asyncio.TimeoutError:
         raise HelperError(
@@ -81,6 +83,25 @@ async def request(
         raise HelperError(
             Kind.UNREACHABLE, f"no connection: {error.strerror or error}", where=where
         ) from None
+
+
+async def within(seconds: Optional[float], work: Coroutine[Any, Any, _Result]) -> _Result:
+    """As asyncio.wait_for, which before Python 3.12 can lose a cancellation of its caller.
+
+    Raises:
+        asyncio.TimeoutError: it took longer; None is for as long as it takes.
+    """
+    if seconds is None:
+        return await work
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait([task], timeout=seconds)
+        if not task.done():
+            raise asyncio.TimeoutError
+        return task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _split(url: str) -> SplitResult:

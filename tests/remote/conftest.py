@@ -8,6 +8,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,9 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("GSWARM_RUN_DIR", str(folder / "run"))
     monkeypatch.setenv("GSWARM_DRAM_DIR", str(folder / "shm"))
     yield folder
-    left = processes_below(folder)
+    deadline = time.monotonic() + 5
+    while (left := processes_below(folder)) and time.monotonic() < deadline:
+        time.sleep(0.01)  # what was killed takes a moment
     shutil.rmtree(folder)
     assert left == []
 
@@ -83,9 +86,9 @@ async def clear(node: Node) -> None:
 def processes_below(folder: Path) -> list[list[str]]:
     """The command lines of processes that work below a folder."""
     return [
-        processtable.command_line(pid)
-        for pid in processtable.pids()
-        if folder in (processtable.folder(pid) or Path("/")).parents
+        processtable.command_line(entry.pid)
+        for entry in processtable.entries()
+        if not entry.dead and folder in (processtable.folder(entry.pid) or Path("/")).parents
     ]
 
 

@@ -102,6 +102,10 @@ class Exchange:
 
     async def _respond(self, request: h11.Request) -> None:
         publication = self._publication
+        names = [name for name, _ in request.headers]
+        if b"content-length" in names and b"transfer-encoding" in names:
+            self._last = True  # a proxy before us may see another end of it: RFC 9112, 6.1
+            raise invalid("the request has two lengths")
         path = publication.path_of(request.method, request.target)
         if path != HEALTH:
             publication.check_key(request.headers)
@@ -187,7 +191,7 @@ class Exchange:
             event = engine.next_event()
             if event is h11.NEED_DATA:
                 silence_s = self._publication.silence_s
-                engine.receive_data(await asyncio.wait_for(reader.read(_READ), silence_s))
+                engine.receive_data(await http.within(silence_s, reader.read(_READ)))
             elif isinstance(event, h11.Response):
                 headers = _chosen(event.headers, PASSED_BACK)
                 await self._send(h11.Response(status_code=event.status_code, headers=headers))
