@@ -23,7 +23,8 @@ from gswarm_tui.home import Home
 from gswarm_tui.inventory_file import EngineEntry, InventoryFile, NodeEntry, Settings
 from gswarm_tui.nearest import did_you_mean
 from gswarm_tui.nodespec import DEFAULT_ROOT, Capabilities, EngineSpec, NodeSpec
-from gswarm_tui.yamlfile import Document, load_yaml, validate
+from gswarm_tui.yamlerrors import validate
+from gswarm_tui.yamlfile import Document, load_yaml
 
 __all__ = ["Capabilities", "EngineSpec", "Inventory", "NodeSpec", "discover", "load", "read"]
 

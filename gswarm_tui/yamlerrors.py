@@ -1,7 +1,7 @@
 """What pydantic found wrong in a YAML document, said for the person who wrote it.
 
 All problems of a document become one error, a line each: ``file:line:column: what was expected``.
-Unknown keys name the nearest known one. Import these through `gswarm_tui.yamlfile`.
+Unknown keys name the nearest known one.
 """
 
 from __future__ import annotations
@@ -10,16 +10,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import AliasChoices, AliasPath, BaseModel, Tag, ValidationError
 from pydantic.fields import FieldInfo
 
 from gswarm_tui.errors import UsageError
 from gswarm_tui.nearest import did_you_mean
-
-if TYPE_CHECKING:
-    from gswarm_tui.yamlfile import Document, Location, Mark
+from gswarm_tui.yamlfile import Document, Location, Mark
 
 MAX_PROBLEMS = 40
 

@@ -1,8 +1,8 @@
 """YAML that remembers where everything was written.
 
 `load_yaml` reads one document into plain dicts, lists, str, int, float, bool and None, and keeps
-the line and column of each key and value. `validate` runs a pydantic model over it, and `explain`
-(yamlerrors.py) turns what pydantic says into one error that names each place.
+the line and column of each key and value. `gswarm_tui.yamlerrors` runs a pydantic model over it,
+and says with them what is wrong.
 
 The dialect is YAML 1.1 as PyYAML reads it, less its surprises: keys are always text (``no:`` and
 ``1:`` are the keys ``no`` and ``1``), ``12:30`` and ``2026-01-31`` are text, ``022`` is not octal.
@@ -21,9 +21,6 @@ from typing import Any
 import yaml
 
 from gswarm_tui.errors import UsageError
-from gswarm_tui.yamlerrors import explain, validate
-
-__all__ = ["Document", "Location", "Mark", "explain", "load_yaml", "validate"]
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 64

@@ -22,7 +22,8 @@ from pydantic import (
 
 from gswarm_tui import yamlfile
 from gswarm_tui.errors import InventoryError, PlaybookError, UsageError
-from gswarm_tui.yamlfile import explain, load_yaml, validate
+from gswarm_tui.yamlerrors import explain, validate
+from gswarm_tui.yamlfile import load_yaml
 
 
 @pytest.fixture(params=["libyaml", "pure"])

@@ -21,7 +21,8 @@ from gswarm_tui.playbook.expressions import (
     substitute,
     texts,
 )
-from gswarm_tui.yamlfile import Document, Mark, explain
+from gswarm_tui.yamlerrors import explain
+from gswarm_tui.yamlfile import Document, Mark
 
 _EXAMPLES: Mapping[Any, Any] = {int: 1, float: 1.0, bool: False, list: []}
 """What stands for a value that is not there yet, by type. For text it is the expression itself."""

@@ -17,7 +17,8 @@ from gswarm_tui.errors import PlaybookError
 from gswarm_tui.playbook import variables
 from gswarm_tui.playbook.expressions import ExpressionError, Path
 from gswarm_tui.playbook.problems import Problems
-from gswarm_tui.yamlfile import Document, load_yaml, validate
+from gswarm_tui.yamlerrors import validate
+from gswarm_tui.yamlfile import Document, load_yaml
 
 
 class _Frame(BaseModel):

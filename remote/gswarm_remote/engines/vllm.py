@@ -2,10 +2,15 @@
 
 The server is started as a module: the ``vllm`` command of the CPU build fails. Source: vLLM 0.33,
 ``vllm/entrypoints/openai/api_server.py`` and its engine arguments.
+
+On the CPU vLLM by itself wants most of the memory for its cache, and a C++ compiler and minutes for
+compiling; there the defaults are small, and the context is as long as the cache has room for.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any, Dict, List, Mapping
 
 from .base import (
@@ -42,6 +47,7 @@ _OPTIONS = {
     "enable_expert_parallel": "bool",
     # memory and batches
     "gpu_memory_utilization": "float",
+    "kv_cache_memory_bytes": "int",
     "kv_cache_dtype": "str",
     "block_size": "int",
     "cpu_offload_gb": "float",
@@ -61,6 +67,20 @@ _OPTIONS = {
 _SWITCHES = ("enable_auto_tool_choice",)  # a flag without a --no- form
 _RESERVED = ("--host", "--port", "--uds", "--model", "--served-model-name", "--api-key")
 _PATHS = ("/v1/messages", "/v1/rerank", "/v1/score")
+
+# Its processes talk to each other through gloo and NCCL, which listen for anybody, without a key, at
+# the address that the host's name or the first interface has.
+_LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
+_ENVIRONMENT = {
+    "GLOO_SOCKET_IFNAME": _LOOPBACK,
+    "NCCL_SOCKET_IFNAME": _LOOPBACK,
+    "VLLM_HOST_IP": "127.0.0.1",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+
+_CPU_CACHE_PART = 16  # of the machine's memory, for the cache of keys and values
+_CPU_CACHE_MOST = 4 * 1024**3  # bytes
+_AS_LONG_AS_FITS = -1  # of max_model_len
 
 
 class Vllm:
@@ -89,7 +109,7 @@ class Vllm:
                 *switches,
                 *_arguments(config),
             ),
-            env={"VLLM_NO_USAGE_STATS": "1"},
+            env=_ENVIRONMENT,
             endpoint=Endpoint(uds=wanted.uds),
             served_name=wanted.model,
             ready=readiness_of(wanted, "completion"),
@@ -99,13 +119,22 @@ class Vllm:
 
 def _with_defaults(wanted: Wanted) -> Dict[str, Any]:
     """The config, with one shard for each GPU, and ``max_batch_size`` under vLLM's own name."""
-    values: Dict[str, Any] = {}
+    values: Dict[str, Any] = {} if wanted.gpus else _on_cpu(wanted.config)
     if len(wanted.gpus) > 1 and "pipeline_parallel_size" not in wanted.config:
         values["tensor_parallel_size"] = len(wanted.gpus)
     size = typed(wanted.config, "max_batch_size", "int")
     if size is not None:
         values["max_num_seqs"] = size
     return {**values, **wanted.config}
+
+
+def _on_cpu(config: Mapping[str, Any]) -> Dict[str, Any]:
+    """The defaults without a GPU. VLLM_CPU_KVCACHE_SPACE, where it is set, outdoes these of ours."""
+    values: Dict[str, Any] = {"enforce_eager": True, "max_model_len": _AS_LONG_AS_FITS}
+    if "gpu_memory_utilization" not in config:  # on the CPU that is a part of the node's memory
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        values["kv_cache_memory_bytes"] = min(memory // _CPU_CACHE_PART, _CPU_CACHE_MOST)
+    return values
 
 
 def _arguments(config: Mapping[str, Any]) -> List[str]:
