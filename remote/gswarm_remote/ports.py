@@ -1,4 +1,4 @@
-"""A port for a service: taken before anything is loaded, and who has it where it is taken."""
+"""Ports of this machine: taken before anything is loaded, and who has one that is taken."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import Iterator, Optional, Tuple
 
-from .. import processtable
-from ..errors import HelperError, Kind
+from . import processtable
+from .errors import HelperError, Kind
 
 BACKLOG = 512
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp, include/net/tcp_states.h

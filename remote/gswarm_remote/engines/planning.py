@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence, Tuple
 
-from .. import process
+from .. import ports, process
 from ..errors import HelperError, Kind
 from ..models.manifest import Manifest
 from ..operations import in_thread
@@ -87,8 +87,7 @@ def _make(node: Node, order: Order, engine: str, settings: Mapping[str, Any]) ->
     )
     env = _environment(order)
     launch = catalogue.ENGINES[engine].launch(wanted)
-    if launch.endpoint.uds is not None:
-        node.paths.socket_path(str(place.socket.relative_to(node.paths.run)))
+    _check_endpoint(node, launch, place)
     replica = Replica(
         id=replica_id,
         model=order.model,
@@ -157,6 +156,18 @@ def _opened(
         if error.kind != Kind.NOT_FOUND:
             raise
         return None
+
+
+def _check_endpoint(node: Node, launch: Launch, place: Workplace) -> None:
+    """Refuse where the engine could not listen: what answers there would be taken for it.
+
+    Raises:
+        HelperError: the port is taken, or the socket's path is too long.
+    """
+    if launch.endpoint.uds is not None:
+        node.paths.socket_path(str(place.socket.relative_to(node.paths.run)))
+    else:
+        ports.bind("127.0.0.1", launch.endpoint.port).close()
 
 
 def _environment(order: Order) -> Dict[str, str]:

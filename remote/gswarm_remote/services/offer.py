@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional, Tuple
 
+from .. import ports
 from ..engines.order import Order, check_seconds
 from ..engines.replica import SERVE
 from ..errors import HelperError, Kind
-from . import ports
 from .service import Service
 
 LOOPBACK = "127.0.0.1"

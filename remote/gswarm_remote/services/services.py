@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
-from .. import http, process, records
+from .. import http, ports, process, records
 from ..engines.base import SERVING_PATHS
 from ..engines.readiness import probe
 from ..engines.replica import READY as LOADED
@@ -23,7 +23,7 @@ from ..engines.workplace import inherited, last_lines, new_id, prune_logs
 from ..errors import HelperError, Kind
 from ..operations import Report, in_thread
 from ..paths import private_folder
-from . import forwarder, ports
+from . import forwarder
 from .offer import Offer
 from .publication import Publication
 from .service import READY, STALE, STARTING, STOPPING, Service

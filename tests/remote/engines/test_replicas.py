@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -86,10 +87,10 @@ async def test_its_environment_is_its_own(
 async def test_over_a_unix_socket_in_a_folder_of_its_own(node: Node, engine: Any) -> None:
     replica = await started(node, order(engine.config(listen="--uds {uds}")))
     assert replica.endpoint.uds is not None
-    socket = Path(replica.endpoint.uds)
-    assert socket.parent.stat().st_mode & 0o777 == 0o700
+    path = Path(replica.endpoint.uds)
+    assert path.parent.stat().st_mode & 0o777 == 0o700
     await node.replicas.stop(replica.id)
-    assert not socket.parent.exists()
+    assert not path.parent.exists()
     assert list(node.paths.engines.iterdir()) == []
 
 
@@ -175,6 +176,19 @@ async def test_a_copy_has_to_be_where_it_is_loaded_from(node: Node, engine: Any)
     assert raised.value.kind == Kind.NOT_FOUND
     with pytest.raises(HelperError, match="other is not on this node's disk"):
         await node.replicas.start(replace(order(engine.config()), model="other"), quiet)
+
+
+async def test_a_port_of_its_own_that_is_taken_is_not_taken_for_it(node: Node, engine: Any) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        config = {**engine.config(listen=f"--port {port}"), "port": port}
+        with pytest.raises(HelperError, match=f"port {port} is taken by") as raised:
+            await node.replicas.start(order(config), quiet)
+    assert raised.value.kind == Kind.PORT_TAKEN
+    replica = await started(node, order(config))
+    assert replica.endpoint.port == port
 
 
 @pytest.mark.parametrize(
