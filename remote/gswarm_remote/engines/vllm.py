@@ -68,8 +68,8 @@ _SWITCHES = ("enable_auto_tool_choice",)  # a flag without a --no- form
 _RESERVED = ("--host", "--port", "--uds", "--model", "--served-model-name", "--api-key")
 _PATHS = ("/v1/messages", "/v1/rerank", "/v1/score")
 
-# Its processes talk to each other through gloo and NCCL, which listen for anybody, without a key, at
-# the address that the host's name or the first interface has.
+# Its processes talk to each other through gloo and NCCL, which by themselves listen, without a key,
+# at the address that the host's name or the first interface has.
 _LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 _ENVIRONMENT = {
     "GLOO_SOCKET_IFNAME": _LOOPBACK,
@@ -129,7 +129,7 @@ def _with_defaults(wanted: Wanted) -> Dict[str, Any]:
 
 
 def _on_cpu(config: Mapping[str, Any]) -> Dict[str, Any]:
-    """The defaults without a GPU. VLLM_CPU_KVCACHE_SPACE, where it is set, outdoes these of ours."""
+    """The defaults without a GPU; VLLM_CPU_KVCACHE_SPACE in the environment outdoes the cache's."""
     values: Dict[str, Any] = {"enforce_eager": True, "max_model_len": _AS_LONG_AS_FITS}
     if "gpu_memory_utilization" not in config:  # on the CPU that is a part of the node's memory
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
