@@ -6,9 +6,10 @@ sources and that file alone: knowing it needs no wheel, and a node that has the 
 here. Where a package is installed on the controller in that version, and its files have that
 digest, it is taken from there; otherwise pip fetches the wheel, once.
 
-The archive is zlib over: the length of the index (4 bytes, big-endian), the index (a line
+An archive is zlib over: the length of the index (4 bytes, big-endian), the index (a line
 ``size path`` for each file, sorted by path), the files. Stage 0 reads that without importing
-anything slow.
+anything slow. In it, what the helper does not need to start is an archive for each package, which
+is unpacked when the package is first imported: see `gswarm_remote.packed`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import gswarm_remote
 
@@ -39,17 +40,29 @@ from gswarm_tui.errors import BootstrapError
 LAUNCHER = "gswarm_helper.py"
 _LAUNCHER_TEXT = b'''\
 """Starts the helper from the folder that this file is in."""
+import gc
 import os
 import sys
 
+gc.disable()  # nothing is garbage while modules are loaded
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [here, os.path.join(here, "vendor")]
 
 from gswarm_remote.helper import main
 
+gc.enable()
 if __name__ == "__main__":
     sys.exit(main())
 '''
+_INIT = "gswarm_remote/__init__.py"
+_INIT_TEXT = b"""\
+import os
+
+from .packed import install
+
+install(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+"""
+_AT_START = ("gswarm_remote/*.py", "gswarm_remote/metrics/*.py", "vendor/msgpack/*", "vendor/*.txt")
 _KEPT = 6  # archives in the cache: a few platforms, and the version before
 _PIP_TIMEOUT_S = 300
 
@@ -111,7 +124,7 @@ class Bundles:
             digest, _, data = path.read_bytes().partition(b"\n")
             if hashlib.sha256(data).hexdigest().encode() == digest:
                 return data
-        data = pack(self._files(platform))
+        data = pack(arrange(self._files(platform)))
         _write(path, hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
         kept = sorted(self._archives.iterdir(), key=lambda old: old.stat().st_mtime, reverse=True)
         for old in kept[_KEPT:]:
@@ -130,6 +143,7 @@ class Bundles:
         missing = [pin for pin, found in taken.items() if found is None]
         if missing:
             self._fetch(missing)
+        licenses = []
         for pin, found in taken.items():
             content = found or self._cached(pin)
             if content is None:
@@ -138,8 +152,11 @@ class Bundles:
                     where=str(self._wheels),
                     hint="remove it there; if that does not help, this gswarm release is broken",
                 )
-            files.update({f"vendor/{path}": data for path, data in content.items()})
-        return files
+            if pin.license:
+                licenses.append(f"{pin.name} {pin.version}\n\n".encode() + content[pin.license])
+            for path in content.keys() - {pin.license}:
+                files[f"vendor/{path}"] = content[path]
+        return {**files, "vendor/LICENSES.txt": b"\n\n".join(licenses)}
 
     def _cached(self, pin: Pin) -> Files | None:
         path = self._wheels / pin.wheel
@@ -204,7 +221,7 @@ def sources() -> Files:
     ours = {
         f"gswarm_remote/{path.relative_to(root)}": path.read_bytes() for path in _source_paths()
     }
-    return {**ours, LAUNCHER: _LAUNCHER_TEXT}
+    return {**ours, _INIT: ours[_INIT] + _INIT_TEXT, LAUNCHER: _LAUNCHER_TEXT}
 
 
 @functools.cache
@@ -217,6 +234,20 @@ def files_digest(files: Files) -> str:
     """The sha256 over the lines ``sha256  path``, sorted by path."""
     lines = [f"{hashlib.sha256(files[path]).hexdigest()}  {path}\n" for path in sorted(files)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def arrange(files: Files) -> Files:
+    """`files` as nodes get them: as they are what the helper needs to start, the rest in parts."""
+    arranged: dict[str, bytes] = {}
+    parts: dict[str, dict[str, bytes]] = {}
+    for path, data in files.items():
+        place, slash, rest = path.partition("/")
+        if not slash or any(map(PurePosixPath(path).match, _AT_START)):
+            arranged[path] = data
+            continue
+        package = place if place == "gswarm_remote" else rest.partition("/")[0]
+        parts.setdefault(package.removesuffix(".py"), {})[rest] = data
+    return {**arranged, **{f"parts/{name}": pack(part) for name, part in parts.items()}}
 
 
 def pack(files: Files) -> bytes:
@@ -265,13 +296,9 @@ def _wanted(pin: Pin, names: Iterable[str]) -> list[str]:
     return [name for name in names if any(fnmatch.fnmatchcase(name, each) for each in patterns)]
 
 
-def _checked(pin: Pin, content: dict[str, bytes]) -> Files | None:
-    """`content` with the licence beside the others', or None where it is not what is pinned."""
-    if files_digest(content) != pin.files:
-        return None
-    if pin.license:
-        content[f"licenses/{pin.name}"] = content.pop(pin.license)
-    return content
+def _checked(pin: Pin, content: Files) -> Files | None:
+    """`content`, or None where it is not what is pinned."""
+    return content if files_digest(content) == pin.files else None
 
 
 def _pip(pins: list[Pin]) -> list[str]:

@@ -5,6 +5,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+from gswarm_remote import packed
 
 from gswarm_tui.connect import bundle, stage0
 from gswarm_tui.connect.bundle import Bundles, Pin
@@ -86,13 +87,19 @@ async def test_an_archive_holds_pins_and_says_what_it_is(
     monkeypatch.setattr(bundle, "_installed", lambda pin: bundle._checked(pin, dict(TOY)))
     notices: list[str] = []
     archive = await Bundles(tmp_path, notice=notices.append).archive("linux-x86_64-glibc")
-    stage0.write_files(zlib.decompress(archive), str(tmp_path / "new"))
-    about = json.loads((tmp_path / "new" / "bundle.json").read_text())
+    new = tmp_path / "new"
+    stage0.write_files(zlib.decompress(archive), str(new))
+    about = json.loads((new / "bundle.json").read_text())
     assert about["hash"] == bundle.bundle_hash()
     assert about["built"] == list(bundle.built())
-    assert (tmp_path / "new" / "vendor" / "toy" / "__init__.py").read_bytes() == b"x = 1\n"
-    assert (tmp_path / "new" / "vendor" / "licenses" / "toy").read_bytes() == b"free"
-    assert (tmp_path / "new" / "vendor" / "nvitop" / "__init__.py").read_bytes() == b""
+    assert sorted(path.name for path in (new / "parts").iterdir()) == [
+        "gswarm_remote",
+        "nvitop",
+        "toy",
+    ]
+    packed.unpack(new / "parts" / "toy", new / "vendor")
+    assert (new / "vendor" / "toy" / "__init__.py").read_bytes() == b"x = 1\n"
+    assert (new / "vendor" / "LICENSES.txt").read_bytes() == b"toy 1\n\nfree"
     assert notices == []
 
 
