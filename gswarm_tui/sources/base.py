@@ -25,6 +25,8 @@ class SourceFile:
         size: bytes; None where the source does not say.
         sha256: hex; None where the source promises none.
         git_sha1: the SHA-1 of the file as a git blob, hex; the Hub gives it for files outside LFS.
+        etag: the source's version of the file, where it promises no digest: bytes of two versions
+            never mix.
         url: where a node fetches it; None where nothing is fetched.
     """
 
@@ -32,6 +34,7 @@ class SourceFile:
     size: int | None = None
     sha256: str | None = None
     git_sha1: str | None = None
+    etag: str | None = None
     url: str | None = None
 
     def to_wire(self) -> dict[str, Any]:
@@ -40,6 +43,7 @@ class SourceFile:
             "size": self.size,
             "sha256": self.sha256,
             "git_sha1": self.git_sha1,
+            "etag": self.etag,
             "url": self.url,
         }
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 30.0
 # What servers answer that don't know HEAD; and 403 where a URL was signed for GET alone.
+_LONGEST_ETAG = 512  # as nodes take it
 _NO_HEAD = frozenset({400, 403, 405, 501})
 
 
@@ -46,18 +47,18 @@ class WebSource:
         environ: Mapping[str, str],
         progress: ProgressCallback = ignore,
     ) -> Resolved:
-        """Ask for the size; see `Source.resolve`. No token of the environment is sent."""
+        """Ask for size and version; see `Source.resolve`. No token of the environment is sent."""
         if revision or choice:
             raise SourceNameError(
                 "a revision and patterns make no sense for one file", where=self.reference
             )
         progress(Progress("resolve", message=f"asking for {self.reference}"))
-        size = await _ask_size(self.url, self.reference)
+        size, etag = await _ask(self.url, self.reference)
         return Resolved(
             reference=self.reference,
             kind="fetch",
             name=suggest_name(self.filename.rpartition(".")[0] or self.filename),
-            files=(SourceFile(self.filename, size=size, url=self.url),),
+            files=(SourceFile(self.filename, size=size, etag=etag, url=self.url),),
             origin=origin_of(urlsplit(self.url)),
         )
 
@@ -86,8 +87,8 @@ def parse(reference: str) -> WebSource | None:
     return source
 
 
-async def _ask_size(url: str, reference: str) -> int | None:
-    """The file's size by HEAD, else by asking for its first byte; None where neither tells."""
+async def _ask(url: str, reference: str) -> tuple[int | None, str | None]:
+    """Size and etag by HEAD, else by asking for the first byte; None for what neither tells."""
     import httpx2
 
     headers = {"Accept-Encoding": "identity"}
@@ -109,7 +110,7 @@ async def _ask_size(url: str, reference: str) -> int | None:
         ) from error
     if not response.is_success and response.status_code != 416:
         raise _refusal(response, reference)
-    return size
+    return size, _strong_etag(response)
 
 
 def _length(response: httpx2.Response) -> int | None:
@@ -119,6 +120,12 @@ def _length(response: httpx2.Response) -> int | None:
     length = response.headers.get("Content-Length", "")
     encoded = response.headers.get("Content-Encoding", "identity") != "identity"
     return int(length) if length.isdigit() and not encoded and response.status_code != 206 else None
+
+
+def _strong_etag(response: httpx2.Response) -> str | None:
+    """The etag that names these very bytes (RFC 9110, 8.8.3); a weak one does not."""
+    etag = response.headers.get("ETag", "")
+    return etag if etag.startswith('"') and len(etag) <= _LONGEST_ETAG else None
 
 
 def _refusal(response: httpx2.Response, reference: str) -> SourceError:

@@ -82,7 +82,7 @@ async def test_a_hub_on_this_machine_is_brought_within_the_nodes_reach(
     models: Models, fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def resolve(reference: str, **options: Any) -> Resolved:
-        file = SourceFile("a", 1, None, None, "http://127.0.0.1:8000/a?x=1")
+        file = SourceFile("a", 1, url="http://127.0.0.1:8000/a?x=1")
         return Resolved("hf://o/m", "fetch", "m", "c1", (file,), origin="http://127.0.0.1:8000")
 
     monkeypatch.setattr(sources, "resolve", resolve)

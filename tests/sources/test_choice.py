@@ -110,5 +110,6 @@ def test_no_secret_is_in_what_is_shown_or_sent_as_a_plan() -> None:
         "size": 1,
         "sha256": None,
         "git_sha1": None,
+        "etag": None,
         "url": "https://h/x",
     }

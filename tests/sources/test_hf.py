@@ -52,6 +52,7 @@ async def test_a_repository_becomes_a_plan(folder: Path, hub_of: HubOf) -> None:
                 "size": 24,
                 "sha256": None,
                 "git_sha1": "9eddb62b076f586b2186445e7872e5a05f0dfe06",
+                "etag": None,
                 "url": f"{base}/config.json",
             },
             {
@@ -59,6 +60,7 @@ async def test_a_repository_becomes_a_plan(folder: Path, hub_of: HubOf) -> None:
                 "size": LFS_THRESHOLD,
                 "sha256": hashlib.sha256(WEIGHTS).hexdigest(),
                 "git_sha1": None,
+                "etag": None,
                 "url": f"{base}/model.safetensors",
             },
             {
@@ -66,6 +68,7 @@ async def test_a_repository_becomes_a_plan(folder: Path, hub_of: HubOf) -> None:
                 "size": 7,
                 "sha256": None,
                 "git_sha1": snapshot.files["sub/a b#[1].txt"].oid,
+                "etag": None,
                 "url": f"{base}/sub/a%20b%23%5B1%5D.txt",
             },
         ],

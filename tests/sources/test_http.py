@@ -37,6 +37,17 @@ async def test_a_file_with_its_size(answering: Answering) -> None:
     assert "Authorization" not in seen[0].headers
 
 
+@pytest.mark.parametrize(("given", "kept"), [('"v1"', '"v1"'), ('W/"v1"', None), ("", None)])
+async def test_a_version_goes_into_the_plan_where_it_names_these_very_bytes(
+    answering: Answering, given: str, kept: str | None
+) -> None:
+    async def answer(request: Request) -> Response:
+        return Response(headers={"Content-Length": str(SIZE), "ETag": given})
+
+    resolved = await sources.resolve(f"{await answering(answer)}/model.gguf", environ={})
+    assert resolved.plan["files"][0]["etag"] == kept
+
+
 async def test_a_redirect_is_followed_and_not_recorded(answering: Answering) -> None:
     async def store(request: Request) -> Response:
         return Response(headers={"Content-Length": str(SIZE)})
