@@ -18,7 +18,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     async def resolve(reference: str, **options: Any) -> Resolved:
         asked.append(reference)
-        file = SourceFile("a", SIZE, "ab" * 32, None, "https://h.example/a")
+        file = SourceFile("a", SIZE, "ab" * 32, url="https://h.example/a")
         return Resolved(reference, "fetch", "m", "c1", (file,), origin="https://h.example:443")
 
     monkeypatch.setattr(sources, "resolve", resolve)

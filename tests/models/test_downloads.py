@@ -28,7 +28,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     async def resolve(reference: str, **options: Any) -> Resolved:
         asked.append(reference)
-        file = SourceFile("model.safetensors", SIZE, "ab" * 32, None, f"{ORIGIN}/a.safetensors")
+        file = SourceFile("model.safetensors", SIZE, "ab" * 32, url=f"{ORIGIN}/a.safetensors")
         return Resolved(
             reference="hf://org/tiny@c1",
             kind="fetch",
