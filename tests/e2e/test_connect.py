@@ -59,17 +59,29 @@ async def until_lost(fleet: Fleet) -> None:
             await asyncio.sleep(0.01)
 
 
-def wait_until_gone(pid: int) -> None:
+def state_of(pid: int) -> str:
+    """The process's state as ps shows it; Z, dead, also where there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return "Z"
+
+
+def wait_for_state(pid: int, state: str) -> None:
     deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        except OSError:
-            return
-        if state == "Z":
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"process {pid} does not end")
+    while state_of(pid) != state:
+        assert time.monotonic() < deadline, f"process {pid} is {state_of(pid)}, not {state}"
+        time.sleep(0.01)
+
+
+def wait_until_gone(pid: int) -> None:
+    wait_for_state(pid, "Z")
+
+
+def stop(pid: int) -> None:
+    """Stop a process, as one stops that hangs in the kernel."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_for_state(pid, "T")
 
 
 # The good days
@@ -227,7 +239,9 @@ async def test_another_host_key_and_the_way_out(ssh_site: Site) -> None:
 
 
 async def test_accept_new_trusts_once(ssh_site: Site) -> None:
-    (ssh_site.ssh / "config").write_text("Host *\n StrictHostKeyChecking accept-new\n HashKnownHosts no\n")
+    (ssh_site.ssh / "config").write_text(
+        "Host *\n StrictHostKeyChecking accept-new\n HashKnownHosts no\n"
+    )
     server = ssh_site.sshd(known=False)
     async with ssh_site.fleet(ssh_site.node(server)) as fleet:
         await fleet.node("node1").connect()
@@ -412,8 +426,8 @@ async def test_a_connection_that_is_cut(ssh_site: Site) -> None:
     async with ssh_site.fleet(ssh_site.node(server)) as fleet:
         node = fleet.node("node1")
         pid = await pid_of(fleet)
-        os.kill(pid, signal.SIGSTOP)
-        asked = asyncio.ensure_future(node.call("node.info"))
+        stop(pid)
+        asked = asyncio.ensure_future(node.call("node.configure", {}))
         await asyncio.sleep(0)
         server.cut()
         with pytest.raises(UnreachableError, match="connection lost"):
@@ -423,13 +437,25 @@ async def test_a_connection_that_is_cut(ssh_site: Site) -> None:
         assert await pid_of(fleet) == pid
 
 
+async def test_what_can_be_asked_twice_survives_a_cut(ssh_site: Site) -> None:
+    server = ssh_site.sshd()
+    async with ssh_site.fleet(ssh_site.node(server)) as fleet:
+        pid = await pid_of(fleet)
+        stop(pid)
+        asked = asyncio.ensure_future(pid_of(fleet))
+        await asyncio.sleep(0)
+        server.cut()
+        os.kill(pid, signal.SIGCONT)
+        assert await asked == pid
+
+
 async def test_a_helper_that_is_stuck_is_ended(
     ssh_site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = ssh_site.node(ssh_site.sshd())
     async with ssh_site.fleet(node) as fleet:
         pid = await pid_of(fleet)
-    os.kill(pid, signal.SIGSTOP)
+    stop(pid)
     monkeypatch.setattr(helper, "HELLO_TIMEOUT_S", 0.5)
     async with ssh_site.fleet(node) as fleet:
         assert await pid_of(fleet) != pid
