@@ -1,4 +1,4 @@
-# Sourced by the other scripts: makes .venv with everything in the extras $1 (comma-separated), once.
+# Sourced by the other scripts: `make_environment EXTRA...` makes .venv with these extras, once.
 #
 # A fresh machine needs Python 3.11 or newer and a package index (pip's own configuration is honoured).
 
@@ -17,15 +17,20 @@ find_python() {
 }
 
 make_environment() {
-  local extras=$1 stamp
-  stamp=".venv/ready-$(cat pyproject.toml <(echo "$extras" "$PWD") | sha256sum | cut -c1-16)"
-  if [ ! -e "$stamp" ]; then
-    echo "Making .venv (once; a minute or two) ..." >&2
-    rm -rf .venv
-    "$(find_python)" -m venv .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$extras]" \
-      2> >(grep -v '^WARNING: Location' >&2)
-    touch "$stamp"
-  fi
+  local extra missing=() stamp
+  stamp=.venv/ready-$(cat pyproject.toml <(echo "$PWD") | sha256sum | cut -c1-16)
+  for extra in "$@"; do
+    [ -e "$stamp-$extra" ] || missing+=("$extra")
+  done
   PATH="$PWD/.venv/bin:$PATH"
+  [ ${#missing[@]} -eq 0 ] && return
+
+  echo "Installing ${missing[*]} into .venv (once; a minute or two) ..." >&2
+  compgen -G "$stamp-*" >/dev/null || rm -rf .venv
+  [ -d .venv ] || "$(find_python)" -m venv .venv
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+    --editable ".[$(IFS=,; echo "${missing[*]}")]" 2> >(grep -v '^WARNING: Location' >&2)
+  for extra in "${missing[@]}"; do
+    touch "$stamp-$extra"
+  done
 }

@@ -77,9 +77,7 @@ class FakeModels:
             name, places[0], places, "mlx", "node1", port, url, endpoint, None, "s1", False
         )
 
-    async def check_health(
-        self, url: str, *, prompt: str | None = None, **_: Any
-    ) -> HealthResult:
+    async def check_health(self, url: str, *, prompt: str | None = None, **_: Any) -> HealthResult:
         if self.while_checking is not None:
             self.while_checking()
             await asyncio.Event().wait()
