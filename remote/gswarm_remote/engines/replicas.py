@@ -226,13 +226,14 @@ class Replicas:
         try:
             await bring_up(start, deadline)
             replica = self._replicas[replica_id]
+            watch = Watch(replica, start.report)
             await readiness.wait_until_ready(
                 replica.endpoint,
                 replica.ready,
                 model=replica.served_name,
                 deadline=deadline,
-                check=Watch(replica, start.report),
-                asking=lambda: start.report({"phase": "check", "message": "asking for a token"}),
+                check=watch,
+                asking=watch.healthy,
             )
         except HelperError as error:
             raise await self._gave_up(self._replicas[replica_id], error) from None

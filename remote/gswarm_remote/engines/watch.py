@@ -1,4 +1,4 @@
-"""Looking after an engine while it loads."""
+"""Looking after an engine until it is ready."""
 
 from __future__ import annotations
 
@@ -20,15 +20,26 @@ class Watch:
         self._report = report
         self._began = time.monotonic()
         self._reported = self._began - _REPORT_S
+        self._healthy = False
+
+    def healthy(self) -> None:
+        """It is healthy, and is asked for its first token."""
+        self._healthy = True
+        self._tell(time.monotonic())
 
     def __call__(self) -> None:
-        process_record = self._replica.process
-        if process_record is None or not process_record.alive():
-            how = process.exit_reason(process_record) if process_record else None
+        started = self._replica.process
+        if started is None or not started.alive():
+            how = process.exit_reason(started) if started else None
             raise HelperError(Kind.ENGINE_FAILED, f"it {how or 'ended'} before it was ready")
         now = time.monotonic()
         if now - self._reported >= _REPORT_S:
-            self._reported = now
-            seconds = f"{now - self._began:.0f} s"
-            message = f"{self._replica.engine} is loading {self._replica.model} ({seconds})"
-            self._report({"phase": "load", "message": message})
+            self._tell(now)
+
+    def _tell(self, now: float) -> None:
+        self._reported = now
+        doing = (
+            "is asked for a first token" if self._healthy else f"is loading {self._replica.model}"
+        )
+        message = f"{self._replica.engine} {doing} ({now - self._began:.0f} s)"
+        self._report({"phase": "check" if self._healthy else "load", "message": message})
