@@ -123,21 +123,20 @@ class Field:
         return sshd.processes_below(self.folder / "nodes")
 
     def peers(self) -> dict[str, list[str]]:
-        """The command lines of other tools that are installed here."""
-        common = f"-o UserKnownHostsFile={self.known_hosts} -o IdentityFile={self.key}"
-        hosts = [f"{address}:{self.server.port}" for address in self.addresses]
+        """The command lines of other tools that are installed here; each connects anew."""
+        ssh = f"-o UserKnownHostsFile={self.known_hosts} -o ControlMaster=no -o ControlPath=none"
+        port, key = str(self.server.port), str(self.key)
         found = {}
         if shutil.which("ansible"):
-            inventory = ",".join(hosts) + ","
             found["ansible -m ping"] = [
-                *("ansible", "all", "-i", inventory, "-u", "root", "-f", "64", "-m", "ping"),
-                *("--ssh-common-args", common, "-e", f"ansible_port={self.server.port}"),
+                *("ansible", "all", "-i", ",".join(self.addresses) + ",", "-f", "64", "-m", "ping"),
+                *("-u", "root", "--private-key", key, f"--ssh-common-args={ssh}"),
+                *("-e", f"ansible_port={port} ansible_python_interpreter=python3"),
             ]
         if shutil.which("pyinfra"):
             found["pyinfra exec true"] = [
                 *("pyinfra", ",".join(self.addresses), "-y", "--parallel", "64"),
-                *("--port", str(self.server.port), "--user", "root", "--key", str(self.key)),
-                *("exec", "--", "true"),
+                *("--port", port, "--user", "root", "--key", key, "exec", "--", "true"),
             ]
         return found
 
@@ -160,10 +159,10 @@ def measure(field: Field, rounds: int) -> dict[str, float]:
         found["warm"] = timed(field.gswarm)
         for name, command in field.peers().items() if count else ():
             started = time.perf_counter()
-            subprocess.run(
-                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True
-            )
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
             found[name] = time.perf_counter() - started
+            if done.returncode:
+                raise RuntimeError(f"{name}: {(done.stdout + done.stderr)[-2000:]}")
         for name, seconds in found.items() if count else ():
             times.setdefault(name, []).append(seconds)
     return {name: statistics.median(seconds) for name, seconds in times.items()}
