@@ -40,6 +40,7 @@ KEEPALIVE_COUNT = 3
 _FIRST_CIPHER = "^aes128-gcm@openssh.com"  # twice as fast here as the default chacha20
 _WINDOW = 8 * 1024 * 1024  # bytes under way on a channel: keeps a long fat path full
 MAX_JUMPS = 8
+_CLOSE_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +99,7 @@ class SshDialer:
             task.cancel()
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(outcome, asyncssh.SSHClientConnection):
-                outcome.close()
-                await outcome.wait_closed()
+                await _close(outcome)
 
     def _settings(self, address: SshAddress) -> HostSettings:
         return ssh_config.read(
@@ -193,8 +193,7 @@ class SshTransport:
             listener.close()
 
     async def close(self) -> None:
-        self._connection.close()
-        await self._connection.wait_closed()
+        await _close(self._connection)
 
     def describe(self) -> str:
         settings = self._settings
@@ -297,6 +296,14 @@ async def _open(
         connection.abort()
         raise
     return connection
+
+
+async def _close(connection: asyncssh.SSHClientConnection) -> None:
+    connection.close()
+    try:
+        await asyncio.wait_for(connection.wait_closed(), _CLOSE_TIMEOUT_S)
+    except TimeoutError:
+        connection.abort()  # nobody reads at the other end any more
 
 
 def _identity(path: Path | None) -> dict[str, Any]:
