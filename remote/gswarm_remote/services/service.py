@@ -25,6 +25,7 @@ class Service:
         replica: the id of the replica behind it.
         address, port: where it listens.
         guarded: whether a key is asked for.
+        asked: how many requests gswarm itself made through it, to see whether it serves.
         process: None for the moment between the record and the process.
     """
 
@@ -40,6 +41,7 @@ class Service:
     started_at: float
     log: str
     state: str = STARTING
+    asked: int = 0
     process: Optional[ProcessRecord] = None
     reason: Optional[str] = None
 
@@ -59,11 +61,11 @@ class Service:
             values["process"] = ProcessRecord.from_dict(values["process"])
         return cls(**values)
 
-    def to_wire(self, *, requests: int) -> Dict[str, Any]:
+    def to_wire(self, *, passed_on: int) -> Dict[str, Any]:
         """As controllers see it.
 
         Args:
-            requests: how many were let through to the engine so far.
+            passed_on: how many requests the engine got so far.
         """
         return {
             "id": self.id,
@@ -78,7 +80,7 @@ class Service:
             "state": self.state,
             "reason": self.reason,
             "pid": None if self.process is None else self.process.pid,
-            "requests": requests,
+            "requests": max(0, passed_on - self.asked),
             "started_at": timestamp(self.started_at),
             "log": self.log,
         }

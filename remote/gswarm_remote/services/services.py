@@ -168,7 +168,7 @@ class Services:
             await self._end(self._services[service.id], drain_s=0)
             raise
         log.info("%s: published at %s port %d", service.id, service.address, service.port)
-        return self._update(service.id, state=READY)
+        return self._update(service.id, state=READY, asked=int(replica.ready.ask != "health"))
 
     def _new(self, offer: Offer, replica: Replica, port: int) -> Service:
         service_id = new_id(offer.order.model, offer.order.devices)
@@ -350,7 +350,7 @@ class Services:
         return None
 
     def _to_wire(self, service: Service) -> Dict[str, Any]:
-        return service.to_wire(requests=forwarder.read_count(self._counter(service.id)))
+        return service.to_wire(passed_on=forwarder.read_count(self._counter(service.id)))
 
     def _update(self, service_id: str, **changes: Any) -> Service:
         service = self._services[service_id] = replace(self._services[service_id], **changes)

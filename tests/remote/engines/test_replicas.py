@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +22,7 @@ from gswarm_remote.engines.order import Order
 from gswarm_remote.engines.replica import FAILED, MOVE, READY, SERVE, STALE, Replica
 from gswarm_remote.errors import HelperError, Kind
 from gswarm_remote.metrics.gpus import Snapshot
+from gswarm_remote.models.stage import stage
 from gswarm_remote.node import Node
 from gswarm_remote.process import ProcessRecord
 
@@ -189,6 +191,22 @@ async def test_a_port_of_its_own_that_is_taken_is_not_taken_for_it(node: Node, e
     assert raised.value.kind == Kind.PORT_TAKEN
     replica = await started(node, order(config))
     assert replica.endpoint.port == port
+
+
+async def test_a_gpu_loads_what_is_staged(node: Node, engine: Any) -> None:
+    disk, dram = node.store("disk"), node.store("dram")
+    stage(
+        *(disk, dram, "tiny", None),
+        remove_source=False,
+        report=quiet,
+        cancelled=threading.Event(),
+    )
+    replica = await started(node, order(engine.config()))
+    assert (replica.tier, replica.path) == ("dram", str(dram.open("tiny")[1]))
+    await node.replicas.stop(replica.id)
+    disk.delete("tiny")
+    replica = await started(node, order(engine.config()))
+    assert replica.tier == "dram"
 
 
 @pytest.mark.parametrize(
