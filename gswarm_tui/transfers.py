@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gswarm_remote import wire
-from gswarm_remote.errors import HelperError
+from gswarm_remote.errors import HelperError, Kind
 from gswarm_remote.models.manifest import Manifest
 from gswarm_remote.transfer.progress import Meter
 from gswarm_remote.transfer.readahead import CHUNK, SentPiece, read_pieces
@@ -30,6 +30,7 @@ ANSWER_S = 180.0
 """How long the target may take to write what it has received."""
 
 _LAST_WORDS_S = 10.0
+_AGAIN_S = 0.25
 
 Copy = dict[str, Any]
 """A copy as the helper describes it, and ``already``: whether it was there before."""
@@ -109,6 +110,25 @@ async def relay(
 
 
 async def _transfer(
+    target: BulkNode,
+    manifest: Manifest,
+    tier: str,
+    phase: str,
+    chunks: Callable[[list[SentPiece]], AsyncGenerator[bytes, None]],
+    progress: ProgressCallback,
+) -> Copy:
+    """Bring the model there; where another controller does so now, wait until it is there."""
+    while True:
+        try:
+            return await _attempt(target, manifest, tier, phase, chunks, progress)
+        except RemoteError as error:
+            if error.kind != Kind.IN_USE:
+                raise
+            progress(Progress("wait", message=error.message))
+            await asyncio.sleep(_AGAIN_S)
+
+
+async def _attempt(
     target: BulkNode,
     manifest: Manifest,
     tier: str,

@@ -18,7 +18,7 @@ from gswarm_remote import wire
 from gswarm_remote.errors import Kind
 from gswarm_remote.helper import Helper
 from gswarm_remote.models import partial
-from gswarm_remote.models.manifest import FileEntry, Manifest
+from gswarm_remote.models.manifest import FileEntry, Manifest, Plan
 from gswarm_remote.paths import locate
 from gswarm_remote.rpc import say_hello
 
@@ -188,6 +188,21 @@ async def test_a_folder_that_is_there_is_not_pushed_again(
     copy = await transfers.push_folder(machine.node, folder, manifest_of(), "disk")
     assert (copy["state"], copy["already"]) == ("ready", True)
     assert len(machine.bulk) == 1
+
+
+async def test_while_another_brings_the_model_it_is_waited_for(
+    make_machine: MakeMachine, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfers, "_AGAIN_S", 0.01)
+    machine = await make_machine("node1")
+    seen: list[Progress] = []
+    with machine.helper.node.store("disk").open_partial(Plan.from_manifest(manifest_of())):
+        push = asyncio.create_task(
+            transfers.push_folder(machine.node, folder, manifest_of(), "disk", seen.append)
+        )
+        await until(lambda: "wait" in {report.phase for report in seen})
+    copy = await push
+    assert (copy["state"], contents(copy)) == ("ready", FILES)
 
 
 async def test_a_single_file_is_pushed_by_its_own_path(
