@@ -65,7 +65,7 @@ def _explain_answer(
             "name a branch, a tag or a commit of it",
         )
     if isinstance(error, RemoteEntryNotFoundError):
-        return f"a file that the hub lists is not there{reason}", None
+        return f"a file that the hub lists is not there{reason}", "run the same again"
     if isinstance(error, RepositoryNotFoundError):
         hint = "check its spelling"
         return (
@@ -80,7 +80,10 @@ def _explain_answer(
         return f"{endpoint} has had too many requests from here{reason}", _wait(error, has_token)
     if status >= 500:
         return f"{endpoint} has a fault of its own (HTTP {status}){reason}", "try again later"
-    return f"{endpoint} answered HTTP {status}{reason}", None
+    return (
+        f"{endpoint} answered HTTP {status}{reason}",
+        "check that it is a hub: $HF_ENDPOINT, where it is set, says which one is asked",
+    )
 
 
 def _wait(error: HfHubHTTPError, has_token: bool) -> str:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 _EXPIRED = frozenset({401, 403, 410})  # what a signed URL answers when its time is over
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})  # worth another try later
 _SMALL_BODY = 64 * 1024
+_GO_ON = "run the same again: it goes on where it stopped, what is verified is not fetched again"
 
 Sink = Callable[[bytes], None]
 
@@ -165,7 +166,8 @@ class HttpSource:
         except Cut as cut:
             total = body.span.total or body.span.stop
             at = f"{body.position} of {total} bytes" if total else f"{body.position} bytes"
-            raise _Transient(piece.error(Kind.UNREACHABLE, f"{cut} at {at}")) from None
+            error = piece.error(Kind.UNREACHABLE, f"{cut} at {at}", hint=_GO_ON)
+            raise _Transient(error) from None
 
     # Asking
 
@@ -326,8 +328,8 @@ class _Piece:
             )
         self.stop = self.position
 
-    def error(self, kind: str, message: str) -> HelperError:
-        return HelperError(kind, f"{self.path}: {message}", where=public_url(self.url))
+    def error(self, kind: str, message: str, *, hint: Optional[str] = None) -> HelperError:
+        return HelperError(kind, f"{self.path}: {message}", where=public_url(self.url), hint=hint)
 
 
 def _discard(response: urllib3.BaseHTTPResponse) -> None:
