@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Mapping, Optional, Tuple
 
 from .. import ports
@@ -33,7 +33,7 @@ class Offer:
     names: Tuple[str, ...]
     address: str = LOOPBACK
     port: Optional[int] = None
-    api_key: Optional[str] = None
+    api_key: Optional[str] = field(default=None, repr=False)
     silence_s: Optional[float] = None
 
     @classmethod

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..engines.base import Endpoint, Ready
@@ -91,7 +91,7 @@ class Publication:
     refused: Tuple[str, ...]
     created: int
     silence_s: Optional[float] = None
-    key: Optional[str] = None
+    key: Optional[str] = field(default=None, repr=False)
 
     def to_dict(self) -> Dict[str, Any]:
         return asdict(self)
