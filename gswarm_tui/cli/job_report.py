@@ -29,7 +29,8 @@ def ending(task: TaskResult) -> str:
     if task.state is State.SUCCEEDED:
         return f"{done(task.result)} ({output.duration(task.seconds)})"
     if task.state is State.FAILED:
-        return output.clean(_one_line(str(task.error)))
+        # The rest, an engine's log say, is in the summary.
+        return output.clean(str(task.error).split("\n", 1)[0])
     if task.state is State.SKIPPED:
         return f"skipped: {task.because} did not succeed"
     return "cancelled"

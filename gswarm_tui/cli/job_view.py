@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -83,18 +84,22 @@ class Several:
 
 @final
 class Pace:
-    """Lets a task's progress through when its phase changes, else every few seconds."""
+    """Lets a task's progress through when it says something new, else every few seconds.
+
+    A number that changes is nothing new: it may count the seconds.
+    """
 
     def __init__(self, every_s: float) -> None:
         self._every_s = every_s
-        self._last: dict[str, tuple[float, str, str | None]] = {}
+        self._last: dict[str, tuple[float, str, str]] = {}
 
     def lets_through(self, action_id: str, progress: Progress) -> bool:
         now = time.monotonic()
-        at, *said = self._last.get(action_id, (0.0, "", None))
-        if said == [progress.phase, progress.message] and now - at < self._every_s:
+        at, *said = self._last.get(action_id, (0.0, "", ""))
+        says = [progress.phase, re.sub(r"\d+", "", progress.message or "")]
+        if said == says and now - at < self._every_s:
             return False
-        self._last[action_id] = (now, progress.phase, progress.message)
+        self._last[action_id] = (now, says[0], says[1])
         return True
 
 

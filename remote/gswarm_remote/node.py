@@ -80,6 +80,7 @@ class Node:
     async def stop(self) -> None:
         """Let go of what runs: engines and forwarders go on without us."""
         await self.gpus.close()
+        self._leave_dram_if_empty()
 
     def reasons(self) -> List[str]:
         """Why the helper should stay, connections apart."""
@@ -252,11 +253,15 @@ class Node:
             except HelperError as error:
                 if error.kind not in (Kind.IN_USE, Kind.NOT_FOUND):  # on its way here, or gone
                     raise
-        if not any(store.copies(DRAM)):
-            shutil.rmtree(self.paths.dram, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                self.paths.dram.parent.rmdir()
+        self._leave_dram_if_empty()
         return dropped
+
+    def _leave_dram_if_empty(self) -> None:
+        dram = self.paths.dram
+        if dram is not None and dram.is_dir() and not self.store(DRAM).copies(DRAM):
+            shutil.rmtree(dram, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                dram.parent.rmdir()
 
     def _apply_settings(self) -> None:
         models = self.settings.get("models")

@@ -21,7 +21,7 @@ from .. import process, records
 from ..errors import HelperError, Kind
 from ..operations import Report, in_thread
 from ..process import ProcessRecord
-from . import conflicts, planning, readiness
+from . import cause, conflicts, planning, readiness
 from .order import Order
 from .replica import FAILED, MOVE, READY, STALE, STARTING, STOPPING, Replica
 from .watch import Watch
@@ -37,6 +37,8 @@ GRACE_S = 10.0
 
 LOG_LINES = 15
 """Lines of an engine's log that an error shows."""
+
+_LINES_READ = 10_000  # among which the cause of a failure is looked for
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
 
@@ -250,12 +252,15 @@ class Replicas:
         if error.kind != Kind.ENGINE_FAILED:
             return error
         path = Path(replica.log)
-        lines = await in_thread(last_lines, path, LOG_LINES)
+        lines = await in_thread(last_lines, path, _LINES_READ)
+        why = cause.first_error(lines)
+        lines = lines[-LOG_LINES:]
+        said = error.message if why is None or why in lines else f"{error.message}: {why}"
         tail = "; the end of its log:\n" + "\n".join(f"  {line}" for line in lines)
         devices = conflicts.joined(replica.devices)
         return HelperError(
             Kind.ENGINE_FAILED,
-            f"{replica.engine} did not get {replica.model} ready on {devices}: {error.message}"
+            f"{replica.engine} did not get {replica.model} ready on {devices}: {said}"
             + (tail if lines else "; its log is empty"),
             where=str(path),
             hint=error.hint,
@@ -383,7 +388,7 @@ class Replicas:
     def _lost(self, replica: Replica) -> None:
         """It ended without being asked to: say so, and end the workers that it left behind."""
         reason = (process.exit_reason(replica.process) if replica.process else None) or "ended"
-        self._update(replica.id, state=FAILED, reason=f"it {reason} by itself")
+        self._update(replica.id, state=FAILED, reason=f"it {reason}")
         log.warning("%s: %s", replica.id, reason)
         place = self._place(replica.id)
         sweep = asyncio.ensure_future(in_thread(_terminate, replica, place))

@@ -21,8 +21,8 @@ from .. import process
 from ..paths import Paths, private_folder
 
 _KEPT_LOGS = 30
-_TAIL_BYTES = 65536
-_LONGEST_LINE = 400
+_TAIL_BYTES = 512 * 1024
+_LONGEST_LINE = 600
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 # The helper's environment is that of whoever connected first, tokens included: an engine gets none.

@@ -343,7 +343,7 @@ class Services:
     def _fault(self, service: Service) -> Optional[str]:
         if not service.alive():
             how = process.exit_reason(service.process) if service.process else None
-            return f"its forwarder {how or 'ended'} by itself"
+            return f"its forwarder {how or 'ended'}"
         replica = self._node.replicas.get(service.replica)
         if replica is None or replica.state != LOADED:
             return "its engine is gone" if replica is None else f"its engine is {replica.state}"

@@ -266,7 +266,7 @@ async def test_one_that_died_has_failed(node: Node, engine: Any) -> None:
     os.kill(replica.process.pid, signal.SIGKILL)
     await until(lambda: not replica.alive())
     [seen] = node.replicas.list()
-    assert (seen["state"], seen["reason"]) == (FAILED, "it was killed by SIGKILL by itself")
+    assert (seen["state"], seen["reason"]) == (FAILED, "it was killed by SIGKILL")
     fresh = await next_helper(node)
     [found] = fresh.replicas.list()
     assert found["state"] == FAILED
