@@ -32,9 +32,13 @@ _CHILD = (
 _COUNT_DIGITS = 20
 
 
-def command(service_id: str) -> List[str]:
-    """Its command line, with the helper's own interpreter and code; the id is for people."""
-    return [sys.executable, "-I", "-S", "-c", _CHILD, json.dumps(sys.path), service_id]
+def command(folder: Path) -> List[str]:
+    """Its command line, with the helper's own interpreter and code.
+
+    Args:
+        folder: the service's own; nothing reads it but people who look at processes.
+    """
+    return [sys.executable, "-I", "-S", "-c", _CHILD, json.dumps(sys.path), str(folder)]
 
 
 def settings(publication: Publication, listener: socket.socket, counter: Path) -> bytes:

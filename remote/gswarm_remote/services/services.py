@@ -191,7 +191,7 @@ class Services:
     ) -> process.ProcessRecord:
         folder = private_folder(self._folder(service.id))
         return process.spawn(
-            forwarder.command(service.id),
+            forwarder.command(folder),
             env={**inherited(), process.MARK: service.id},
             cwd=folder,
             log=Path(service.log),
