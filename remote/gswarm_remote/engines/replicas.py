@@ -12,18 +12,18 @@ import asyncio
 import logging
 import re
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from .. import process, records
 from ..errors import HelperError, Kind
 from ..operations import Report, in_thread
-from ..process import ProcessRecord
 from . import cause, conflicts, planning, readiness
 from .order import Order
 from .replica import FAILED, MOVE, READY, STALE, STARTING, STOPPING, Replica
+from .start import Start
 from .watch import Watch
 from .workplace import Workplace, last_lines, prune_logs
 
@@ -43,33 +43,13 @@ _LINES_READ = 10_000  # among which the cause of a failure is looked for
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
 
 
-@dataclass
-class _Start:
-    """An engine on its way to being ready, and those who wait for it."""
-
-    task: asyncio.Task[Replica]
-    reports: Set[Report] = field(default_factory=set)
-    waiting: int = 0
-    unwanted: bool = False
-
-    async def cancel(self) -> None:
-        """End it; a helper that goes cancels its tasks too, and that leaves the engine."""
-        self.unwanted = True
-        self.task.cancel()
-        await asyncio.wait([self.task])
-
-    def report(self, progress: Dict[str, Any]) -> None:
-        for report in list(self.reports):
-            report(progress)
-
-
 class Replicas:
     """Every replica of a node root, by id."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._replicas: Dict[str, Replica] = {}
-        self._starts: Dict[str, _Start] = {}
+        self._starts: Dict[str, Start] = {}
         self._ends: Dict[str, asyncio.Task[None]] = {}
         self._checks: Dict[str, asyncio.Task[None]] = {}
 
@@ -177,10 +157,10 @@ class Replicas:
     def _begin(
         self,
         replica: Replica,
-        bring_up: Callable[[_Start, float], Any],
+        bring_up: Callable[[Start, float], Any],
         *,
         timeout_s: float,
-    ) -> _Start:
+    ) -> Start:
         deadline = asyncio.get_running_loop().time() + timeout_s
 
         async def do() -> Replica:
@@ -189,12 +169,12 @@ class Replicas:
             finally:
                 del self._starts[replica.id]
 
-        start = _Start(asyncio.ensure_future(do()))
+        start = Start(asyncio.ensure_future(do()))
         start.task.add_done_callback(_seen)
         self._starts[replica.id] = start
         return start
 
-    async def _join(self, start: _Start, report: Report) -> Replica:
+    async def _join(self, start: Start, report: Report) -> Replica:
         start.waiting += 1
         start.reports.add(report)
         try:
@@ -207,7 +187,7 @@ class Replicas:
             start.waiting -= 1
             start.reports.discard(report)
 
-    async def _bring_up(self, plan: planning.Plan, start: _Start, deadline: float) -> None:
+    async def _bring_up(self, plan: planning.Plan, start: Start, deadline: float) -> None:
         replica = plan.replica
         place = self._place(replica.id)
         in_use = {known.log for known in self._replicas.values()}
@@ -220,8 +200,8 @@ class Replicas:
     async def _until_ready(
         self,
         replica_id: str,
-        bring_up: Callable[[_Start, float], Any],
-        start: _Start,
+        bring_up: Callable[[Start, float], Any],
+        start: Start,
         deadline: float,
     ) -> Replica:
         began = time.monotonic()
@@ -295,7 +275,7 @@ class Replicas:
         try:
             self._update(replica.id, state=STOPPING)
             place = self._place(replica.id)
-            left = await in_thread(_terminate, replica, place)
+            left = await in_thread(place.clear, replica.id, replica.process, GRACE_S)
             if left:
                 pids = conflicts.joined([str(pid) for pid in left])
                 reason = f"the processes {pids} do not end even when killed"
@@ -391,7 +371,7 @@ class Replicas:
         self._update(replica.id, state=FAILED, reason=f"it {reason}")
         log.warning("%s: %s", replica.id, reason)
         place = self._place(replica.id)
-        sweep = asyncio.ensure_future(in_thread(_terminate, replica, place))
+        sweep = asyncio.ensure_future(in_thread(place.clear, replica.id, replica.process, GRACE_S))
         sweep.add_done_callback(_seen)
 
     def _update(self, replica_id: str, **changes: Any) -> Replica:
@@ -409,16 +389,8 @@ class Replicas:
         return Workplace.of(self._node.paths, replica_id)
 
 
-async def _already_up(start: _Start, deadline: float) -> None:
+async def _already_up(start: Start, deadline: float) -> None:
     """An adopted engine has been started by an earlier helper."""
-
-
-def _terminate(replica: Replica, place: Workplace) -> List[int]:
-    """End its processes; blocks. A process that was never noted is found by its mark."""
-    leader: Optional[ProcessRecord] = replica.process or process.find_marked(replica.id)
-    if leader is None:
-        return []
-    return process.terminate(leader, mark=replica.id, folder=place.folder, grace_s=GRACE_S)
 
 
 def _seen(task: asyncio.Task[Any]) -> None:

@@ -15,7 +15,7 @@ import shutil
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Container, Dict, List, Mapping, Sequence
+from typing import Container, Dict, List, Mapping, Optional, Sequence
 
 from .. import process
 from ..paths import Paths, private_folder
@@ -65,6 +65,22 @@ class Workplace:
     def make(self) -> None:
         for folder in (self.folder, self.run, self.temporary):
             private_folder(folder)
+
+    def clear(
+        self, mark: str, leader: Optional[process.ProcessRecord], grace_s: float
+    ) -> List[int]:
+        """End all processes that are at work here; blocks.
+
+        Args:
+            leader: None where it was never noted: it is found by its mark.
+
+        Returns:
+            The pids that do not end.
+        """
+        found = leader or process.find_marked(mark)
+        if found is None:
+            return []
+        return process.terminate(found, mark=mark, folder=self.folder, grace_s=grace_s)
 
     def remove(self) -> None:
         """Remove all but the log."""

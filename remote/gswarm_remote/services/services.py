@@ -7,23 +7,21 @@ What is known is in memory, and in one record each, written before the process i
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
-from .. import http, ports, process, records
+from .. import ports, process, records
 from ..engines.base import SERVING_PATHS
-from ..engines.readiness import probe
 from ..engines.replica import READY as LOADED
 from ..engines.replica import SERVE, Replica
 from ..engines.workplace import inherited, last_lines, new_id, prune_logs
 from ..errors import HelperError, Kind
 from ..operations import Report, in_thread
 from ..paths import private_folder
-from . import forwarder
+from . import forwarder, proof
 from .offer import Offer
 from .publication import Publication
 from .service import READY, STALE, STARTING, STOPPING, Service
@@ -36,10 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("gswarm.services")
 
 LOG_LINES = 15
-_PUBLISH_S = 15.0  # for a forwarder to listen, an interpreter's start on a busy machine
-_PROBE_S = 120.0  # for the first request through it
 _QUIT_S = 3.0  # for a forwarder that has nothing to drain
-_POLL_S = 0.05
 _ADOPTED_S = 10.0
 
 _Place = Tuple[str, Tuple[str, ...]]  # a model on devices: at most one service each
@@ -141,7 +136,7 @@ class Services:
         replica, _ = await self._node.replicas.start(offer.order, report)
         if replica.id != service.replica:
             return False
-        answer = await _ask(service, "GET", "/v1/models", offer.api_key)
+        answer = await proof.ask(service, "GET", "/v1/models", offer.api_key)
         if answer.status == 401:
             raise _served_otherwise(service, "with another key")
         return answer.status == 200
@@ -161,7 +156,7 @@ class Services:
             self._update(service.id, process=started)
             # Ours has to close: a forwarder that ended would leave a port that nobody answers.
             listener.close()
-            await self._until_answered(self._services[service.id], replica, offer.api_key)
+            await proof.until_answered(self._services[service.id], replica.ready, offer.api_key)
         except HelperError as error:
             raise await self._gave_up(service.id, error) from None
         except asyncio.CancelledError:
@@ -198,40 +193,6 @@ class Services:
             stdin=forwarder.settings(publication, listener, self._counter(service.id)),
             pass_fds=(listener.fileno(),),
         )
-
-    async def _until_answered(self, service: Service, replica: Replica, key: Optional[str]) -> None:
-        """Ask through the forwarder what the engine was asked when it became ready.
-
-        Raises:
-            HelperError: the forwarder has ended, or the answer is an error.
-        """
-        give_up_at = time.monotonic() + _PUBLISH_S
-        while True:
-            try:
-                answer = await _ask(service, "GET", "/v1/models", key)
-                break
-            except HelperError as error:
-                if not service.alive() or time.monotonic() > give_up_at:
-                    raise HelperError(
-                        Kind.ENGINE_FAILED, f"its forwarder does not answer: {error.message}"
-                    ) from None
-            await asyncio.sleep(_POLL_S)
-        if answer.status == 200:
-            answer = await self._first_request(service, replica, key)
-        if answer.status != 200:
-            raise HelperError(
-                Kind.ENGINE_FAILED,
-                f"a request through its forwarder was answered with {answer.status}:"
-                f" {' '.join(answer.text.split())[:300]}",
-            )
-
-    async def _first_request(
-        self, service: Service, replica: Replica, key: Optional[str]
-    ) -> http.Response:
-        if replica.ready.ask == "health":
-            return await _ask(service, "GET", "/health", key)
-        path, body = probe(replica.ready.ask, service.names[0])
-        return await _ask(service, "POST", path, key, body, timeout_s=_PROBE_S)
 
     async def _gave_up(self, service_id: str, error: HelperError) -> HelperError:
         service = self._services[service_id]
@@ -382,24 +343,6 @@ def _publication(offer: Offer, replica: Replica) -> Publication:
         silence_s=offer.silence_s,
         key=offer.api_key,
     )
-
-
-async def _ask(
-    service: Service,
-    method: str,
-    path: str,
-    key: Optional[str],
-    content: Optional[Dict[str, Any]] = None,
-    *,
-    timeout_s: float = 5.0,
-) -> http.Response:
-    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-    body = b""
-    if content is not None:
-        headers["Content-Type"] = "application/json"
-        body = json.dumps(content).encode()
-    url = f"http://{ports.reachable(service.address)}:{service.port}{path}"
-    return await http.request(method, url, headers=headers, body=body, timeout_s=timeout_s)
 
 
 def _served_otherwise(service: Service, difference: str) -> HelperError:
