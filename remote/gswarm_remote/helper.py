@@ -39,6 +39,7 @@ HELLO_TIMEOUT_S = 30.0
 _TICK_S = 15.0  # how often reasons that nobody announces (an engine that died) are looked at
 _LOCK_WAIT_S = 10.0
 _PROBE_TIMEOUT_S = 5.0
+_LEAVE_S = 5.0
 _MAX_LOG = 1_000_000  # bytes
 
 
@@ -51,16 +52,23 @@ def main(argv: Optional[List[str]] = None) -> int:
     idle_exit_s = float(options.get("--idle-exit", IDLE_EXIT_S))
     try:
         located = node_paths.locate(options["--root"])
-        lock, running = _claim(located.lock)
+        lock, running = _claim(located)
         if lock is None:
             _announce(ready_fd, running)
             return 0
         _log_to(located.logs / "helper.log")
-        asyncio.run(Helper(located, lock, idle_exit_s=idle_exit_s).run(ready_fd))
+        asyncio.run(_serve(located, lock, idle_exit_s, ready_fd))
     except HelperError as error:
         _announce(ready_fd, {"error": error.to_wire()})
         return 1
     return 0
+
+
+async def _serve(
+    located: node_paths.Paths, lock: int, idle_exit_s: float, ready_fd: Optional[int]
+) -> None:
+    """Make the helper inside its loop, to which an asyncio.Event belongs before Python 3.10."""
+    await Helper(located, lock, idle_exit_s=idle_exit_s).run(ready_fd)
 
 
 class Helper:
@@ -97,6 +105,7 @@ class Helper:
             path.unlink()
         server = await asyncio.start_unix_server(self._connected, path=str(path), limit=2**20)
         path.chmod(0o600)
+        ours = path.stat()
         _write_lock(self._lock, {"socket": str(path), "pid": os.getpid()})
         _announce(ready_fd, {"socket": str(path), "pid": os.getpid()})
         log.info("listening on %s, hash %s", path, self._identity["hash"])
@@ -104,14 +113,17 @@ class Helper:
             await self._until_idle()
         finally:
             server.close()
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
+            _unlink_if(path, ours)
             for task in list(self._connections):
                 task.cancel()
-            await self.node.operations.cancel_all()
-            await self.node.stop()
-            self._paths.lock.unlink()  # held until this process ends: see _take_lock
+            ending = asyncio.ensure_future(self.node.stop())
+            _, stuck = await asyncio.wait([ending], timeout=_LEAVE_S)
+            # Held until this process ends: see _take_lock.
+            _unlink_if(self._paths.lock, os.fstat(self._lock))
             log.info("gone")
+            if stuck:  # a thread hangs in the kernel, on a dead NFS say; journals are what counts
+                logging.shutdown()
+                os._exit(0)
 
     def reasons(self) -> List[str]:
         """Why this helper stays, in words; empty when it may go."""
@@ -120,14 +132,15 @@ class Helper:
         return reasons + self.node.reasons()
 
     async def _until_idle(self) -> None:
-        idle_since = time.monotonic()
+        idle_since: Optional[float] = None
         while not self._stop.is_set():
             self._changed.clear()
             now = time.monotonic()
+            wait = _TICK_S
             if self.reasons():
-                idle_since = now
-                wait = _TICK_S
+                idle_since = None
             else:
+                idle_since = now if idle_since is None else idle_since
                 wait = idle_since + self._idle_exit_s - now
                 if wait <= 0:
                     return
@@ -224,12 +237,17 @@ async def _first(*waits: Any, timeout: float) -> None:
             task.cancel()
 
 
-def _claim(path: Path) -> Tuple[Optional[int], Dict[str, Any]]:
+def _claim(located: node_paths.Paths) -> Tuple[Optional[int], Dict[str, Any]]:
     """The descriptor of the root's lock; or None, and what the helper that has it says of itself.
 
     Raises:
         HelperError: a process holds the lock and does not answer.
     """
+    path = located.lock
+    for folder in node_paths.run_folders():  # lingering may have been switched since it started
+        elsewhere = _running_helper(folder / path.name)
+        if elsewhere is not None:
+            return None, elsewhere
     deadline = time.monotonic() + _LOCK_WAIT_S
     while time.monotonic() < deadline:
         lock = _take_lock(path)
@@ -260,6 +278,13 @@ def _take_lock(path: Path) -> Optional[int]:
             os.ftruncate(descriptor, 0)
             return descriptor
         os.close(descriptor)  # its holder removed it as it went
+
+
+def _unlink_if(path: Path, expected: os.stat_result) -> None:
+    """Remove `path` if it still is the file that was ours: somebody may have made another."""
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samestat(path.stat(), expected):
+            path.unlink()
 
 
 def _is_file_at(path: Path, descriptor: int) -> bool:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 from .errors import HelperError, Kind
 from .metrics import gpus
 from .operations import OperationTable, in_thread
-from .paths import Paths, lingers
+from .paths import Paths, lingers, private_folder
 from .rpc import Call, Handler
 
 if TYPE_CHECKING:
@@ -53,7 +53,11 @@ DISK, DRAM = "disk", "dram"
 
 
 class Node:
-    """The owner of what a helper holds: settings, operations, stores, engines, services."""
+    """The owner of what a helper holds: settings, operations, stores, engines, services.
+
+    Attributes:
+        leaving: the helper goes: what is cancelled now is left for the next one.
+    """
 
     def __init__(self, paths: Paths) -> None:
         self.paths = paths
@@ -61,6 +65,7 @@ class Node:
         self.operations = OperationTable()
         self.gpus = gpus.Reader()
         self.boot_id = _boot_id()
+        self.leaving = False
         self._stores: Dict[Path, Store] = {}
         self._replicas: Optional[Replicas] = None
         self._services: Optional[Services] = None
@@ -78,7 +83,9 @@ class Node:
             self.services.adopt()
 
     async def stop(self) -> None:
-        """Let go of what runs: engines and forwarders go on without us."""
+        """End the work under way and let go of the rest: engines and forwarders go on."""
+        self.leaving = True
+        await self.operations.cancel_all()
         await self.gpus.close()
         self._leave_dram_if_empty()
 
@@ -109,12 +116,14 @@ class Node:
             root, quota = self.paths.models, self.settings.get("disk_quota")
         elif tier == DRAM and self.paths.dram is not None:
             root, quota = self.paths.dram, self.settings.get("dram_quota")
+            for folder in (root.parent, root):  # in /dev/shm anybody may make anything
+                private_folder(folder)
         elif tier == DRAM:
             raise HelperError(
                 Kind.UNSUPPORTED,
-                "this machine has no /dev/shm to stage models in",
+                "there is no folder in /dev/shm that is this user's to stage models in",
                 where="dram",
-                hint="serve from disk: gpu devices load from there",
+                hint="look at ls -ld /dev/shm/gswarm-*; gpu devices load from disk as well",
             )
         else:
             raise HelperError(
@@ -231,7 +240,7 @@ class Node:
             )
         self.settings = settings
         self._apply_settings()
-        _write_settings(self.paths.settings, settings)
+        await in_thread(_write_settings, self.paths.settings, settings)
         return settings
 
     async def drop_staged(self) -> List[str]:
@@ -309,7 +318,10 @@ def _read_settings(path: Path) -> Dict[str, Any]:
 
 def _write_settings(path: Path, settings: Dict[str, Any]) -> None:
     temporary = path.with_suffix(".new")
-    temporary.write_text(json.dumps(settings, indent=1))
+    with temporary.open("w") as file:
+        json.dump(settings, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)
 
 

@@ -174,12 +174,16 @@ async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
             loop.call_soon_threadsafe(deliver, result, error)
 
     threading.Thread(target=body, name=getattr(function, "__name__", "work"), daemon=True).start()
-    try:
-        return await asyncio.shield(done)
-    except asyncio.CancelledError:
-        await asyncio.wait([done])
+    cancelled = False
+    while not done.done():
+        try:
+            await asyncio.wait([done])
+        except asyncio.CancelledError:
+            cancelled = True  # a second one does not make the thread end sooner either
+    if cancelled:
         done.exception()  # seen: it is the consequence of the cancellation
-        raise
+        raise asyncio.CancelledError
+    return done.result()
 
 
 def _log_unheard(operation: Operation, task: asyncio.Task[Any]) -> None:

@@ -10,14 +10,14 @@ import socket
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import List, Optional
 
 from .errors import HelperError, Kind
 
 MAX_SOCKET_PATH = 107
 """Bytes in a Unix socket's path on Linux, the final NUL not counted (``sun_path`` in unix(7))."""
 
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the tmpfs itself; our folder in it is 0700
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the tmpfs; private_folder checks ours in it
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Paths:
     Args:
         root: the node's root, absolute and resolved.
         models: the disk tier's folder.
-        dram: the dram tier's folder in tmpfs, or None where the machine has no tmpfs.
+        dram: the dram tier's folder in tmpfs; None where there is no tmpfs, or where another
+            user has taken our name in it.
         run: a 0700 folder on a local filesystem with a short path: sockets and locks.
     """
 
@@ -133,6 +134,15 @@ def run_folder() -> Path:
     return private_folder(temporary / f"gswarm-{os.getuid()}")
 
 
+def run_folders() -> List[Path]:
+    """Every folder that `run_folder` may have chosen for a helper that runs; only those of ours."""
+    chosen = os.environ.get("GSWARM_RUN_DIR")
+    if chosen:
+        return [Path(chosen)]
+    bases = (f"/run/user/{os.getuid()}/gswarm", f"/tmp/gswarm-{os.getuid()}")  # noqa: S108
+    return [Path(base) for base in bases if _is_ours(Path(base))]
+
+
 def private_folder(path: Path) -> Path:
     """Make `path` 0700, or check that it is ours alone.
 
@@ -140,17 +150,25 @@ def private_folder(path: Path) -> Path:
         HelperError: it cannot be made, is a link, or belongs to another user.
     """
     _make(path)
-    info = path.lstat()
-    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid():
+    if not _is_ours(path):
         raise HelperError(
             Kind.PERMISSION,
-            "the folder for sockets is not a folder of this user's",
+            "this is not a folder of this user's, though its name says so",
             where=str(path),
-            hint="have it removed, or set GSWARM_RUN_DIR on the node to another folder",
+            hint="see who made it with ls -ld, and have it removed",
         )
-    if stat.S_IMODE(info.st_mode) & 0o077:
+    if stat.S_IMODE(path.lstat().st_mode) & 0o077:
         path.chmod(0o700)
     return path
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether `path` is a folder, no link, that belongs to this user."""
+    try:
+        info = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(info.st_mode) and info.st_uid == os.getuid()
 
 
 def resolve_below(base: Path, relative: str) -> Path:
@@ -188,9 +206,10 @@ def lingers() -> Optional[bool]:
 def _dram_folder(root: Path) -> Optional[Path]:
     chosen = os.environ.get("GSWARM_DRAM_DIR")
     base = Path(chosen) if chosen else _SHARED_MEMORY
-    if not base.is_dir():
+    ours = base / f"gswarm-{os.getuid()}"
+    if not base.is_dir() or (os.path.lexists(ours) and not _is_ours(ours)):
         return None
-    return base / f"gswarm-{os.getuid()}" / identity_of(root)
+    return ours / identity_of(root)
 
 
 def _make(path: Path) -> None:

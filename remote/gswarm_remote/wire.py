@@ -30,6 +30,9 @@ MAX_FRAME = 16 * 1024 * 1024
 MAX_HELLO = 64 * 1024
 """Bytes in a frame before that: nothing large is read from a stranger."""
 
+MAX_ITEMS = 2**21
+"""Items in one list or map of a message, at most: the pieces of a 32 TB model."""
+
 _HEADER = 4
 _REQUEST, _RESPONSE, _NOTIFICATION = 0, 1, 2
 _MAX_ID = 2**63
@@ -92,7 +95,14 @@ def unpack(data: bytes) -> Message:
         WireError: it is not MessagePack, or not one of the three messages.
     """
     try:
-        body = msgpack.unpackb(data, raw=False, strict_map_key=True, ext_hook=_refuse_extension)
+        body = msgpack.unpackb(
+            data,
+            raw=False,
+            strict_map_key=True,
+            ext_hook=_refuse_extension,
+            max_array_len=MAX_ITEMS,
+            max_map_len=MAX_ITEMS,
+        )
     except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
         reason = str(error) or type(error).__name__
         raise WireError(f"a frame that is not MessagePack: {reason:.200}") from None

@@ -13,12 +13,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 from gswarm_remote import wire
 from gswarm_remote.errors import HelperError, Kind
 from gswarm_remote.rpc import Peer, say_hello
 
 REMOTE = Path(__file__).parents[2] / "remote"
+OLDEST = next((Path.home() / ".pyenv/versions").glob("3.9.*/bin/python3"), None)
 
 
 class Started:
@@ -34,15 +36,16 @@ def start(
     """Start helpers for one root; whatever is left of them is killed."""
     monkeypatch.setenv("GSWARM_RUN_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("GSWARM_DRAM_DIR", str(tmp_path_factory.mktemp("dram")))
-    monkeypatch.setenv("PYTHONPATH", str(REMOTE))
+    packages = Path(str(msgpack.__file__)).parents[1]  # for every Python, its own files are pure
+    monkeypatch.setenv("PYTHONPATH", f"{REMOTE}:{packages}")
     processes: list[subprocess.Popen[bytes]] = []
 
-    def start_one(*arguments: str) -> Started:
+    def start_one(*arguments: str, python: str = sys.executable) -> Started:
         read_end, write_end = os.pipe()
         root = str(tmp_path / "root")
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "gswarm_remote.helper"),
+                *(python, "-m", "gswarm_remote.helper"),
                 *("--root", root, "--ready-fd", str(write_end), *arguments),
             ],
             pass_fds=[write_end],
@@ -68,16 +71,31 @@ async def connected(started: Started) -> AsyncIterator[tuple[Any, Any]]:
         await writer.wait_closed()
 
 
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 HELLO = {"protocol": wire.PROTOCOL, "role": "control"}
 
 
-async def ask(started: Started, method: str, params: dict[str, Any] | None = None) -> Any:
+async def ask(
+    started: Started,
+    method: str,
+    params: dict[str, Any] | None = None,
+    *,
+    fails: str | None = None,
+) -> Any:
     async with connected(started) as (reader, writer):
         await say_hello(reader, writer, HELLO)
         peer = Peer(reader, writer)
         running = asyncio.ensure_future(peer.run())
         try:
-            return await peer.call(method, params or {})
+            if fails is None:
+                return await peer.call(method, params or {})
+            with pytest.raises(HelperError) as caught:
+                await peer.call(method, params or {})
+            assert caught.value.kind == fails
         finally:
             peer.close()
             await running
@@ -180,6 +198,48 @@ async def test_exit_is_refused_with_the_reasons_unless_forced(start: Any) -> Non
     answer = await ask(started, "helper.exit", {})
     assert answer == {"exiting": True, "reasons": [], "dropped": []}
     assert started.process.wait(10) == 0
+
+
+async def test_a_lock_that_was_taken_from_it_is_not_removed_as_it_goes(start: Any) -> None:
+    first = start()
+    socket = Path(first.ready["socket"])
+    lock = socket.with_suffix(".lock")
+    lock.unlink()  # as a cleaner of /tmp does
+    second = start()
+    assert second.ready["pid"] == second.process.pid
+    first.process.send_signal(signal.SIGTERM)
+    assert first.process.wait(10) == 0
+    assert socket.exists()
+    assert lock.exists()
+    assert (await ask(second, "node.status"))["copies"] == []
+
+
+@pytest.mark.skipif(OLDEST is None, reason="no Python 3.9 is installed by pyenv")
+async def test_on_the_oldest_python_it_waits_and_does_not_spin(start: Any) -> None:
+    started = start(python=str(OLDEST))
+    async with connected(started) as streams:
+        await say_hello(*streams, HELLO)
+        before = cpu_seconds(started.process.pid)
+        await asyncio.sleep(1)  # what is measured is that nothing is done meanwhile
+        assert cpu_seconds(started.process.pid) - before < 0.2
+
+
+async def test_the_dram_folder_is_this_users_alone(start: Any) -> None:
+    base = Path(os.environ["GSWARM_DRAM_DIR"])
+    started = start()
+    await ask(started, "model.verify", {"name": "m", "tier": "dram"}, fails=Kind.NOT_FOUND)
+    folder = base / f"gswarm-{os.getuid()}"
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make a folder of another user")
+async def test_a_dram_folder_of_another_user_is_not_used(start: Any) -> None:
+    squatted = Path(os.environ["GSWARM_DRAM_DIR"]) / f"gswarm-{os.getuid()}"
+    squatted.mkdir(mode=0o777)
+    os.chown(squatted, 65534, 65534)
+    started = start()
+    assert (await ask(started, "node.info"))["dram"] is None
+    await ask(started, "model.verify", {"name": "m", "tier": "dram"}, fails=Kind.UNSUPPORTED)
 
 
 async def test_a_root_that_cannot_be_made_is_an_answer(start: Any, tmp_path: Path) -> None:
