@@ -25,6 +25,7 @@ MARK = "GSWARM_PROCESS"
 """The variable that a supervised process and all that it starts have in their environment."""
 
 _POLL_S = 0.05
+_SCAN_S = 1.0  # between two looks at the whole table: a node may have thousands of processes
 _KILL_WAIT_S = 5.0  # a process that hangs in the kernel (in a driver) outlasts SIGKILL
 _PIPE_CAPACITY = 65536  # bytes that a new pipe takes while nobody reads, pipe(7)
 
@@ -124,9 +125,10 @@ def spawn(
     finally:
         os.close(standard_input)
         os.close(output)
-    _children[child.pid] = child
+    # Before `reap` in another thread may know of it: it is in the table, at least as a zombie.
     record = ProcessRecord.of(child.pid)
-    assert record is not None  # not yet reaped, so it is in the table at least as a zombie
+    _children[child.pid] = child
+    assert record is not None
     return record
 
 
@@ -190,7 +192,8 @@ def terminate(leader: ProcessRecord, *, mark: str, folder: Path, grace_s: float)
     """End a process and all that it started: TERM, then after `grace_s` seconds KILL. Blocks.
 
     TERM goes to the leader first, which knows best how to stop its workers, and to the others once
-    it has ended.
+    it has ended. The whole table is read when a signal is due and each `_SCAN_S` seconds; between
+    that only those that are known are looked at.
 
     Returns:
         The pids that even KILL did not end: a driver that hangs can do that.
@@ -198,13 +201,17 @@ def terminate(leader: ProcessRecord, *, mark: str, folder: Path, grace_s: float)
     seen: Dict[int, ProcessRecord] = {}
     told: Set[int] = set()
 
-    def left() -> List[ProcessRecord]:
-        seen.update((record.pid, record) for record in members(leader, mark=mark, folder=folder))
+    def left(*, scan: bool) -> List[ProcessRecord]:
+        if scan:
+            found = members(leader, mark=mark, folder=folder)
+            seen.update((record.pid, record) for record in found)
         return [record for record in seen.values() if record.alive()]
 
     kill_at = time.monotonic() + grace_s
     give_up_at = kill_at + _KILL_WAIT_S
-    rest = left()
+    scan_at = time.monotonic() + _SCAN_S
+    killed = False
+    rest = left(scan=True)
     while rest and time.monotonic() < give_up_at:
         killing = time.monotonic() >= kill_at
         leading = any(record.pid == leader.pid for record in rest)
@@ -215,7 +222,16 @@ def terminate(leader: ProcessRecord, *, mark: str, folder: Path, grace_s: float)
                 told.add(record.pid)
                 send_signal(record, signal.SIGTERM)
         time.sleep(_POLL_S)
-        rest = left()
+        if leading and leader.alive() and time.monotonic() < min(scan_at, kill_at):
+            continue  # its workers are its own business as long as it lives
+        rest = left(scan=False)
+        ended = leading and not leader.alive()
+        # What was started in between is found before it is killed, and before all counts as ended.
+        due = time.monotonic() >= scan_at or (time.monotonic() >= kill_at and not killed)
+        if due or ended or not rest:
+            rest = left(scan=True)
+            scan_at = time.monotonic() + _SCAN_S
+            killed = killed or time.monotonic() >= kill_at
     reap()
     forget(leader)
     return [record.pid for record in rest]

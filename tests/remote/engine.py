@@ -23,6 +23,7 @@ parser.add_argument("--uds")
 parser.add_argument("--folder", type=Path, required=True)
 parser.add_argument("--exit", type=int, help="say a few lines and exit with this status")
 parser.add_argument("--sick", action="store_true", help="never healthy")
+parser.add_argument("--late", action="store_true", help="not healthy before FOLDER/go is there")
 parser.add_argument("--deaf", action="store_true", help="does not care for TERM")
 parser.add_argument("--worker", action="store_true", help="start a worker in another session")
 options = parser.parse_args()
@@ -40,7 +41,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._note(b"")
         if self.path == "/health":
-            self._answer(500 if options.sick else 200, {})
+            late = options.late and not (options.folder / "go").exists()
+            self._answer(500 if options.sick or late else 200, {})
         elif self.path == "/env":
             self._answer(200, dict(os.environ))
         else:

@@ -149,6 +149,24 @@ def test_a_leader_that_heeds_term_ends_before_its_patience_is_over(
     assert time.monotonic() - began < 10
 
 
+def test_the_whole_table_is_not_read_all_the_time(
+    start: Callable[[str], ProcessRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader = start(DEAF)
+    until(lambda: _ignores_term(leader.pid))
+    scans: list[float] = []
+    entries = processtable.entries
+
+    def counted() -> list[processtable.Entry]:
+        scans.append(time.monotonic())
+        return entries()
+
+    monkeypatch.setattr(processtable, "entries", counted)
+    assert process.terminate(leader, mark="tested", folder=tmp_path, grace_s=0.8) == []
+    assert not leader.alive()
+    assert len(scans) <= 4  # at TERM, at KILL, after it
+
+
 def _worker(folder: Path) -> ProcessRecord:
     until(lambda: (folder / "log").read_text().endswith("\n"))
     record = ProcessRecord.of(int((folder / "log").read_text()))

@@ -10,6 +10,13 @@ from __future__ import annotations
 import re
 from typing import List, Optional, Sequence, Tuple
 
+from ..errors import HelperError, Kind
+from .conflicts import joined
+from .replica import Replica
+
+LOG_LINES = 15
+"""Lines of an engine's log that an error shows."""
+
 # vLLM: "(VllmWorker-0 pid=812) ERROR 11-21 02:32:28 [multiproc_executor.py:953] ValueError: ..."
 _WHO = re.compile(r"\([\w:. -]+ pid=\d+\) ?")
 _WHEN = re.compile(r"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) [\d-]+ [\d:,.]+ \[[^\]]*\] ?")
@@ -32,6 +39,26 @@ def first_error(lines: Sequence[str]) -> Optional[str]:
             # What other processes have logged meanwhile is between the lines of this one.
             return _exception([t for w, t in parted[number:] if w == who])
     return None
+
+
+def failure(replica: Replica, error: HelperError, lines: Sequence[str]) -> HelperError:
+    """The error of an engine that did not become ready, with its cause and the end of its log.
+
+    Args:
+        lines: of its log, the last ones.
+    """
+    why = first_error(lines)
+    shown = lines[-LOG_LINES:]
+    said = error.message if why is None or why in shown else f"{error.message}: {why}"
+    tail = "; the end of its log:\n" + "\n".join(f"  {line}" for line in shown)
+    devices = joined(replica.devices)
+    return HelperError(
+        Kind.ENGINE_FAILED,
+        f"{replica.engine} did not get {replica.model} ready on {devices}: {said}"
+        + (tail if shown else "; its log is empty"),
+        where=replica.log,
+        hint=error.hint,
+    )
 
 
 def _parted(line: str) -> Tuple[str, str]:

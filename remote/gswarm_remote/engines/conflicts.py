@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Tuple
+from typing import Iterable, Sequence, Tuple
 
 from ..errors import HelperError, Kind
 from .order import Order
@@ -49,6 +49,16 @@ def taken(other: Replica, order: Order) -> HelperError:
         f"{shared} is held by {other.model} ({other.engine}, {other.id})",
         where=shared,
         hint=f"free it first: gswarm model delete {other.model} --device {other.devices[0]}",
+    )
+
+
+def unkillable(replica: Replica, left: Sequence[int]) -> HelperError:
+    """That processes of an engine, by pid, outlast SIGKILL."""
+    pids = joined([str(pid) for pid in left])
+    return HelperError(
+        Kind.ENGINE_FAILED,
+        f"{replica.engine} of {replica.model}: the processes {pids} do not end even when killed",
+        hint="the GPU's driver may hang; look with nvidia-smi and dmesg on the node",
     )
 
 

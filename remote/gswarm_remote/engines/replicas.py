@@ -2,7 +2,8 @@
 
 `Replicas` is their only owner. What it knows is in memory, and in one record each, written before
 the process is started: a helper that is killed at any moment leaves nothing that its successor
-cannot find. Nothing here polls while nobody asks: whether a process lives is looked at when it
+cannot find. Records written later may fail: a full disk keeps nothing from being ended. Nothing
+here polls while nobody asks: whether a process lives is looked at when it
 matters.
 """
 
@@ -19,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from .. import process, records
 from ..errors import HelperError, Kind
+from ..faults import explained
 from ..operations import Report, in_thread
-from . import cause, conflicts, planning, readiness
+from . import adoption, cause, conflicts, planning, readiness
 from .order import Order
 from .replica import FAILED, MOVE, READY, STALE, STARTING, STOPPING, Replica
 from .start import Start
@@ -34,9 +36,6 @@ log = logging.getLogger("gswarm.engines")
 
 GRACE_S = 10.0
 """Seconds between TERM and KILL."""
-
-LOG_LINES = 15
-"""Lines of an engine's log that an error shows."""
 
 _LINES_READ = 10_000  # among which the cause of a failure is looked for
 
@@ -150,6 +149,14 @@ class Replicas:
         start = self._starts.get(current.id)
         if start is not None:
             current = await self._join(start, report)
+        if current.state != READY:
+            raise HelperError(
+                Kind.IN_USE,
+                f"{current.engine} of {current.model} is {current.state}, and nobody waits for it",
+                where=current.log,
+                hint=f"end it first: gswarm model delete {current.model}"
+                f" --device {current.devices[0]}",
+            )
         if order.started_by == MOVE and current.started_by != MOVE:
             current = self._update(current.id, started_by=MOVE)
         return current
@@ -180,7 +187,8 @@ class Replicas:
         try:
             return await asyncio.shield(start.task)
         except asyncio.CancelledError:
-            if start.waiting == 1 and not start.task.done():
+            # A helper that goes leaves what is loading to the next one, which adopts it.
+            if start.waiting == 1 and not start.task.done() and not self._node.leaving:
                 await start.cancel()
             raise
         finally:
@@ -192,10 +200,17 @@ class Replicas:
         place = self._place(replica.id)
         in_use = {known.log for known in self._replicas.values()}
         await in_thread(prune_logs, place.log.parent, "engine", in_use)
-        await in_thread(self._write, replica)  # before there is a process to lose
-        started = await in_thread(planning.spawn, plan, place)
-        self._update(replica.id, process=started)
+        started = await in_thread(self._spawn, plan, place)
+        self._replicas[replica.id] = replace(self._replicas[replica.id], process=started)
         log.info("%s: %s is pid %d", replica.id, replica.engine, started.pid)
+
+    def _spawn(self, plan: planning.Plan, place: Workplace) -> process.ProcessRecord:
+        """Start it between two records, in one go: a helper that is leaving notes it as well."""
+        path, replica = self._record(plan.replica.id), plan.replica
+        records.write(path, replica.to_record())  # before there is a process to lose
+        started = planning.spawn(plan, place)
+        records.keep(path, replace(replica, process=started).to_record())
+        return started
 
     async def _until_ready(
         self,
@@ -217,8 +232,11 @@ class Replicas:
                 check=watch,
                 asking=watch.healthy,
             )
-        except HelperError as error:
-            raise await self._gave_up(self._replicas[replica_id], error) from None
+        except Exception as error:  # whatever it is, no device is left to an engine nobody owns
+            if not isinstance(error, HelperError):
+                log.exception("%s: could not be brought up", replica_id)
+            fault = explained(error, "the engine could not be started")
+            raise await self._gave_up(self._replicas[replica_id], fault) from None
         except asyncio.CancelledError:
             if start.unwanted:
                 await self._end(self._replicas[replica_id])
@@ -231,20 +249,8 @@ class Replicas:
         await self._end(replica)
         if error.kind != Kind.ENGINE_FAILED:
             return error
-        path = Path(replica.log)
-        lines = await in_thread(last_lines, path, _LINES_READ)
-        why = cause.first_error(lines)
-        lines = lines[-LOG_LINES:]
-        said = error.message if why is None or why in lines else f"{error.message}: {why}"
-        tail = "; the end of its log:\n" + "\n".join(f"  {line}" for line in lines)
-        devices = conflicts.joined(replica.devices)
-        return HelperError(
-            Kind.ENGINE_FAILED,
-            f"{replica.engine} did not get {replica.model} ready on {devices}: {said}"
-            + (tail if lines else "; its log is empty"),
-            where=str(path),
-            hint=error.hint,
-        )
+        lines = await in_thread(last_lines, Path(replica.log), _LINES_READ)
+        return cause.failure(replica, error, lines)
 
     # Ending
 
@@ -277,17 +283,14 @@ class Replicas:
             place = self._place(replica.id)
             left = await in_thread(place.clear, replica.id, replica.process, GRACE_S)
             if left:
-                pids = conflicts.joined([str(pid) for pid in left])
-                reason = f"the processes {pids} do not end even when killed"
-                self._update(replica.id, state=STALE, reason=reason)
-                raise HelperError(
-                    Kind.ENGINE_FAILED,
-                    f"{replica.engine} of {replica.model}: {reason}",
-                    hint="the GPU's driver may hang; look with nvidia-smi and dmesg on the node",
-                )
+                raise conflicts.unkillable(replica, left)
             await in_thread(place.remove)
             await in_thread(records.remove, self._record(replica.id))
             del self._replicas[replica.id]
+        except Exception as error:
+            fault = explained(error, f"{replica.engine} of {replica.model} could not be ended")
+            self._update(replica.id, state=STALE, reason=fault.message)
+            raise fault from error
         finally:
             del self._ends[replica.id]
 
@@ -295,29 +298,14 @@ class Replicas:
 
     def adopt(self) -> None:
         """Take over what runs; what cannot be told for certain is stale, and nothing is killed."""
-        for path, content in records.read_all(self._node.paths.engines):
-            try:
-                replica = Replica.from_record(content)
-            except (KeyError, TypeError, ValueError) as error:
-                log.warning("%s is passed over, it is no record of a replica: %r", path, error)
-                continue
-            self._adopt(replica)
-
-    def _adopt(self, replica: Replica) -> None:
-        found = replica.process or process.find_marked(replica.id)
-        self._replicas[replica.id] = replica = replace(replica, process=found)
-        if found is None:
-            self._update(replica.id, state=FAILED, reason="the helper ended before it was started")
-        elif found.boot_id != process.boot_id():
-            self._update(replica.id, state=FAILED, reason="the node has been restarted since")
-        elif found.alive():
-            self._take_over(replica)
-        elif found.reused():
-            reason = f"pid {found.pid} is another process now; nothing was ended"
-            self._update(replica.id, state=STALE, reason=reason)
-        else:
-            self._lost(replica)
-        log.info("%s: found %s", replica.id, self._replicas[replica.id].state)
+        for replica in adoption.found(self._node.paths.engines):
+            self._replicas[replica.id] = replica
+            self._write(replica)
+            if replica.alive():
+                self._take_over(replica)
+            elif replica.state == FAILED:
+                self._sweep(replica)
+            log.info("%s: found %s", replica.id, replica.state)
 
     def _take_over(self, replica: Replica) -> None:
         if replica.state == STARTING:
@@ -370,6 +358,11 @@ class Replicas:
         reason = (process.exit_reason(replica.process) if replica.process else None) or "ended"
         self._update(replica.id, state=FAILED, reason=f"it {reason}")
         log.warning("%s: %s", replica.id, reason)
+        self._sweep(replica)
+
+    def _sweep(self, replica: Replica) -> None:
+        if replica.process is None:
+            return
         place = self._place(replica.id)
         sweep = asyncio.ensure_future(in_thread(place.clear, replica.id, replica.process, GRACE_S))
         sweep.add_done_callback(_seen)
@@ -380,7 +373,7 @@ class Replicas:
         return replica
 
     def _write(self, replica: Replica) -> None:
-        records.write(self._record(replica.id), replica.to_record())
+        records.keep(self._record(replica.id), replica.to_record())
 
     def _record(self, replica_id: str) -> Path:
         return self._node.paths.engines / f"{replica_id}.json"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from ..engines.replica import READY as LOADED
 from ..engines.replica import SERVE, Replica
 from ..engines.workplace import inherited, last_lines, new_id, prune_logs
 from ..errors import HelperError, Kind
+from ..faults import explained
 from ..operations import Report, in_thread
 from ..paths import private_folder
 from . import forwarder, proof
@@ -103,8 +105,9 @@ class Services:
             replica, already = await self._node.replicas.start(offer.order, report)
             try:
                 service = await self._publish(offer, replica, listener, report)
-            except (HelperError, asyncio.CancelledError):
-                if not already:
+            except (Exception, asyncio.CancelledError) as error:
+                left = isinstance(error, asyncio.CancelledError) and self._node.leaving
+                if not already and not left:
                     await self._unload(replica.id)
                 raise
         return {**self._to_wire(service), "already": False}
@@ -151,16 +154,19 @@ class Services:
         self._services[service.id] = service
         try:
             ports.listen(listener)
-            await in_thread(self._write, service)  # before there is a process to lose
             started = await in_thread(self._spawn, service, _publication(offer, replica), listener)
-            self._update(service.id, process=started)
+            self._services[service.id] = replace(service, process=started)
             # Ours has to close: a forwarder that ended would leave a port that nobody answers.
             listener.close()
             await proof.until_answered(self._services[service.id], replica.ready, offer.api_key)
-        except HelperError as error:
-            raise await self._gave_up(service.id, error) from None
+        except Exception as error:  # whatever it is, nothing is left that nobody owns
+            if not isinstance(error, HelperError):
+                log.exception("%s: could not be published", service.id)
+            fault = explained(error, f"{service.model} could not be published")
+            raise await self._gave_up(service.id, fault) from None
         except asyncio.CancelledError:
-            await self._end(self._services[service.id], drain_s=0)
+            if not self._node.leaving:  # the next helper sees to it: its record says "starting"
+                await self._end(self._services[service.id], drain_s=0)
             raise
         log.info("%s: published at %s port %d", service.id, service.address, service.port)
         return self._update(service.id, state=READY, asked=int(replica.ready.ask != "health"))
@@ -184,8 +190,11 @@ class Services:
     def _spawn(
         self, service: Service, publication: Publication, listener: socket.socket
     ) -> process.ProcessRecord:
+        """Start a forwarder between two records, in one go; blocks."""
+        path = self._record(service.id)
+        records.write(path, service.to_record())  # before there is a process to lose
         folder = private_folder(self._folder(service.id))
-        return process.spawn(
+        started = process.spawn(
             forwarder.command(folder),
             env={**inherited(), process.MARK: service.id},
             cwd=folder,
@@ -193,6 +202,8 @@ class Services:
             stdin=forwarder.settings(publication, listener, self._counter(service.id)),
             pass_fds=(listener.fileno(),),
         )
+        records.keep(path, replace(service, process=started).to_record())
+        return started
 
     async def _gave_up(self, service_id: str, error: HelperError) -> HelperError:
         service = self._services[service_id]
@@ -266,10 +277,7 @@ class Services:
             process.terminate(leader, mark=service.id, folder=folder, grace_s=drain_s)
 
     def _forget(self, service: Service) -> None:
-        folder = self._folder(service.id)
-        if folder.is_dir():
-            records.remove(self._counter(service.id))
-            folder.rmdir()
+        shutil.rmtree(self._folder(service.id), ignore_errors=True)
         records.remove(self._record(service.id))
 
     # What an earlier helper left
@@ -279,11 +287,14 @@ class Services:
         for path, content in records.read_all(self._node.paths.services):
             try:
                 service = Service.from_record(content)
-            except (KeyError, TypeError, ValueError) as error:
+                found = service.process or process.find_marked(service.id)
+                service = replace(service, process=found)
+                service.alive()
+                self._to_wire(service)  # whatever is in it can be shown, or it is none
+            except Exception as error:  # the content is anybody's
                 log.warning("%s is passed over, it is no record of a service: %r", path, error)
                 continue
-            found = service.process or process.find_marked(service.id)
-            self._services[service.id] = replace(service, process=found)
+            self._services[service.id] = service
             if service.state in (STARTING, STOPPING):
                 # Nobody was told that it is published.
                 task = asyncio.ensure_future(self._end(service, drain_s=_ADOPTED_S))
@@ -315,11 +326,8 @@ class Services:
 
     def _update(self, service_id: str, **changes: Any) -> Service:
         service = self._services[service_id] = replace(self._services[service_id], **changes)
-        self._write(service)
+        records.keep(self._record(service.id), service.to_record())
         return service
-
-    def _write(self, service: Service) -> None:
-        records.write(self._record(service.id), service.to_record())
 
     def _record(self, service_id: str) -> Path:
         return self._node.paths.services / f"{service_id}.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -15,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gswarm_remote import http
-from gswarm_remote.engines import readiness
+from gswarm_remote import http, records
+from gswarm_remote.engines import planning, readiness
 from gswarm_remote.engines import replicas as module
 from gswarm_remote.engines.order import Order
 from gswarm_remote.engines.replica import FAILED, MOVE, READY, SERVE, STALE, Replica
@@ -229,7 +230,112 @@ async def test_a_gpu_has_to_be_there(
     assert "dram" in str(raised.value.hint)
 
 
+# What was not foreseen
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From the call on no record can be written."""
+
+    def fill() -> None:
+        def refuse(descriptor: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(records.os, "fsync", refuse)
+
+    return fill
+
+
+async def test_a_full_disk_starts_nothing_and_says_so(
+    node: Node, engine: Any, full_disk: Callable[[], None]
+) -> None:
+    full_disk()
+    with pytest.raises(HelperError, match="No space left on device") as raised:
+        await node.replicas.start(order(engine.config()), quiet)
+    assert raised.value.kind == Kind.NO_SPACE
+    assert (node.replicas.list(), engine.requests()) == ([], [])
+    assert list(node.paths.engines.iterdir()) == []
+
+
+async def test_on_a_full_disk_engines_are_adopted_noticed_and_ended(
+    node: Node, engine: Any, full_disk: Callable[[], None]
+) -> None:
+    first = await started(node, order(engine.config()))
+    second = await started(node, order(engine.config(), devices=("gpu1",)))
+    full_disk()
+    assert first.process is not None
+    os.kill(first.process.pid, signal.SIGKILL)
+    await until(lambda: not first.alive())
+    fresh = await next_helper(node)
+    assert {found["state"] for found in fresh.replicas.list()} == {FAILED, READY}
+    assert {found["state"] for found in node.replicas.list()} == {FAILED, READY}
+    assert await fresh.replicas.stop(second.id)
+    assert not second.alive()
+    assert [found["id"] for found in fresh.replicas.list()] == [first.id]
+
+
+@pytest.mark.parametrize("fault", [OSError(errno.EMFILE, "Too many"), RuntimeError("a bug")])
+async def test_what_was_not_foreseen_leaves_no_device_taken(
+    node: Node, engine: Any, fault: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise fault
+
+    with monkeypatch.context() as patch:
+        patch.setattr(planning, "spawn", fail)
+        with pytest.raises(HelperError, match=r"could not be started: .*(Too many|a bug)"):
+            await node.replicas.start(order(engine.config()), quiet)
+    assert node.replicas.list() == []
+    await started(node, order(engine.config()))
+
+
+async def test_one_that_cannot_be_ended_is_stale_until_it_can(
+    node: Node, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = await started(node, order(engine.config()))
+
+    def fail(*_: object, **more: object) -> list[int]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.process, "terminate", fail)
+        with pytest.raises(HelperError, match="could not be ended: Too many open files"):
+            await node.replicas.stop(replica.id)
+    assert replica.alive()
+    assert [found["state"] for found in node.replicas.list()] == [STALE]
+    assert await node.replicas.stop(replica.id)
+    assert not replica.alive()
+
+
+async def test_one_that_nobody_brings_up_is_not_taken_for_ready(node: Node, engine: Any) -> None:
+    replica = await started(node, order(engine.config()))
+    node.replicas._update(replica.id, state="starting")
+    with pytest.raises(HelperError, match="is starting, and nobody waits for it"):
+        await node.replicas.start(order(engine.config()), quiet)
+
+
 # What the next helper finds
+
+
+async def test_a_helper_that_leaves_ends_nothing_that_loads(node: Node, engine: Any) -> None:
+    work = asyncio.ensure_future(node.replicas.start(order(engine.config("--late")), quiet))
+    await until(engine.requests)
+    node.leaving = True
+    before = set(asyncio.all_tasks()) - {asyncio.current_task()}
+    for task in before:  # what asyncio.run does at the end
+        task.cancel()
+    await asyncio.wait(before)
+    assert work.cancelled()
+    [left] = node.replicas.list()
+    fresh = await next_helper(node)
+    [found] = fresh.replicas.list()
+    assert (found["state"], found["pid"]) == ("starting", left["pid"])
+    (engine.folder / "go").touch()
+    again, already = await fresh.replicas.start(order(engine.config("--late")), quiet)
+    assert already
+    assert again.process is not None
+    assert (again.state, again.process.pid) == (READY, left["pid"])
+    node.leaving = False
 
 
 async def next_helper(node: Node) -> Node:
@@ -312,9 +418,12 @@ async def test_a_record_that_is_damaged_stops_nothing(node: Node, engine: Any) -
     (node.paths.engines / "a.json").write_text("{half")
     (node.paths.engines / "b.json").write_text('{"id": "b"}')
     replica = await started(node, order(engine.config()))
+    record = (node.paths.engines / f"{replica.id}.json").read_text()
+    odd = {**json.loads(record), "id": "c", "started_at": "today"}
+    (node.paths.engines / "c.json").write_text(json.dumps(odd))
     fresh = await next_helper(node)
     assert [found["id"] for found in fresh.replicas.list()] == [replica.id]
-    for name in "ab":
+    for name in "abc":
         (node.paths.engines / f"{name}.json").unlink()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -14,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gswarm_remote import http, processtable
+from gswarm_remote import http, processtable, records
 from gswarm_remote.engines import replicas
 from gswarm_remote.engines.order import Order
 from gswarm_remote.engines.replica import MOVE
 from gswarm_remote.errors import HelperError, Kind
 from gswarm_remote.node import Node
+from gswarm_remote.services import proof
 from gswarm_remote.services.offer import Offer
 
 Params = dict[str, Any]
@@ -273,6 +275,83 @@ async def test_one_that_was_never_announced_is_ended_by_the_next_helper(
     await until(lambda: fresh.services.list() == [])
     assert _refused(service["port"])
     await fresh.replicas.stop(service["replica"])
+
+
+async def test_a_helper_that_leaves_ends_nothing_that_it_publishes(node: Node, engine: Any) -> None:
+    starting = asyncio.ensure_future(serve(node, params(engine, "--late")))
+    await until(engine.requests)
+    node.leaving = True
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert [replica["state"] for replica in node.replicas.list()] == ["starting"]
+    (engine.folder / "go").touch()
+    node.leaving = False
+    assert (await serve(node, params(engine, "--late")))["state"] == "ready"
+
+
+async def test_one_whose_forwarder_was_coming_up_keeps_its_engine(
+    node: Node, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asyncio.Event()
+
+    async def ask_forever(*_: object) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(proof, "until_answered", ask_forever)
+    starting = asyncio.ensure_future(serve(node, params(engine)))
+    await asked.wait()
+    node.leaving = True
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    node.leaving = False
+    assert [service["state"] for service in node.services.list()] == ["starting"]
+    assert node.services.running() == 1
+    assert [replica["state"] for replica in node.replicas.list()] == ["ready"]
+
+
+async def test_on_a_full_disk_services_are_adopted_and_taken_back(
+    node: Node, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = await serve(node, params(engine))
+
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(records.os, "fsync", refuse)
+    node.replicas._update(service["replica"], state="failed")
+    assert node.services.list()[0]["state"] == "stale"
+    fresh = Node(node.paths)
+    fresh.replicas.adopt()
+    fresh.services.adopt()
+    assert [found["id"] for found in fresh.services.list()] == [service["id"]]
+    await stop(fresh)
+    assert _refused(service["port"])
+    with pytest.raises(HelperError, match="No space left") as raised:
+        await serve(fresh, params(engine))
+    assert raised.value.kind == Kind.NO_SPACE
+    assert fresh.services.list() == []
+
+
+async def test_what_was_not_foreseen_publishes_nothing_and_ends_its_engine(
+    node: Node, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(proof, "until_answered", fail)
+    with pytest.raises(HelperError, match="could not be published: RuntimeError: a bug"):
+        await serve(node, params(engine))
+    assert (node.services.list(), node.replicas.list()) == ([], [])
+
+
+async def test_a_stray_file_in_its_folder_keeps_nothing(node: Node, engine: Any) -> None:
+    service = await serve(node, params(engine))
+    (node.paths.services / service["id"] / "core").touch()
+    await stop(node)
+    assert (node.services.list(), list(node.paths.services.iterdir())) == ([], [])
 
 
 async def test_a_forwarder_is_small(node: Node, engine: Any) -> None:
