@@ -166,6 +166,12 @@ def _split(url: str) -> SplitResult:
         _ = parts.port
     except ValueError:
         well_formed = False
+    if "@" in (parts.netloc if well_formed else url):
+        raise UsageError(
+            "a URL to check must not hold a user or a password",
+            hint="put the service's key in an environment variable: --api-key-env NAME"
+            " (api_key_env:)",
+        )
     if not well_formed:
         raise UsageError(
             f"{url!r:.200} is no URL to check", hint="write it as http://node1:8080/health"

@@ -113,13 +113,19 @@ def api_key(variable: str | None) -> str | None:
     """The key in an environment variable of the controller; it goes into frames only.
 
     Raises:
-        UsageError: the variable is not set.
+        UsageError: the variable is not set, or holds what no header can carry.
     """
     if variable is None:
         return None
     key = os.environ.get(variable)
     if not key:
         raise UsageError(f"the environment variable {variable} is not set, and should hold the key")
+    if not all("!" <= character <= "~" for character in key):
+        raise UsageError(
+            f"the key in the environment variable {variable} has spaces, line ends or other"
+            " characters that no key has",
+            hint=f'set it without them: export {variable}="$(cat FILE)" drops a final line end',
+        )
     return key
 
 

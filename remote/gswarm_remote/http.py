@@ -7,6 +7,7 @@ limited. What streams to users goes through `services.forwarder`, what downloads
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from typing import Any, Coroutine, List, Mapping, Optional, Tuple, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -16,6 +17,9 @@ import h11
 from .errors import HelperError, Kind
 
 _READ = 65536
+_TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
+_VALUE = re.compile(r"(?:[!-~](?:[ -~\t]*[!-~])?)?")  # RFC 9110, 5.5, without its obs-text
+_VISIBLE = re.compile(r"[!-~]+")
 
 _Result = TypeVar("_Result")
 
@@ -64,6 +68,7 @@ async def request(
             where there is no answer, or what comes is not HTTP.
     """
     parts = _split(url)
+    _check_head(method, headers or {})
     where = uds or f"{parts.scheme}://{parts.netloc}"
     try:
         return await within(
@@ -73,11 +78,11 @@ async def request(
         raise HelperError(
             Kind.UNREACHABLE, f"no answer within {timeout_s:g} s", where=where
         ) from None
-    except h11.LocalProtocolError as error:
-        raise HelperError(Kind.INVALID, f"the request is malformed: {error}", where=where) from None
-    except h11.RemoteProtocolError as error:
+    except h11.LocalProtocolError:  # its text quotes the request, keys and all
+        raise HelperError(Kind.INVALID, "the request is malformed", where=where) from None
+    except h11.RemoteProtocolError:  # its text quotes the answer, which may quote the request
         raise HelperError(
-            Kind.UNREACHABLE, f"what answers does not speak HTTP: {error}", where=where
+            Kind.UNREACHABLE, "what answers does not speak HTTP", where=where
         ) from None
     except OSError as error:
         raise HelperError(
@@ -105,25 +110,51 @@ async def within(seconds: Optional[float], work: Coroutine[Any, Any, _Result]) -
 
 
 def _split(url: str) -> SplitResult:
+    """Take a URL apart; no error quotes it, for its wrong part may be somebody's password."""
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises where it is no number
-    except ValueError as error:
-        raise HelperError(Kind.INVALID, f"this is no URL: {error}") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    except ValueError:
         raise HelperError(
-            Kind.INVALID,
-            "a URL has to begin with http:// or https:// and name a host",
-            where=url.rpartition("@")[2],
-        )
-    if parts.username is not None:
+            Kind.INVALID, "this is no URL: its host or its port is malformed"
+        ) from None
+    if "@" in parts.netloc:
         raise HelperError(
             Kind.INVALID,
             "a URL must not hold a user or a password",
-            where=f"{parts.scheme}://{parts.hostname}",
             hint="send an Authorization header instead",
         )
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise HelperError(
+            Kind.INVALID, "a URL has to begin with http:// or https:// and name a host"
+        )
+    if not _VISIBLE.fullmatch(url):
+        raise HelperError(
+            Kind.INVALID,
+            "a URL has ASCII characters only, and no spaces",
+            where=f"{parts.scheme}://{parts.netloc}",
+            hint="write others as %20 and the like",
+        )
     return parts
+
+
+def _check_head(method: str, headers: Mapping[str, str]) -> None:
+    """Refuse what cannot be sent; a value is never quoted, for it may be a key.
+
+    Raises:
+        HelperError: `Kind.INVALID`, with the header's name.
+    """
+    if not _TOKEN.fullmatch(method):
+        raise HelperError(Kind.INVALID, "the request's method is malformed")
+    for name, value in headers.items():
+        if not _TOKEN.fullmatch(name):
+            raise HelperError(Kind.INVALID, "the name of one of the request's headers is malformed")
+        if not _VALUE.fullmatch(value):
+            raise HelperError(
+                Kind.INVALID,
+                f"the value of the header {name} cannot be sent",
+                hint="it may have ASCII characters only, no line ends, and no space around it",
+            )
 
 
 async def _exchange(
@@ -158,10 +189,7 @@ def _request_bytes(
         fields.append(("content-length", str(len(body))))
     given = {name for name, _ in fields}
     fields += [(name, value) for name, value in headers.items() if name.lower() not in given]
-    try:
-        sent = connection.send(h11.Request(method=method, target=target, headers=fields)) or b""
-    except UnicodeError:
-        raise h11.LocalProtocolError("only ASCII can be sent") from None
+    sent = connection.send(h11.Request(method=method, target=target, headers=fields)) or b""
     sent += (connection.send(h11.Data(data=body)) or b"") if body else b""
     return sent + (connection.send(h11.EndOfMessage()) or b"")
 

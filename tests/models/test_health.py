@@ -120,3 +120,10 @@ async def test_nothing_there_is_said(models: Models) -> None:
         held.bind(("127.0.0.1", 0))
         with pytest.raises(GswarmError, match=r"no connection: .*, asked from this machine"):
             await models.check_health(f"http://127.0.0.1:{held.getsockname()[1]}/health")
+
+
+@pytest.mark.parametrize("url", ["http://u:s3cret@node1:8080/", "http://u:s3cret/@node1/"])
+async def test_no_error_shows_a_password_in_the_url(models: Models, url: str) -> None:
+    with pytest.raises(UsageError, match="must not hold a user") as raised:
+        await models.check_health(url)
+    assert "s3cret" not in f"{raised.value} {raised.value.hint}"

@@ -91,6 +91,16 @@ async def test_an_address_that_others_reach_needs_a_key(
         await models.serve("tiny", [GPU0], address="0.0.0.0", api_key_env="TINY_KEY")
 
 
+@pytest.mark.parametrize("key", ["s3cret\n", " s3cret", "s3 cret", "s3cret\x1b", "s3crét"])
+async def test_key_that_no_header_carries_is_refused_unseen(
+    models: Models, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("TINY_KEY", key)
+    with pytest.raises(UsageError, match="TINY_KEY has spaces") as raised:
+        await models.serve("tiny", [GPU0], address="0.0.0.0", api_key_env="TINY_KEY")
+    assert "s3" not in f"{raised.value} {raised.value.hint}"
+
+
 @pytest.mark.parametrize(
     ("devices", "message"),
     [

@@ -106,8 +106,45 @@ async def test_what_is_no_url(url: str) -> None:
     assert "p@" not in str(raised.value.to_wire())
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:sk-SECRET@node1/",
+        "http://user:sk-SECRET/x@node1/",
+        "http://user:sk-SECRET",
+        "ftp://user:sk-SECRET@node1/",
+        "http://node1/?key=sk-SECRET x",
+        "http://[sk-SECRET]/",
+    ],
+)
+async def test_no_error_shows_a_secret_of_the_url(url: str) -> None:
+    with pytest.raises(HelperError) as raised:
+        await http.request("GET", url)
+    assert raised.value.kind == Kind.INVALID
+    assert "SECRET" not in repr(raised.value.to_wire())
+
+
+@pytest.mark.parametrize(
+    "value", ["Bearer sk-SECRET\n", " sk-SECRET", "sk-SECRET\x00", "sk-SECRETé"]
+)
+async def test_no_error_shows_the_value_of_a_header(value: str) -> None:
+    async with answering(OK) as (url, asked):
+        with pytest.raises(HelperError, match="header Authorization") as raised:
+            await http.request("GET", url, headers={"Authorization": value})
+    assert raised.value.kind == Kind.INVALID
+    assert "SECRET" not in repr(raised.value.to_wire())
+    assert asked == []
+
+
+async def test_no_error_shows_what_the_other_side_repeats() -> None:
+    async with answering(b"what is Bearer sk-SECRET?\r\n\r\n") as (url, _):
+        with pytest.raises(HelperError, match="does not speak HTTP") as raised:
+            await http.request("GET", url, headers={"Authorization": "Bearer sk-SECRET"})
+    assert "SECRET" not in repr(raised.value.to_wire())
+
+
 async def test_a_header_cannot_smuggle_another() -> None:
     async with answering(OK) as (url, asked):
-        with pytest.raises(HelperError, match="malformed"):
+        with pytest.raises(HelperError, match="header a cannot"):
             await http.request("GET", url, headers={"a": "b\r\nc: d"})
     assert asked == []
