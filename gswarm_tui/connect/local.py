@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections.abc import AsyncIterator
 
 from .base import ByteReader, ByteWriter, NoSocket, Stream
@@ -61,6 +63,8 @@ class LocalProcess:
         return status if status >= 0 else None
 
     async def close(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        # All of its session: what it has started may hold the streams open, and would be waited for.
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()
