@@ -18,6 +18,14 @@ EXIT_BROKEN_PIPE = 141
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; errors are printed here and nowhere else."""
+    try:
+        return _main(arguments)
+    except KeyboardInterrupt:  # while modules were loaded, or while an error was printed
+        sys.stderr.write("interrupted\n")
+        return EXIT_INTERRUPTED
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     import typer
 
     from gswarm_tui.cli import commands, output
@@ -38,9 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except typer.TyperException as error:
         return commands.print_usage_error(error)
-    except (KeyboardInterrupt, typer.Abort):
-        output.say("interrupted")
-        return EXIT_INTERRUPTED
+    except typer.Abort:
+        raise KeyboardInterrupt from None
     except BrokenPipeError:
         # Python flushes stdout once more when it exits: give it somewhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -57,6 +57,17 @@ def test_options_of_gswarm_may_stand_anywhere(given: list[str], expected: list[s
     assert hoist(given) == expected
 
 
+def test_ctrl_c_before_anything_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "hoist", interrupted)
+    assert main(["nodes"]) == EXIT_INTERRUPTED
+    assert capsys.readouterr().err == "interrupted\n"
+
+
 def test_the_inventory_may_be_named_after_the_command(gswarm: Command, tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
     other.write_text("nodes:\n  node3: {}\n")
