@@ -23,6 +23,7 @@ from .publication import (
     engine_silent,
     invalid,
 )
+from .translation import Translator
 
 log = logging.getLogger("gswarm.forwarder")
 
@@ -30,6 +31,7 @@ MAX_BODY = 32 * 1024 * 1024
 """Bytes of a request; it is held in memory, because the model's name in it has to be mapped."""
 
 IDLE_S = 75.0  # until the head of the next request is there
+FIRST_S = 15.0  # the same, of one who has not shown the key yet
 _BODY_S = 60.0  # between two pieces of a body
 _HEALTH_S = 10.0
 _READ = 65536
@@ -46,21 +48,28 @@ class Exchange:
     """The owner of one user's connection.
 
     Args:
+        translator: of the publication; it is one for all connections.
         count: called for each request that is passed on.
+
+    Attributes:
+        admitted: it has made a request that may be answered, with the key if there is one.
     """
 
     def __init__(
         self,
         publication: Publication,
+        translator: Translator,
         streams: Streams,
         count: Callable[[], None],
     ) -> None:
         self._publication = publication
+        self._translator = translator
         self._reader, self._writer = streams
         self._count = count
         self._http = h11.Connection(h11.SERVER)
         self._idle = True
         self._last = False
+        self.admitted = False
 
     async def run(self) -> None:
         """Answer until the user goes, or is asked to."""
@@ -109,6 +118,7 @@ class Exchange:
         path = publication.path_of(request.method, request.target)
         if path != HEALTH:
             publication.check_key(request.headers)
+            self.admitted = True
         _check_length(request.headers)
         body = await self._body()
         if path == HEALTH:
@@ -116,13 +126,15 @@ class Exchange:
         elif path == MODELS:
             await self._send_whole(200, publication.models(), [_JSON])
         else:
-            content = publication.translated(body)
+            content = await self._translator.translated(body)
             self._count()
             await self._forward(path, _chosen(request.headers, PASSED_ON), content)
 
     async def _answer_health(self) -> None:
         """Ask the engine at its own health path; its answer's body is its own business."""
         endpoint, ready = self._publication.endpoint, self._publication.ready
+        if not self._publication.engine_lives():
+            raise engine_down("the engine has ended")
         try:
             answer = await http.request(
                 "GET", endpoint.url(ready.health), uds=endpoint.uds, timeout_s=_HEALTH_S
@@ -182,6 +194,8 @@ class Exchange:
 
     async def _connect(self) -> Streams:
         endpoint = self._publication.endpoint
+        if not self._publication.engine_lives():
+            raise ConnectionRefusedError("its process has ended")
         if endpoint.uds is not None:
             return await asyncio.open_unix_connection(endpoint.uds)
         return await asyncio.open_connection("127.0.0.1", endpoint.port)
@@ -211,7 +225,8 @@ class Exchange:
     # The user's end
 
     async def _head(self) -> Optional[h11.Request]:
-        event = await asyncio.wait_for(self._event(IDLE_S), IDLE_S)
+        patience_s = IDLE_S if self.admitted else min(IDLE_S, FIRST_S)
+        event = await asyncio.wait_for(self._event(patience_s), patience_s)
         return event if isinstance(event, h11.Request) else None
 
     async def _body(self) -> bytes:

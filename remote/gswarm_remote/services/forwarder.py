@@ -21,9 +21,14 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from .exchange import Exchange, Streams
-from .publication import Publication
+from .publication import Publication, busy
+from .translation import Translator
 
 log = logging.getLogger("gswarm.forwarder")
+
+MAX_CONNECTIONS = 1024
+MAX_STRANGERS = 256
+"""Connections that have not made a request with the key yet."""
 
 _CHILD = (
     "import json, sys; sys.path[:0] = json.loads(sys.argv[1]);"
@@ -64,6 +69,7 @@ class Forwarder:
 
     def __init__(self, publication: Publication, counter: Path) -> None:
         self._publication = publication
+        self._translator = Translator(publication)
         self._counter = os.open(counter, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._requests = 0
         self._exchanges: Dict[Exchange, asyncio.Task[Any]] = {}
@@ -85,8 +91,11 @@ class Forwarder:
             await asyncio.wait(list(self._exchanges.values()))
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_full():
+            await _turn_away(writer)
+            return
         streams: Streams = (reader, writer)
-        exchange = Exchange(self._publication, streams, self._count)
+        exchange = Exchange(self._publication, self._translator, streams, self._count)
         task = asyncio.current_task()
         assert task is not None
         self._exchanges[exchange] = task
@@ -99,10 +108,27 @@ class Forwarder:
         finally:
             del self._exchanges[exchange]
 
+    def _is_full(self) -> bool:
+        strangers = sum(not exchange.admitted for exchange in self._exchanges)
+        return len(self._exchanges) >= MAX_CONNECTIONS or strangers >= MAX_STRANGERS
+
     def _count(self) -> None:
         # One small write in place: whoever looks sees the whole number, and nobody is asked.
         self._requests += 1
-        os.pwrite(self._counter, b"%0*d" % (_COUNT_DIGITS, self._requests), 0)
+        with contextlib.suppress(OSError):  # a full disk: the next one tells the whole number
+            os.pwrite(self._counter, b"%0*d" % (_COUNT_DIGITS, self._requests), 0)
+
+
+async def _turn_away(writer: asyncio.StreamWriter) -> None:
+    refusal = busy()
+    head = (
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(refusal.body)}\r\nretry-after: 5\r\nconnection: close\r\n\r\n"
+    )
+    with contextlib.suppress(OSError):
+        writer.write(head.encode() + refusal.body)
+        await asyncio.wait_for(writer.drain(), 1.0)
+    writer.close()
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..engines.base import Endpoint, Ready
+from ..process import ProcessRecord
 
 HEALTH = b"/health"
 MODELS = b"/v1/models"
@@ -63,6 +64,10 @@ def engine_down(message: str) -> Refusal:
     return Refusal(502, message, code="engine_unavailable", kind="server_error")
 
 
+def busy() -> Refusal:
+    return Refusal(503, "too many connections", code="overloaded", kind="server_error")
+
+
 def engine_silent(silence_s: Optional[float]) -> Refusal:
     message = f"the engine has said nothing for {silence_s or 0:g} s"
     return Refusal(504, message, code="timeout", kind="server_error")
@@ -81,6 +86,7 @@ class Publication:
         created: seconds since the epoch, for the list of models.
         silence_s: how long the engine may say nothing on a request; None for as long as it likes.
         key: None where anybody may ask.
+        engine: its process; None where it is not known.
     """
 
     names: Tuple[str, ...]
@@ -92,6 +98,7 @@ class Publication:
     created: int
     silence_s: Optional[float] = None
     key: Optional[str] = field(default=None, repr=False)
+    engine: Optional[ProcessRecord] = None
 
     def to_dict(self) -> Dict[str, Any]:
         return asdict(self)
@@ -103,7 +110,17 @@ class Publication:
         values["ready"] = Ready(**values["ready"])
         for name in ("names", "paths", "refused"):
             values[name] = tuple(values[name])
+        if values["engine"] is not None:
+            values["engine"] = ProcessRecord.from_dict(values["engine"])
         return cls(**values)
+
+    def engine_lives(self) -> bool:
+        """Whether what listens at the engine's place may be the engine.
+
+        A port that it has left can be anybody's, who would be sent what users write; its socket is
+        in a folder of its own.
+        """
+        return self.endpoint.uds is not None or self.engine is None or self.engine.alive()
 
     def path_of(self, method: bytes, target: bytes) -> bytes:
         """The path that a request is let through to; its query goes nowhere.

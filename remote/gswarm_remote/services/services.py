@@ -350,6 +350,7 @@ def _publication(offer: Offer, replica: Replica) -> Publication:
         created=int(replica.started_at),
         silence_s=offer.silence_s,
         key=offer.api_key,
+        engine=replica.process,
     )
 
 

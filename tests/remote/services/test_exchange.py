@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from gswarm_remote import http
 from gswarm_remote.engines.base import SERVING_PATHS, Endpoint, Ready
-from gswarm_remote.services import exchange
+from gswarm_remote.process import ProcessRecord
+from gswarm_remote.services import exchange, forwarder, translation
 from gswarm_remote.services.exchange import Exchange
+from gswarm_remote.services.forwarder import Forwarder
 from gswarm_remote.services.publication import Publication
+from gswarm_remote.services.translation import LARGE, Translator
 
 OK = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nserver: secret/1\r\n\r\n{"fine": 1}'
 KEY = "sesame"
@@ -60,7 +66,8 @@ async def stage() -> AsyncIterator[Stage]:
         def count() -> None:
             made.counted += 1
 
-        await Exchange(made.publication, (reader, writer), count).run()
+        translator = Translator(made.publication)
+        await Exchange(made.publication, translator, (reader, writer), count).run()
 
     behind = await asyncio.start_server(engine, "127.0.0.1", 0)
     before = await asyncio.start_server(user, "127.0.0.1", 0)
@@ -336,3 +343,90 @@ async def test_an_engine_that_stays_silent_has_a_limit(stage: Stage) -> None:
     assert (answer.status, json.loads(answer.text)["error"]["code"]) == (504, "timeout")
     server.close()
     await server.wait_closed()
+
+
+async def test_nothing_is_sent_to_the_port_of_an_engine_that_has_ended(stage: Stage) -> None:
+    ours = ProcessRecord.of(os.getpid())
+    assert ours is not None
+    stage.publication = replace(stage.publication, engine=ours)
+    assert (await stage.post("/v1/completions", ASK)).status == 200
+    ended = replace(ours, start_time=ours.start_time - 1)  # its pid is another process by now
+    stage.publication = replace(stage.publication, engine=ended)
+    assert (await stage.post("/v1/completions", ASK)).status == 502
+    assert (await http.request("GET", stage.url + "/health")).status == 502
+    assert len(stage.asked) == 1
+
+
+async def test_a_large_body_is_parsed_elsewhere(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here: list[int] = []
+
+    def translated(publication: Publication, body: bytes) -> bytes:
+        here.append(len(body))
+        raise AssertionError
+
+    monkeypatch.setattr(Publication, "translated", translated)
+    prompt = "a" * LARGE
+    answer = await stage.post("/v1/completions", {**ASK, "prompt": prompt})
+    assert (answer.status, here) == (200, [])
+    sent = json.loads(stage.asked[0].partition(b"\r\n\r\n")[2])
+    assert sent == {**ASK, "prompt": prompt, "model": "default_model"}
+    answer = await stage.post("/v1/completions", {"model": "other", "prompt": prompt})
+    assert (answer.status, json.loads(answer.text)["error"]["code"]) == (404, "model_not_found")
+    monkeypatch.setattr(translation, "_LONGEST_S", 0.0)
+    answer = await stage.post("/v1/completions", {**ASK, "prompt": prompt})
+    assert (answer.status, json.loads(answer.text)["error"]["code"]) == (413, "too_large")
+    assert len(stage.asked) == 1
+
+
+@pytest.fixture
+async def forwarding(stage: Stage, tmp_path: Path) -> AsyncIterator[tuple[Stage, Forwarder]]:
+    """A whole forwarder, with a key, in this process."""
+    stage.publication = replace(stage.publication, key=KEY)
+    whole = Forwarder(stage.publication, tmp_path / "requests")
+    server = await asyncio.start_server(whole._connected, "127.0.0.1", 0)
+    stage.port = server.sockets[0].getsockname()[1]
+    yield stage, whole
+    server.close()
+    await server.wait_closed()
+
+
+async def test_strangers_leave_room_for_those_with_the_key(
+    forwarding: tuple[Stage, Forwarder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, _ = forwarding
+    monkeypatch.setattr(forwarder, "MAX_STRANGERS", 2)
+    known = b"GET /v1/models HTTP/1.1\r\nhost: a\r\nauthorization: Bearer " + KEY.encode()
+    held = []
+    for sent in (known + b"\r\n\r\n", b"GET /v1/models HTTP/1.1\r\nhost: a\r\n\r\n", b""):
+        reader, writer = await asyncio.open_connection("127.0.0.1", stage.port)
+        writer.write(sent)
+        if sent:
+            await reader.readuntil(b"}")
+        held.append((reader, writer))
+    answer = await stage.raw(b"")
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "overloaded"
+    reader, writer = held[0]
+    writer.write(known + b"\r\n\r\n")  # who is in stays in
+    assert b"200" in await reader.readuntil(b"\r\n")
+    monkeypatch.setattr(forwarder, "MAX_STRANGERS", 9)
+    monkeypatch.setattr(forwarder, "MAX_CONNECTIONS", 3)
+    assert (await stage.raw(b"")).startswith(b"HTTP/1.1 503 ")
+    for _, writer in held:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_count_that_cannot_be_written_fails_no_request(
+    forwarding: tuple[Stage, Forwarder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, _ = forwarding
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(forwarder.os, "pwrite", refuse)
+    answer = await stage.post("/v1/completions", ASK, Authorization=f"Bearer {KEY}")
+    assert answer.status == 200
