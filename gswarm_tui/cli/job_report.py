@@ -24,8 +24,14 @@ from gswarm_tui.state.jobs import State
 _COMPLETION_SHOWN = 600
 
 
+def state_and_ending(task: TaskResult) -> str:
+    """How a task ended, in a line that begins with its state."""
+    says_it = task.state in (State.SKIPPED, State.CANCELLED)
+    return ending(task) if says_it else f"{task.state}: {ending(task)}"
+
+
 def ending(task: TaskResult) -> str:
-    """How a task ended, in a line."""
+    """How a task ended, in a line, beside a mark of its state."""
     if task.state is State.SUCCEEDED:
         return f"{done(task.result)} ({output.duration(task.seconds)})"
     if task.state is State.FAILED:
@@ -121,6 +127,13 @@ def verdict(result: JobResult) -> str:
     return f"{tasks(len(result.tasks))}: {', '.join(parts)}, in {seconds}"
 
 
+def afterwards(result: JobResult) -> Iterator[str]:
+    """What is left by a run that did not come to its end, and how it goes on."""
+    if result.state is State.CANCELLED:
+        yield "what is done stays done, and what was downloaded so far is kept:"
+        yield "the same command goes on from here"
+
+
 def tasks(count: int) -> str:
     """``1 task``, ``2 tasks``."""
     return "1 task" if count == 1 else f"{count} tasks"
@@ -165,6 +178,8 @@ def _next_steps(outcome: Outcome, command: str) -> Iterator[str]:
         url = service.endpoint or f"http://127.0.0.1:{service.port}"
         prompt = next((answer.prompt for answer in outcome.completions), "Hello")
         body = json.dumps({"model": service.model, "prompt": prompt, "max_tokens": 32})
+        if service.endpoint is None and service.tunnel is not None:
+            yield output.clean(f"{service.tunnel}  # leave it open; then, elsewhere:")
         yield (
             f"curl {shlex.quote(url + '/v1/completions')}"
             f" -H 'Content-Type: application/json' -d {shlex.quote(body)}"

@@ -66,7 +66,7 @@ class Tree:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False)
+        self._console = console or Console(stderr=True, highlight=False)
         self._rows: dict[str, Row] = {}
         self._title = ""
         self._began = time.monotonic()

@@ -49,17 +49,20 @@ class View(Protocol):
 
 @contextmanager
 def open_view(*, as_json: bool, logs: Path) -> Iterator[View]:
-    """The view that fits stdout, and a log file of the job in the folder ``logs``."""
+    """The view that fits, and a log file of the job in the folder ``logs``.
+
+    Events as JSON are data, on stdout; what is for people to watch is on stderr.
+    """
     with Log(logs) as log:
         if as_json:
             yield Several(Json(), log)
-        elif sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+        elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
             from gswarm_tui.cli.job_tree import Tree
 
             with Tree() as tree:
                 yield Several(tree, log)
         else:
-            yield Several(Lines(_print, clock=_time_of_day), log)
+            yield Several(Lines(output.say, clock=_time_of_day), log)
 
 
 @final
@@ -110,15 +113,15 @@ class Lines:
     Args:
         write: takes a line, without its end.
         clock: gives the time as it is written.
-        details: also write tracebacks, which are for logs.
+        is_log: also write tracebacks, and how the job ended, which a user is told after the report.
     """
 
     def __init__(
-        self, write: Callable[[str], None], *, clock: Callable[[], str], details: bool = False
+        self, write: Callable[[str], None], *, clock: Callable[[], str], is_log: bool = False
     ) -> None:
         self._write = write
         self._clock = clock
-        self._details = details
+        self._is_log = is_log
         self._pace = Pace(_LINE_EVERY_S)
 
     def __call__(self, event: Event) -> None:
@@ -137,11 +140,10 @@ class Lines:
                     self._line(f"{event.task.action_id}: {event.progress.phase}  {facts}")
             case TaskFinished():
                 result = event.result
-                ending = job_report.ending(result)
-                self._line(f"{event.task.action_id}: {result.state}: {ending}")
-                if self._details and result.details:
+                self._line(f"{event.task.action_id}: {job_report.state_and_ending(result)}")
+                if self._is_log and result.details:
                     self._write(output.clean(result.details, keep="\n"))
-            case JobFinished():
+            case JobFinished() if self._is_log:
                 self._line(f"job {event.result.job_id}: {job_report.verdict(event.result)}")
 
     def cancelling(self) -> None:
@@ -202,7 +204,7 @@ class Log:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file: IO[str] | None = None
-        self._lines = Lines(self._append, clock=_date_and_time, details=True)
+        self._lines = Lines(self._append, clock=_date_and_time, is_log=True)
 
     def __enter__(self) -> Log:
         return self
@@ -272,7 +274,7 @@ def error_fields(error: GswarmError) -> dict[str, Any]:
 
 
 def _print(line: str) -> None:
-    # A cron job's mail and a `| tee` should see each line when it happens.
+    # Whoever reads the events should see each one when it happens.
     print(line, flush=True)  # noqa: T201
 
 

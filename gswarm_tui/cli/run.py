@@ -72,6 +72,7 @@ def _cancel_on_signals(runner: Runner, view: View) -> None:
 
             view.leave()
             sys.stdout.flush()
+            output.say("the same command goes on from what is done")
             # Nothing is waited for: the next run marks this one as lost.
             os._exit(EXIT_INTERRUPTED)
         asked = True
@@ -133,6 +134,8 @@ def _show_end(result: JobResult, settings: Settings, *, as_json: bool) -> None:
     verdict = f"job {result.job_id}: {job_report.verdict(result)}"
     if result.exit_code:
         output.say(f"{verdict}; log: {settings.home().logs / f'job-{result.job_id}.log'}")
+        for line in job_report.afterwards(result):
+            output.say(f"  {line}")
     elif not as_json:
         output.show(verdict)
 

@@ -55,6 +55,7 @@ class FakeModels:
     def __init__(self) -> None:
         self.completion = "brown fox"
         self.failure: Exception | None = None
+        self.is_reached = True
         self.while_checking: Callable[[], Any] | None = None
 
     async def download(
@@ -71,10 +72,11 @@ class FakeModels:
         if self.failure is not None:
             raise self.failure
         url = f"http://node1:{port}"
-        endpoint = f"http://127.0.0.1:{port}"
+        endpoint = f"http://127.0.0.1:{port}" if self.is_reached else None
+        tunnel = None if self.is_reached else f"ssh -N -L {port}:127.0.0.1:{port} node1"
         places = [str(device) for device in devices]
         return ServeResult(
-            name, places[0], places, "mlx", "node1", port, url, endpoint, None, "s1", False
+            name, places[0], places, "mlx", "node1", port, url, endpoint, tunnel, "s1", False
         )
 
     async def check_health(self, url: str, *, prompt: str | None = None, **_: Any) -> HealthResult:
@@ -120,20 +122,22 @@ def test_a_run_prints_what_happens_and_what_is_where(
 ) -> None:
     assert call() == 0
     out, err = capsys.readouterr()
+    watched = lines_of(err)
+    assert any(
+        line.endswith("fetch: download tiny from hf://org/tiny to node1:disk") for line in watched
+    )
+    assert any("5.0 MB of 10.0 MB, 1.0 MB/s, 5.0 s left" in line for line in watched)
+    assert any(
+        line.endswith("ask: health_check http://node1:8000 and a completion") for line in watched
+    )
     lines = lines_of(out)
-    assert any(
-        line.endswith("fetch: download tiny from hf://org/tiny to node1:disk") for line in lines
-    )
-    assert any("5.0 MB of 10.0 MB, 1.0 MB/s, 5.0 s left" in line for line in lines)
-    assert any(
-        line.endswith("ask: health_check http://node1:8000 and a completion") for line in lines
-    )
+    assert lines[:2] == ["", "Models"]
     assert "tiny  node1:disk  /models/tiny/r1" in lines
     assert "tiny  http://127.0.0.1:8000  (mlx on node1:dram)" in lines
     assert "node1: The quick → brown fox" in lines
     assert any(line.startswith("curl http://127.0.0.1:8000/v1/completions") for line in lines)
     assert lines[-1].startswith("job 1: 3 tasks done in")
-    assert err == ""
+    assert (out + err).count("tasks done in") == 1
 
 
 def test_what_to_try_next_reaches_the_same_fleet(
@@ -142,6 +146,17 @@ def test_what_to_try_next_reaches_the_same_fleet(
     call("-i", "inventory.yaml")
     expected = f"gswarm -i inventory.yaml --data-dir {tmp_path / 'home'} model stop tiny"
     assert expected in lines_of(capsys.readouterr().out)
+
+
+def test_a_service_that_is_not_reached_from_here_needs_its_tunnel_first(
+    call: Call, fake: FakeModels, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.is_reached = False
+    call()
+    lines = lines_of(capsys.readouterr().out)
+    tunnel, curl = lines[lines.index("Try next") + 1 :][:2]
+    assert tunnel.startswith("ssh -N -L 8000:127.0.0.1:8000 node1  #")
+    assert curl.startswith("curl http://127.0.0.1:8000/v1/completions")
 
 
 def test_variables_are_given_on_the_command_line(
@@ -220,7 +235,8 @@ def test_a_failure_is_said_on_stderr_with_its_reason(
     assert call() == code
     out, err = capsys.readouterr()
     lines = err.splitlines()
-    assert lines[0] == f"failed: serve: {said}"
+    assert any(line.endswith("  ask: skipped: serve did not succeed") for line in lines)
+    assert f"failed: serve: {said}" in lines
     assert lines[-2] == "skipped, because of serve: ask"
     assert lines[-1].startswith("job 1: 3 tasks: 1 done, 1 failed, 1 skipped")
     assert lines[-1].endswith(str(tmp_path / "home" / "logs" / "job-1.log"))
@@ -254,8 +270,13 @@ def test_ctrl_c_cancels_and_ends_with_130(
     fake.while_checking = lambda: os.kill(os.getpid(), signal.SIGINT)
     assert call() == 130
     out, err = capsys.readouterr()
-    assert "cancelling what runs; Ctrl-C again leaves at once" in out
-    assert "3 tasks: 2 done, 1 cancelled" in err
+    lines = lines_of(err)
+    assert any(line.endswith("cancelling what runs; Ctrl-C again leaves at once") for line in lines)
+    assert any(line.endswith("  ask: cancelled") for line in lines)
+    assert "3 tasks: 2 done, 1 cancelled" in lines[-3]
+    assert lines[-2] == "what is done stays done, and what was downloaded so far is kept:"
+    assert lines[-1] == "the same command goes on from here"
+    assert "tiny  node1:disk  /models/tiny/r1" in lines_of(out)
     with Database(tmp_path / "home" / "gswarm.db") as database:
         states = [str(task.state) for task in Jobs(database).tasks(1)]
     assert states == ["succeeded", "succeeded", "cancelled"]
@@ -333,17 +354,19 @@ def test_ctrl_c_twice_leaves_at_once_and_the_next_run_knows(tmp_path: Path) -> N
     process = subprocess.Popen(
         [sys.executable, "-c", STUBBORN],
         cwd=tmp_path,
-        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    assert process.stdout is not None
-    with process.stdout as lines:
+    assert process.stderr is not None
+    with process.stderr as lines:
         next(line for line in lines if "a: health_check" in line)
         process.send_signal(signal.SIGINT)
         next(line for line in lines if "Ctrl-C again leaves at once" in line)
         process.send_signal(signal.SIGINT)
-        assert "left without waiting" in lines.read()
+        rest = lines.read()
+        assert "left without waiting" in rest
+        assert rest.endswith("the same command goes on from what is done\n")
     assert process.wait(timeout=10) == 130
     with Database(tmp_path / "home" / "gswarm.db") as database:
         jobs = Jobs(database)
