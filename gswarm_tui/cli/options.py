@@ -26,12 +26,14 @@ Patterns: TypeAlias = Annotated[
 Devices: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
-        "--device", metavar="DEVICE", help="node1:gpu0, or gpu0 with --node; again or with commas."
+        "--device",
+        metavar="DEVICE",
+        help="node1:gpu0, or gpu0 with --node; may be repeated, or with commas.",
     ),
 ]
 Config: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--config", metavar="KEY=VALUE", help="A setting of the engine; again for more."),
+    typer.Option("--config", metavar="KEY=VALUE", help="A setting of the engine; may be repeated."),
 ]
 Engine: TypeAlias = Annotated[
     str | None,

@@ -13,6 +13,7 @@ from gswarm_tui.errors import EXIT_UNREACHABLE
 if TYPE_CHECKING:
     from gswarm_tui.models.results import (
         CopyView,
+        DeleteResult,
         ModelView,
         PlacementResult,
         ReplicaView,
@@ -43,6 +44,29 @@ def placement(result: PlacementResult, verb: str) -> None:
         f"{result.model} is on {places}: {verb} {output.size(result.size)}"
         f" in {output.duration(result.seconds)}"
     )
+
+
+def deleted(result: DeleteResult, before: ModelView | None) -> None:
+    """What went from where; files that another model has too stay for it, and free nothing.
+
+    Args:
+        before: what the nodes had of it, None for nothing.
+    """
+    there: set[str] = set()
+    if before is not None:
+        there.update(copy.device for copy in before.copies)
+        there.update(device for engine in before.replicas for device in engine.devices)
+    gone = [device for device in result.devices if device in there]
+    absent = [device for device in result.devices if device not in there]
+    if gone:
+        copies = before.copies if before is not None else []
+        held = [copy for copy in copies if copy.device in gone]
+        size = sum(copy.size for copy in held if copy.state == "ready" and not copy.external)
+        freed = f", {output.size(result.freed)} freed" if held else ""
+        shared = "; files that others share stay" if result.freed < size else ""
+        output.show(f"deleted {result.model} from {', '.join(gone)}{freed}{shared}")
+    if absent:
+        output.show(f"{result.model} was not on {', '.join(absent)}")
 
 
 def served(result: ServeResult) -> None:

@@ -54,6 +54,7 @@ async def download(
     before = await ground.statuses_or_raise(str(target.node) for target in targets)
     progress(Progress("resolve", message=sources.parse(reference).reference))
     resolved = await sources.resolve(reference, include=include, exclude=exclude, progress=progress)
+    new = ground.registry.get(name) is None
     model = await register(
         ground,
         name,
@@ -64,12 +65,21 @@ async def download(
         requirements=None,
     )
     together = Together(progress)
-    copies = await all_of(
-        _bring(
-            ground, name, resolved, metadata(model), target, before, together.part(i, str(target))
-        )
-        for i, target in enumerate(targets)
-    )
+    arrived: list[Device] = []
+
+    async def bring(index: int, target: Device) -> Wire:
+        report = together.part(index, str(target))
+        copy = await _bring(ground, name, resolved, metadata(model), target, before, report)
+        arrived.append(target)
+        return copy
+
+    try:
+        copies = await all_of(bring(i, target) for i, target in enumerate(targets))
+    except BaseException:
+        # A name that only a download without a result gave is none: it may have been mistyped.
+        if new and not arrived:
+            ground.registry.remove(name)
+        raise
     first = copies[0]
     return DownloadResult(
         model=name,

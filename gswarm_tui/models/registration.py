@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gswarm_tui.devices import Device, parse
@@ -73,12 +73,27 @@ def source_of(ground: Ground, name: str) -> str:
     raise SourceNameError(f"{name} is not registered{did_you_mean(name, known)}", hint=how)
 
 
-def unknown(ground: Ground, name: str) -> SourceNameError:
-    """The error for a name that neither the registry nor a node that answers knows."""
-    known = [other.name for other in ground.registry.list()]
+def unknown(name: str, known: Iterable[str], unasked: Iterable[str] = ()) -> SourceNameError:
+    """The error for a name that neither the registry nor a node that answers knows.
+
+    Args:
+        known: the names that there are.
+        unasked: nodes that did not answer; the model may be there.
+    """
+    silent = ", ".join(sorted(unasked))
     return SourceNameError(
-        f"no model is called {name}{did_you_mean(name, known)}", hint="see: gswarm model list"
+        f"no model is called {name}{did_you_mean(name, list(known))}",
+        hint="see: gswarm model list" + (f"; {silent} did not answer" if silent else ""),
     )
+
+
+def names(ground: Ground, statuses: Iterable[NodeStatus]) -> set[str]:
+    """Every model that the registry or one of `statuses` knows."""
+    found = {model.name for model in ground.registry.list()}
+    for status in statuses:
+        found.update(copy["name"] for copy in status.copies)
+        found.update(item["model"] for item in (*status.replicas, *status.services))
+    return found
 
 
 async def unregister(ground: Ground, name: str, *, force: bool) -> UnregisterResult:
@@ -91,7 +106,7 @@ async def unregister(ground: Ground, name: str, *, force: bool) -> UnregisterRes
     services = sum(len(status.services_of(name)) for status in known.values())
     registered = ground.registry.get(name) is not None
     if not registered and not devices:
-        raise unknown(ground, name)
+        raise unknown(name, names(ground, known.values()), failed)
     if not force:
         _refuse(name, devices, services, failed)
     freed = (await delete(ground, name, devices, force=True)).freed if devices else 0

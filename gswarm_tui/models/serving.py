@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gswarm_tui.devices import DISK, DRAM, GPU, Device
-from gswarm_tui.errors import NodeError, UsageError
+from gswarm_tui.errors import GswarmError, NodeError, UsageError
 from gswarm_tui.loopback import is_loopback
 from gswarm_tui.models.addresses import endpoint_of, node_url, tunnel_to
 from gswarm_tui.models.engines import one_engine
-from gswarm_tui.models.ground import Ground, all_of, model_name, raise_first
+from gswarm_tui.models.ground import Ground, NodeStatus, all_of, model_name, raise_first
 from gswarm_tui.models.removal import DRAIN_S
 from gswarm_tui.models.results import ServeResult, StopResult
 from gswarm_tui.progress import ProgressCallback
@@ -42,8 +42,10 @@ async def serve(
             f"at {address} other machines could use {name}, and there is no key",
             hint="name the environment variable that holds one: --api-key-env NAME (api_key_env:)",
         )
+    status = await ground.status(node)
+    await _refuse_absent(ground, name, status)
     if tiers == [DRAM]:
-        await _stage(ground, name, node, progress)
+        await _stage(ground, name, status, progress)
     params = {
         "model": name,
         "devices": tiers,
@@ -93,12 +95,40 @@ async def stop_serve(ground: Ground, name: str, devices: Sequence[Device] | None
     return StopResult(model=name, devices=[str(place) for place in places], stopped=len(done))
 
 
-async def _stage(ground: Ground, name: str, node: str, progress: ProgressCallback) -> None:
+async def _refuse_absent(ground: Ground, name: str, status: NodeStatus) -> None:
+    """Say where a model is that its node does not have.
+
+    Raises:
+        GswarmError: the node has neither a whole copy nor an engine of it.
+    """
+    node = status.node
+    if status.replicas_of(name) or any(status.ready(name, tier) for tier in (DISK, DRAM)):
+        return
+    known, _ = await ground.statuses()
+    places = [
+        f"{other}:{tier}"
+        for other, found in known.items()
+        for tier in (DISK, DRAM)
+        if found.ready(name, tier) is not None
+    ]
+    if places:
+        raise GswarmError(
+            f"{name} is not on {node}; it is on {', '.join(places)}",
+            hint=f"first: gswarm model copy {name} --from {places[0]} --to {node}:{DISK}",
+        )
+    registered = ground.registry.get(name)
+    source = "" if registered is not None and registered.source else " --source SOURCE"
+    raise GswarmError(
+        f"{name} is not on {node}, nor on another node that answers",
+        hint=f"first: gswarm model download {name}{source} --device {node}:{DISK}",
+    )
+
+
+async def _stage(ground: Ground, name: str, status: NodeStatus, progress: ProgressCallback) -> None:
     """Load a model for the CPU: its files into dram, where only the node's disk has them."""
-    status = await ground.status(node)
     on_disk = status.ready(name, DISK)
     if on_disk is None or status.ready(name, DRAM) is not None:
-        return  # the node itself says what is wrong where it has the model nowhere
+        return
     params = {
         "name": name,
         "revision": on_disk["revision"],
@@ -106,7 +136,7 @@ async def _stage(ground: Ground, name: str, node: str, progress: ProgressCallbac
         "to": DRAM,
         "remove_source": False,
     }
-    await ground.call(node, "model.stage", params, progress)
+    await ground.call(status.node, "model.stage", params, progress)
 
 
 def api_key(variable: str | None) -> str | None:

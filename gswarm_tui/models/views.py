@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gswarm_tui.models.addresses import endpoint_of, node_url, tunnel_to
 from gswarm_tui.models.ground import Ground, NodeStatus, Wire, model_name, shown_hash
-from gswarm_tui.models.registration import unknown
+from gswarm_tui.models.registration import names, unknown
 from gswarm_tui.models.results import CopyView, ModelView, ReplicaView, ServiceView, Survey
 
 if TYPE_CHECKING:
@@ -30,14 +30,10 @@ async def survey(ground: Ground, nodes: Iterable[str] | None = None) -> Survey:
     """See `gswarm_tui.models.Models.survey`."""
     known, failed = await ground.statuses(nodes)
     registered = {model.name: model for model in ground.registry.list()}
-    names = set(registered).union(
-        item["name"] for status in known.values() for item in status.copies
-    )
-    names.update(item["model"] for status in known.values() for item in status.replicas)
-    names.update(item["model"] for status in known.values() for item in status.services)
     unreachable = {node: error.message for node, error in failed.items()}
     models = [
-        make_view(ground, name, registered.get(name), known, unreachable) for name in sorted(names)
+        make_view(ground, name, registered.get(name), known, unreachable)
+        for name in sorted(names(ground, known.values()))
     ]
     operations = [
         {"node": node, **item} for node, status in known.items() for item in status.operations
@@ -52,7 +48,7 @@ async def view(ground: Ground, name: str, nodes: Iterable[str] | None = None) ->
     unreachable = {node: error.message for node, error in failed.items()}
     made = make_view(ground, name, ground.registry.get(name), known, unreachable)
     if not made.registered and not (made.copies or made.replicas or made.services):
-        raise unknown(ground, name)
+        raise unknown(name, names(ground, known.values()), failed)
     return made
 
 
@@ -86,7 +82,8 @@ def make_view(
         ),
         created_at=registered.created_at if registered else described.get("created_at"),
         updated_at=registered.updated_at if registered else described.get("updated_at"),
-        status=_status(name, statuses, copies, replicas, services),
+        status=_status(name, statuses, copies, replicas, services)
+        or ("unknown" if unreachable else "registered"),
         size=newest.size if newest else None,
         hash=newest.hash if newest else None,
         locations=list(dict.fromkeys(places)),
@@ -103,7 +100,8 @@ def _status(
     copies: list[CopyView],
     replicas: list[ReplicaView],
     services: list[ServiceView],
-) -> str:
+) -> str | None:
+    """What the nodes that answer make of a model; None where they have nothing of it."""
     kinds = {item["kind"] for s in statuses for item in s.operations if item.get("model") == name}
     if any(service.state == "ready" for service in services):
         return "serving"
@@ -114,7 +112,7 @@ def _status(
         return "loaded"
     if any(copy.state == "ready" for copy in copies):
         return "available"
-    return "partial" if copies else "registered"
+    return "partial" if copies else None
 
 
 def _copy(node: str, copy: Wire) -> CopyView:

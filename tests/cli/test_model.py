@@ -78,7 +78,7 @@ def test_the_way_of_a_model_through_its_verbs(
     assert refused.code == 1
     assert "tiny is on node1:gpu0, node1:disk" in refused.err
     deleted = gswarm("model", "delete", "tiny", "--device", "node1:gpu0,node1:disk")
-    assert deleted.out == "tiny is not on node1:gpu0, node1:disk, 1.0 kB are free\n"
+    assert deleted.out == "deleted tiny from node1:gpu0, node1:disk, 1.0 kB freed\n"
     assert gswarm("model", "unregister", "tiny").out == "tiny is not registered any more\n"
     assert gswarm("model", "info", "tiny").code == 2
 
@@ -199,6 +199,13 @@ def test_verify_fails_where_a_file_is_damaged(gswarm: Command, fleet: FakeFleet)
         "  a: other bytes",
         "  the same files belong to twin",
     ]
+    assert ended.err.splitlines()[-5:] == [
+        "  hint: to repair node1:disk:",
+        "    gswarm model delete tiny --device node1:disk",
+        "    gswarm model delete twin --device node1:disk",
+        "    gswarm model download tiny --source hf://org/tiny --device node1:disk",
+        "    gswarm model download twin --device node1:disk",
+    ]
     nowhere = gswarm("model", "verify", "tiny", "--node", "node2")
     assert "tiny has no whole copy on node2" in nowhere.err
 
@@ -216,9 +223,9 @@ def test_scan_shows_and_adopts(gswarm: Command, fleet: FakeFleet) -> None:
             "reason": None,
         }
     ]
-    shown = gswarm("model", "scan", "node1")
+    shown = gswarm("model", "scan", "node1", "--path", "/h f")
     assert "can be adopted" in shown.out
-    assert "gswarm model scan --adopt" in shown.err
+    assert "gswarm model scan node1 --path '/h f' --adopt" in shown.err
     adopted = gswarm("model", "scan", "node1", "--adopt", "--how", "link")
     assert "adopted as node1:disk" in adopted.out
     assert "big is registered" in adopted.out
@@ -258,3 +265,78 @@ def test_json_is_one_document_and_nothing_else(
     assert ended.code == 0, ended.err
     assert isinstance(ended.document, dict)
     assert ended.err == ""
+
+
+def test_a_mistyped_name_is_an_error_of_usage_in_every_verb(
+    gswarm: Command, fleet: FakeFleet
+) -> None:
+    fleet["node2"].has("tiny")
+    fleet["node3"].unreachable = "off"
+    for arguments in (
+        ("stop", "tinny"),
+        ("stop", "tinny", "--node", "node1"),
+        ("services", "tinny"),
+        ("delete", "tinny", "--device", "node1:disk"),
+        ("serve", "tinny", "--device", "node1:gpu0"),
+        ("verify", "tinny"),
+        ("move", "tinny", "--from", "node1:disk", "--to", "node2:disk"),
+        ("copy", "tinny", "--from", "node1:disk", "--to", "node2:disk"),
+        ("status", "tinny"),
+    ):
+        ended = gswarm("model", *arguments)
+        assert ended.code == 2, arguments
+        assert "no model is called tinny; did you mean `tiny`" in ended.err
+        assert "node3 did not answer" in ended.err
+
+
+def test_delete_says_what_was_there_and_what_stays(gswarm: Command, fleet: FakeFleet) -> None:
+    fleet["node1"].has("tiny")
+    ended = gswarm("model", "delete", "tiny", "--device", "node1:disk", "--device", "node1:dram")
+    assert ended.out == ("deleted tiny from node1:disk, 1.0 kB freed\ntiny was not on node1:dram\n")
+    fleet["node1"].has("tiny")
+    fleet["node1"].answers["model.delete"] = {"removed": ["tiny"], "freed": 0}
+    shared = gswarm("model", "delete", "tiny", "--device", "node1:disk")
+    assert shared.out == "deleted tiny from node1:disk, 0 B freed; files that others share stay\n"
+
+
+def test_serving_where_the_model_is_not_says_where_it_is(gswarm: Command, fleet: FakeFleet) -> None:
+    gswarm("model", "register", "tiny", "--source", "hf://org/tiny")
+    nowhere = gswarm("model", "serve", "tiny", "--device", "node1:gpu0")
+    assert "hint: first: gswarm model download tiny --device node1:disk" in nowhere.err
+    fleet["node2"].has("tiny")
+    ended = gswarm("model", "serve", "tiny", "--device", "node1:gpu0")
+    assert ended.code == 1
+    assert "tiny is not on node1; it is on node2:disk" in ended.err
+    assert "gswarm model copy tiny --from node2:disk --to node1:disk" in ended.err
+    assert fleet["node1"].asked("service.start") == []
+
+
+def test_what_could_not_be_asked_is_unknown(gswarm: Command, fleet: FakeFleet) -> None:
+    assert gswarm("model", "register", "tiny").out == "tiny is registered, without a source\n"
+    assert "no services\n" in gswarm("model", "services").err
+    fleet["node1"].has("tiny")
+    gswarm("model", "serve", "tiny", "--device", "node1:gpu0")
+    fleet["node3"].unreachable = "off"
+    assert "no services on the nodes that answer" in _after_stop(gswarm)
+    gswarm("model", "serve", "tiny", "--device", "node1:gpu0")
+    ended = gswarm("model", "unregister", "tiny", "--force")
+    assert ended.code == 3
+    assert ended.out.startswith("stopped 1 service\ndeleted from node1:gpu0\n")
+    assert "left on node3" in ended.err
+
+
+def _after_stop(gswarm: Command) -> str:
+    gswarm("model", "stop", "tiny", "--device", "node1:gpu0")
+    return gswarm("model", "services").err
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["new", "registered"])
+def test_a_failed_download_registers_nothing(
+    gswarm: Command, fleet: FakeFleet, hub: list[str], before: bool
+) -> None:
+    if before:
+        gswarm("model", "register", "tiny", "--source", "hf://org/tiny")
+    fleet["node1"].refuse("model.fetch", "no_space", "the disk is full")
+    ended = gswarm("model", "download", "tiny", "--source", "hf://org/tiny", "--node", "node1")
+    assert ended.code == 1
+    assert gswarm("model", "list", "--json").document["total_count"] == int(before)

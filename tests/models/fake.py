@@ -149,6 +149,8 @@ class FakeNode:
         return self._copy(params["tier"], made)
 
     def _model_delete(self, params: dict[str, Any]) -> Any:
+        if "model.delete" in self.answers:
+            return self.answers["model.delete"]
         gone = [
             key
             for key in self.manifests

@@ -20,7 +20,7 @@ async def test_registered_models_and_those_of_nodes_are_one_list(
     assert (apart.name, apart.registered, apart.status, apart.size) == (
         "apart",
         True,
-        "registered",
+        "unknown",
         None,
     )
     assert (found.name, found.registered, found.status, found.size) == (
@@ -32,6 +32,8 @@ async def test_registered_models_and_those_of_nodes_are_one_list(
     assert found.locations == ["node1:disk"]
     assert found.source == "hf://org/tiny"
     assert found.unreachable == apart.unreachable == {"node3": "no route"}
+    fleet["node3"].unreachable = None
+    assert (await models.view("apart")).status == "registered"
 
 
 async def test_a_model_with_engine_and_service(models: Models, fleet: FakeFleet) -> None:

@@ -8,8 +8,15 @@ import typer
 
 from gswarm_tui.cli import context, options, output, progress, show
 from gswarm_tui.cli.context import Session
+from gswarm_tui.cli.model import names
 from gswarm_tui.devices import Device
-from gswarm_tui.models.results import CopyResult, DeleteResult, DownloadResult, MoveResult
+from gswarm_tui.models.results import (
+    CopyResult,
+    DeleteResult,
+    DownloadResult,
+    ModelView,
+    MoveResult,
+)
 
 
 def download(
@@ -38,11 +45,11 @@ def download(
     ] = None,
     include: Annotated[
         list[str] | None,
-        typer.Option("--include", metavar="PATTERN", help="Only files like this; again for more."),
+        typer.Option("--include", metavar="PATTERN", help="Only files like this; may be repeated."),
     ] = None,
     exclude: Annotated[
         list[str] | None,
-        typer.Option("--exclude", metavar="PATTERN", help="No files like this; again for more."),
+        typer.Option("--exclude", metavar="PATTERN", help="No files like this; may be repeated."),
     ] = None,
     json: options.Json = False,
 ) -> None:
@@ -82,7 +89,8 @@ def move(
         str, typer.Option("--from", metavar="DEVICE", help="disk, dram, gpu0, node1:disk…")
     ],
     to: Annotated[
-        list[str], typer.Option("--to", metavar="DEVICE", help="The target; again or with commas.")
+        list[str],
+        typer.Option("--to", metavar="DEVICE", help="The target; may be repeated, or with commas."),
     ],
     node: options.Node = None,
     keep_source: Annotated[
@@ -105,6 +113,7 @@ def move(
     async def work(session: Session) -> tuple[Device, MoveResult]:
         origin = options.one_device(session.inventory, source, node)
         targets = options.devices(session.inventory, to, node)
+        await names.check(session, name, names.nodes_of([origin]))
         with progress.reporter(f"move {name}", quiet=json) as report:
             return origin, await session.models.move(
                 name,
@@ -132,7 +141,8 @@ def copy(
         str, typer.Option("--from", metavar="DEVICE", help="disk, dram, node1:disk…")
     ],
     to: Annotated[
-        list[str], typer.Option("--to", metavar="DEVICE", help="The target; again or with commas.")
+        list[str],
+        typer.Option("--to", metavar="DEVICE", help="The target; may be repeated, or with commas."),
     ],
     node: options.Node = None,
     json: options.Json = False,
@@ -142,6 +152,7 @@ def copy(
     async def work(session: Session) -> CopyResult:
         origin = options.one_device(session.inventory, source, node)
         targets = options.devices(session.inventory, to, node)
+        await names.check(session, name, names.nodes_of([origin]))
         with progress.reporter(f"copy {name}", quiet=json) as report:
             return await session.models.copy(name, origin, targets, progress=report)
 
@@ -158,7 +169,7 @@ def delete(
     device: Annotated[
         list[str],
         typer.Option(
-            "--device", metavar="DEVICE", help="disk, dram, gpu0, node1:disk…; again for more."
+            "--device", metavar="DEVICE", help="disk, dram, gpu0, node1:disk…; may be repeated."
         ),
     ],
     node: options.Node = None,
@@ -169,13 +180,16 @@ def delete(
 ) -> None:
     """Remove a model from devices. From a GPU, its engine ends."""
 
-    async def work(session: Session) -> DeleteResult:
+    async def work(session: Session) -> tuple[ModelView | None, DeleteResult]:
         places = options.devices(session.inventory, device, node)
-        return await session.models.delete(name, places, force=force)
+        nodes = names.nodes_of(places)
+        await names.check(session, name, nodes)
+        found = (await session.models.survey(nodes)).models
+        before = next((model for model in found if model.name == name), None)
+        return before, await session.models.delete(name, places, force=force)
 
-    result = context.run(ctx, work)
+    before, result = context.run(ctx, work)
     if json:
         output.emit(result)
     else:
-        freed = f", {output.size(result.freed)} are free" if result.freed else ""
-        output.show(f"{name} is not on {', '.join(result.devices)}{freed}")
+        show.deleted(result, before)

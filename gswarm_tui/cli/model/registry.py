@@ -11,6 +11,7 @@ import typer
 
 from gswarm_tui.cli import context, options, output, show
 from gswarm_tui.cli.context import Session
+from gswarm_tui.errors import EXIT_UNREACHABLE
 
 if TYPE_CHECKING:
     from gswarm_tui.inventory import Inventory
@@ -39,7 +40,7 @@ def register(
         str | None, typer.Option("--desc", "--description", metavar="TEXT", help="What it is.")
     ] = None,
     tags: Annotated[
-        list[str] | None, typer.Option("--tag", metavar="TAG", help="A tag; again for more.")
+        list[str] | None, typer.Option("--tag", metavar="TAG", help="A tag; may be repeated.")
     ] = None,
     min_memory: Annotated[
         str | None,
@@ -51,7 +52,7 @@ def register(
     ] = None,
     gpu_arch: Annotated[
         list[str] | None,
-        typer.Option("--gpu-arch", metavar="NAME", help="A GPU that it runs on; again for more."),
+        typer.Option("--gpu-arch", metavar="NAME", help="A GPU that it runs on; may be repeated."),
     ] = None,
     json: options.Json = False,
 ) -> None:
@@ -75,7 +76,8 @@ def register(
     if json:
         output.emit(model)
     else:
-        output.show(f"{model.name} is registered, from {output.cell(model.source)}")
+        source = "without a source" if model.source is None else f"from {model.source}"
+        output.show(f"{model.name} is registered, {source}")
 
 
 def list_models(
@@ -152,12 +154,16 @@ def unregister(
     result = context.run(ctx, lambda session: session.models.unregister(name, force=force))
     if json:
         output.emit(result)
-        return
-    for device in result.deleted:
-        output.show(f"deleted from {device}")
-    output.show(f"{name} is not registered any more")
-    for node, reason in result.left.items():
-        output.say(f"left on {node}, if it is there: {output.clean(reason)}")
+    else:
+        if result.stopped:
+            output.show(f"stopped {result.stopped} service{'s' * (result.stopped != 1)}")
+        for device in result.deleted:
+            output.show(f"deleted from {device}")
+        output.show(f"{name} is not registered any more")
+        for node, reason in result.left.items():
+            output.say(f"left on {node}, if it is there: {output.clean(reason)}")
+    if result.left:
+        raise typer.Exit(EXIT_UNREACHABLE)
 
 
 def _location(inventory: Inventory, text: str | None) -> Callable[[ModelView], bool]:

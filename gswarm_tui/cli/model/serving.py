@@ -9,7 +9,9 @@ import typer
 
 from gswarm_tui.cli import context, options, output, progress, show
 from gswarm_tui.cli.context import Session
+from gswarm_tui.cli.model import names
 from gswarm_tui.errors import EXIT_FAILED, GswarmError
+from gswarm_tui.models.registration import unknown
 from gswarm_tui.models.results import ServeResult, ServiceView, StopResult, Survey
 
 
@@ -45,6 +47,7 @@ def serve(
 
     async def work(session: Session) -> ServeResult:
         places = options.devices(session.inventory, device, node)
+        await names.check(session, name, names.nodes_of(places))
         with progress.reporter(f"serve {name}", quiet=json) as report:
             return await session.models.serve(
                 name,
@@ -77,10 +80,14 @@ def stop(
     async def work(session: Session) -> StopResult:
         if device:
             places = options.devices(session.inventory, device, node)
+            await names.check(session, name, names.nodes_of(places))
             return await session.models.stop_serve(name, places)
         if node is None:
+            await names.check(session, name)
             return await session.models.stop_serve(name)
-        model = await session.model_on(name, options.node_names(session.inventory, node))
+        nodes = options.node_names(session.inventory, node)
+        await names.check(session, name, nodes)
+        model = await session.model_on(name, nodes)
         if model is None or not model.services:
             return StopResult(model=name, devices=[], stopped=0)
         written = [place for service in model.services for place in service.devices]
@@ -103,13 +110,17 @@ def services(
 ) -> None:
     """List the services that run."""
     survey = context.run(ctx, lambda session: session.models.survey())
+    known = [model.name for model in survey.models]
+    if name is not None and name not in known:
+        raise unknown(name, known, survey.unreachable)
     found = _of(survey, name)
     if json:
         output.emit({"services": found, "unreachable": survey.unreachable})
     elif found:
         show.services(found)
     else:
-        output.say("no services")
+        where = " on the nodes that answer" if survey.unreachable else ""
+        output.say(f"no services{where}")
     show.finish(survey.unreachable)
 
 
@@ -167,7 +178,8 @@ def service_health(
             ],
         )
     else:
-        output.say(f"{name} is not served")
+        where = " on the nodes that answer" if survey.unreachable else ""
+        output.say(f"{name} is not served{where}")
     show.finish(survey.unreachable)
     if not checks or not all(check["ok"] for check in checks):
         raise typer.Exit(EXIT_FAILED)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated
 
@@ -9,9 +11,10 @@ import typer
 
 from gswarm_tui.cli import context, options, output, progress, show
 from gswarm_tui.cli.context import Session
+from gswarm_tui.cli.model import names
 from gswarm_tui.devices import Device
 from gswarm_tui.errors import EXIT_FAILED, GswarmError
-from gswarm_tui.models.results import ScanResult, VerifyResult
+from gswarm_tui.models.results import ModelView, ScanResult, VerifyResult
 
 
 class How(StrEnum):
@@ -34,12 +37,16 @@ def verify(
     Every file is compared with what its manifest says.
     """
 
-    async def work(session: Session) -> VerifyResult:
+    async def work(session: Session) -> tuple[VerifyResult, ModelView | None]:
         places: list[Device] | None = None
         if device:
             places = options.devices(session.inventory, device, node)
-        elif node is not None:
+            await names.check(session, name, names.nodes_of(places))
+        elif node is None:
+            await names.check(session, name)
+        else:
             nodes = options.node_names(session.inventory, node)
+            await names.check(session, name, nodes)
             model = await session.model_on(name, nodes)
             whole = [
                 copy.device for copy in (model.copies if model else ()) if copy.state == "ready"
@@ -48,9 +55,10 @@ def verify(
             if not places:
                 raise GswarmError(f"{name} has no whole copy on {', '.join(nodes)}")
         with progress.reporter(f"verify {name}", quiet=json) as report:
-            return await session.models.verify(name, places, progress=report)
+            result = await session.models.verify(name, places, progress=report)
+        return result, None if result.ok else await session.models.view(name)
 
-    result = context.run(ctx, work)
+    result, damaged = context.run(ctx, work)
     if json:
         output.emit(result)
     else:
@@ -60,8 +68,34 @@ def verify(
                 output.show(f"  {path}: {reason}")
             if copy.shared_with:
                 output.show(f"  the same files belong to {', '.join(copy.shared_with)}")
+        if damaged is not None:
+            for line in _repair(result, damaged):
+                output.say(line)
     if not result.ok:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _repair(result: VerifyResult, model: ModelView) -> Iterator[str]:
+    """What to type, line by line: bad files go everywhere first, or they would be linked again."""
+    good = {copy.revision: copy.device for copy in result.copies if copy.ok}
+    for copy in result.copies:
+        if copy.ok:
+            continue
+        yield f"  hint: to repair {copy.device}:"
+        for name in (model.name, *copy.shared_with):
+            yield f"    gswarm model delete {name} --device {copy.device}"
+        if copy.revision in good:
+            origin = good[copy.revision]
+            yield f"    gswarm model copy {model.name} --from {origin} --to {copy.device}"
+        else:
+            source = "" if model.registered and model.source else f" --source {_source(model)}"
+            yield f"    gswarm model download {model.name}{source} --device {copy.device}"
+        for name in copy.shared_with:
+            yield f"    gswarm model download {name} --device {copy.device}"
+
+
+def _source(model: ModelView) -> str:
+    return shlex.quote(output.clean(model.source)) if model.source else "SOURCE"
 
 
 def scan(
@@ -73,7 +107,7 @@ def scan(
     node: options.Node = None,
     path: Annotated[
         list[str] | None,
-        typer.Option("--path", metavar="PATH", help="A folder on the nodes; again for more."),
+        typer.Option("--path", metavar="PATH", help="A folder on the nodes; may be repeated."),
     ] = None,
     adopt: Annotated[bool, typer.Option("--adopt", help="Hash it, and keep it.")] = False,
     how: Annotated[
@@ -99,6 +133,11 @@ def scan(
         output.emit(result)
     else:
         _show(result)
+        if any(found.adoptable and not found.adopted for found in result.found):
+            again = [*(nodes or ()), *(("--node", node) if node else ())]
+            again += [word for folder in path or () for word in ("--path", folder)]
+            line = shlex.join(["gswarm", "model", "scan", *again, "--adopt"])
+            output.say(f"to take them in: {line}")
     show.finish(result.unreachable)
 
 
@@ -128,5 +167,3 @@ def _show(result: ScanResult) -> None:
         output.say("no models beside those that gswarm has")
     for name in result.registered:
         output.show(f"{name} is registered")
-    if any(found.adoptable and not found.adopted for found in result.found):
-        output.say("to take them in: gswarm model scan --adopt")
