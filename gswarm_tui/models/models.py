@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 from gswarm_tui.devices import Device
 from gswarm_tui.models import (
     downloads,
+    hardware,
     health,
     moving,
     registration,
@@ -111,6 +112,13 @@ class Models:
             SourceNameError: neither the registry nor a node that answers knows it.
         """
         return await views.view(self._ground, name, nodes)
+
+    async def missing_gpus(self, devices: Iterable[Device]) -> dict[Device, str]:
+        """Those GPUs of `devices` that are not there, each with the reason; raises nothing.
+
+        Only the nodes of GPUs are asked. Nothing is said of one that does not answer.
+        """
+        return await hardware.missing_gpus(self._ground, devices)
 
     # Placing
 

@@ -29,6 +29,7 @@ from gswarm_tui.playbook.events import (
     TaskStarted,
     unobserved,
 )
+from gswarm_tui.playbook.hardware import check_gpus
 from gswarm_tui.playbook.plan import Plan, PlannedAction
 from gswarm_tui.progress import Progress
 from gswarm_tui.state.jobs import Jobs, NewTask, State
@@ -69,6 +70,7 @@ class Runner:
         self._ended: asyncio.Queue[str] = asyncio.Queue()
         self._results: dict[str, Any] = {}
         self._done: dict[str, TaskResult] = {}
+        self._check: asyncio.Task[None] | None = None
         self._cancelled = False
 
     async def run(self, observer: Observer = unobserved) -> JobResult:
@@ -78,8 +80,10 @@ class Runner:
         tasks that run, waits for them, and raises.
 
         Raises:
+            PlaybookError: a GPU that it needs is not on its node; nothing was done.
             StateError: the database cannot be written; what ran was cancelled.
         """
+        await self._check_hardware()
         self._observer = observer
         began = time.monotonic()
         notices = tuple(self._notices())
@@ -110,8 +114,21 @@ class Runner:
         ``run`` then returns as usual, when they have ended.
         """
         self._cancelled = True
+        if self._check is not None:
+            self._check.cancel()
         for task in self._running.values():
             task.cancel()
+
+    async def _check_hardware(self) -> None:
+        self._check = asyncio.create_task(check_gpus(self._plan, self._models))
+        try:
+            await self._check
+        except asyncio.CancelledError:
+            # A run that is cancelled meanwhile goes on to say so; its coroutine's end does not.
+            if not self._cancelled:
+                raise
+        finally:
+            self._check = None
 
     async def _run_tasks(self) -> None:
         self._start_ready()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -88,6 +88,8 @@ class FakeModels:
         self.holds: dict[tuple[str, str], asyncio.Event] = {}
         self.failures: dict[tuple[str, str], Exception] = {}
         self.reports: list[Progress] = []
+        self.no_gpus: dict[str, str] = {}
+        self.asked_for_gpus: list[str] = []
         self.at_once = 0
         self.most_at_once = 0
 
@@ -115,6 +117,11 @@ class FakeModels:
             self.at_once -= 1
             self.ended.append(call)
             self.order.append(("ended", call))
+
+    async def missing_gpus(self, devices: Iterable[Device]) -> dict[Device, str]:
+        wanted = list(devices)
+        self.asked_for_gpus += [str(device) for device in wanted]
+        return {d: self.no_gpus[str(d)] for d in wanted if str(d) in self.no_gpus}
 
     async def download(
         self, name: str, source: str | None, devices: Sequence[Device], **options: Any

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gswarm_tui.errors import GswarmError, StateError, UnreachableError
+from gswarm_tui.errors import GswarmError, PlaybookError, StateError, UnreachableError
 from gswarm_tui.models import Models
 from gswarm_tui.playbook import Event, JobResult, Plan, Runner
 from gswarm_tui.playbook.events import (
@@ -120,6 +120,41 @@ async def test_the_database_has_said_it_before_an_observer_does(
     fetched = jobs.tasks(job.id)[0]
     assert fetched.result is not None
     assert fetched.result["devices"] == ["node1:disk"]
+
+
+async def test_a_gpu_that_is_not_there_ends_it_before_anything_is_done(
+    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+) -> None:
+    fake.no_gpus["node1:gpu0"] = "node1 has no gpu0 (it has none)"
+    with pytest.raises(PlaybookError) as caught:
+        await Runner(make_plan(DEPLOY), models, jobs).run()
+    assert str(caught.value).splitlines() == [
+        "p.yaml:8:5: node1 has no gpu0 (it has none)",
+        "p.yaml:10:5: node1 has no gpu0 (it has none)",
+    ]
+    assert caught.value.exit_code == 2
+    assert fake.asked_for_gpus == ["node1:gpu0", "node1:gpu0"]
+    assert fake.calls == []
+    assert jobs.recent() == []
+
+
+async def test_a_run_can_be_cancelled_while_nodes_are_asked_for_gpus(
+    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+) -> None:
+    asked = asyncio.Event()
+
+    async def missing_gpus(devices: object) -> Any:
+        asked.set()
+        await asyncio.Event().wait()
+
+    fake.missing_gpus = missing_gpus  # type: ignore[method-assign,assignment]
+    runner = Runner(make_plan(DEPLOY), models, jobs)
+    run = asyncio.create_task(runner.run())
+    await asked.wait()
+    runner.cancel()
+    result = await run
+    assert (result.state, result.exit_code) == (State.CANCELLED, 130)
+    assert fake.calls == []
 
 
 async def test_branches_run_side_by_side(

@@ -84,6 +84,10 @@ class Action(ABC):
     def uses(self) -> Iterable[Use]:
         """What it touches: two actions that use one thing exclusively must be ordered."""
 
+    def loads_on(self) -> Iterable[Device]:
+        """The devices that it loads a model on: they have to be there before the run."""
+        return ()
+
     def known(self) -> Mapping[str, Any]:
         """The fields of the result that are certain before it runs."""
         return {}

@@ -61,6 +61,9 @@ class Move(Action):
         for target in self.targets:
             yield copy_of(self.model, target, "writes", exclusive=True)
 
+    def loads_on(self) -> Iterable[Device]:
+        return self.targets
+
     def known(self) -> Mapping[str, Any]:
         return known_places(self.model, self.targets)
 

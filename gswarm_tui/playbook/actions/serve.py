@@ -71,6 +71,9 @@ class Serve(Action):
             does = f"takes port {self.port} of {self.node}"
             yield Use(("port", self.node, str(self.port)), does, exclusive=True)
 
+    def loads_on(self) -> Iterable[Device]:
+        return self.devices
+
     def known(self) -> Mapping[str, Any]:
         known: dict[str, Any] = {
             "model": self.model,
