@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Protocol, Sequence, Tuple
@@ -67,6 +68,7 @@ class Wanted:
         settings: what the inventory says about this engine: ``python`` or ``command``.
         uds, port: where it may listen; the engine takes the one that it can.
         type: the model's type in its metadata.
+        cancelled: set when nobody waits for the launch any more.
     """
 
     model: str
@@ -77,6 +79,7 @@ class Wanted:
     uds: str
     port: int
     type: Optional[str] = None
+    cancelled: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
 
     @property
     def gpus(self) -> Tuple[int, ...]:

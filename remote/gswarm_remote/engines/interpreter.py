@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
-from typing import List
+from typing import List, Tuple
 
 from ..errors import HelperError, Kind
 from . import template
 from .base import Wanted
 
 _ASK_S = 60.0  # a cold environment on NFS is slow to start
+_POLL_S = 0.05  # how soon it is noticed that nobody waits for the answer
 _MISSING = 3
 
 _QUESTION = (
@@ -43,7 +49,7 @@ def command_prefix(
     named = wanted.settings.get("python")
     candidates = [_expanded(str(named))] if named else _usual_interpreters()
     for python in candidates:
-        if _has_module(engine, python, module):
+        if _has_module(engine, python, module, wanted.cancelled):
             return [python, *run]
     raise HelperError(
         Kind.ENGINE_FAILED,
@@ -61,16 +67,10 @@ def _expanded(path: str) -> str:
     return str(Path(path).expanduser()) if "/" in path else shutil.which(path) or path
 
 
-def _has_module(engine: str, python: str, module: str) -> bool:
+def _has_module(engine: str, python: str, module: str, cancelled: threading.Event) -> bool:
     """Ask `python` itself: its site-packages are not ours."""
     try:
-        answer = subprocess.run(
-            [python, "-c", _QUESTION, module],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            cwd=Path("/"),
-            timeout=_ASK_S,
-        )
+        status, said = _answer([python, "-c", _QUESTION, module], cancelled)
     except (OSError, subprocess.TimeoutExpired) as error:
         reason = error.strerror if isinstance(error, OSError) else f"no answer in {_ASK_S:.0f} s"
         raise HelperError(
@@ -78,9 +78,35 @@ def _has_module(engine: str, python: str, module: str) -> bool:
             f"the interpreter {python} of the engine {engine} cannot be run: {reason}",
             hint=f"set engines.{engine}.python in the inventory to a Python on this node",
         ) from None
-    if answer.returncode not in (0, _MISSING):
-        last = answer.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no reason"]
+    if status not in (0, _MISSING):
+        last = said.decode(errors="replace").strip().splitlines()[-1:] or ["no reason"]
         raise HelperError(
             Kind.ENGINE_FAILED, f"{python} of the engine {engine} is broken: {last[0]:.200}"
         )
-    return answer.returncode == 0
+    return status == 0
+
+
+def _answer(argv: List[str], cancelled: threading.Event) -> Tuple[int, bytes]:
+    """The exit status and stderr of a short-lived program; it is killed once nobody waits."""
+    give_up_at = time.monotonic() + _ASK_S
+    child = subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd=Path("/"),
+        start_new_session=True,
+    )
+    with child:
+        try:
+            while True:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    _, said = child.communicate(timeout=_POLL_S)
+                    return child.returncode, said
+                if cancelled.is_set():
+                    raise HelperError(Kind.CANCELLED, f"{argv[0]} is not asked any more")
+                if time.monotonic() > give_up_at:
+                    raise subprocess.TimeoutExpired(argv, _ASK_S)
+        finally:
+            if child.returncode is None:  # with what a wrapper script has started
+                os.killpg(child.pid, signal.SIGKILL)

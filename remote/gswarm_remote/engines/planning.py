@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +53,18 @@ async def make(node: Node, order: Order) -> Plan:
     engine = order.engine or catalogue.default_name(order.devices, settings)
     if order.devices != (DRAM,) and engine != _COMMAND:
         await _check_gpus(node, order.devices)
-    plan: Plan = await in_thread(_make, node, order, engine, settings.get(engine) or {})
+    cancelled = threading.Event()
+    making = asyncio.ensure_future(
+        in_thread(_make, node, order, engine, settings.get(engine) or {}, cancelled)
+    )
+    try:
+        plan: Plan = await asyncio.shield(making)
+    except asyncio.CancelledError:
+        cancelled.set()
+        await asyncio.wait([making])
+        if not making.cancelled():
+            making.exception()  # seen: it is the consequence of the cancellation
+        raise
     return plan
 
 
@@ -71,7 +84,13 @@ def spawn(plan: Plan, place: Workplace) -> ProcessRecord:
     )
 
 
-def _make(node: Node, order: Order, engine: str, settings: Mapping[str, Any]) -> Plan:
+def _make(
+    node: Node,
+    order: Order,
+    engine: str,
+    settings: Mapping[str, Any],
+    cancelled: threading.Event,
+) -> Plan:
     tier, manifest, folder = _copy(node, order)
     replica_id = new_id(order.model, order.devices)
     place = Workplace.of(node.paths, replica_id)
@@ -84,6 +103,7 @@ def _make(node: Node, order: Order, engine: str, settings: Mapping[str, Any]) ->
         uds=str(place.socket),
         port=free_port(),
         type=manifest.metadata.get("type"),
+        cancelled=cancelled,
     )
     env = _environment(order)
     launch = catalogue.ENGINES[engine].launch(wanted)

@@ -27,7 +27,7 @@ from .order import Order
 from .replica import FAILED, MOVE, READY, STALE, STARTING, STOPPING, Replica
 from .start import Start
 from .watch import Watch
-from .workplace import Workplace, last_lines, prune_logs
+from .workplace import Workplace, last_lines, prune_logs, trim_logs
 
 if TYPE_CHECKING:
     from ..node import Node
@@ -51,6 +51,7 @@ class Replicas:
         self._starts: Dict[str, Start] = {}
         self._ends: Dict[str, asyncio.Task[None]] = {}
         self._checks: Dict[str, asyncio.Task[None]] = {}
+        self._trimming: Optional[asyncio.Task[None]] = None
 
     # What there is
 
@@ -65,6 +66,10 @@ class Replicas:
     def running(self) -> int:
         """How many hold a device: reasons for the helper to stay."""
         self._look()
+        # The helper asks every few seconds: the moment to look at the logs as well.
+        if self._trimming is None or self._trimming.done():
+            logs = [replica.log for replica in self._replicas.values()]
+            self._trimming = asyncio.ensure_future(trim_logs(logs))
         return sum(replica.holds_devices for replica in self._replicas.values())
 
     def get(self, replica_id: str) -> Optional[Replica]:

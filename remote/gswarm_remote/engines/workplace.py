@@ -15,12 +15,17 @@ import shutil
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Container, Dict, List, Mapping, Optional, Sequence
+from typing import Container, Dict, Iterable, List, Mapping, Optional, Sequence
 
 from .. import process
+from ..operations import in_thread
 from ..paths import Paths, private_folder
 
 _KEPT_LOGS = 30
+MAX_LOG = 64 * 1024 * 1024
+"""Bytes of a log, of which after that the last `_KEPT_BYTES` are kept beside it."""
+
+_KEPT_BYTES = 1024 * 1024
 _TAIL_BYTES = 512 * 1024
 _LONGEST_LINE = 600
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -162,4 +167,33 @@ def prune_logs(folder: Path, kind: str, in_use: Container[str]) -> None:
         logs = [path for path in folder.glob(f"{kind}-*.log") if str(path) not in in_use]
         logs.sort(key=lambda path: path.stat().st_mtime)
         for path in logs[:-_KEPT_LOGS]:
+            with contextlib.suppress(FileNotFoundError):
+                _older(path).unlink()
             path.unlink()
+
+
+async def trim_logs(logs: Iterable[str]) -> None:
+    """Empty logs that have become too long; their ends are kept as ``<log>.old``."""
+    for path in map(Path, logs):
+        if _is_long(path):
+            await in_thread(_trim, path)
+
+
+def _trim(path: Path) -> None:
+    # Whoever writes it does so at its end, wherever that is (O_APPEND): it can be cut meanwhile.
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        file.seek(-_KEPT_BYTES, os.SEEK_END)
+        _older(path).write_bytes(file.read(_KEPT_BYTES))
+    with contextlib.suppress(OSError):  # also where there is no room for its end
+        os.truncate(path, 0)
+
+
+def _is_long(path: Path) -> bool:
+    try:
+        return path.stat().st_size > MAX_LOG
+    except OSError:
+        return False
+
+
+def _older(path: Path) -> Path:
+    return path.with_name(path.name + ".old")

@@ -153,8 +153,6 @@ class _Methods:
 
     def _refuse_in_use(self, name: str, revision: Optional[str], tier: str) -> None:
         """A copy that an engine reads stays, unless it is forced."""
-        if not any(self._node.paths.engines.glob("*.json")):
-            return
         for replica in self._node.replicas.list():
             same = replica["model"] == name and revision in (None, replica["revision"])
             if same and replica["tier"] == tier and replica["state"] != "failed":

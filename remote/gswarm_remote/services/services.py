@@ -18,7 +18,7 @@ from .. import ports, process, records
 from ..engines.base import SERVING_PATHS
 from ..engines.replica import READY as LOADED
 from ..engines.replica import SERVE, Replica
-from ..engines.workplace import inherited, last_lines, new_id, prune_logs
+from ..engines.workplace import inherited, last_lines, new_id, prune_logs, trim_logs
 from ..errors import HelperError, Kind
 from ..faults import explained
 from ..operations import Report, in_thread
@@ -50,6 +50,7 @@ class Services:
         self._services: Dict[str, Service] = {}
         self._starting: Dict[_Place, asyncio.Task[Any]] = {}
         self._ends: Dict[str, asyncio.Task[None]] = {}
+        self._trimming: Optional[asyncio.Task[None]] = None
 
     # What there is
 
@@ -60,6 +61,10 @@ class Services:
 
     def running(self) -> int:
         """How many are published: reasons for the helper to stay."""
+        # The helper asks every few seconds: the moment to look at the logs as well.
+        if self._trimming is None or self._trimming.done():
+            logs = [service.log for service in self._services.values()]
+            self._trimming = asyncio.ensure_future(trim_logs(logs))
         return sum(service.alive() for service in self._services.values())
 
     def find(self, model: str, devices: Tuple[str, ...]) -> Optional[Service]:

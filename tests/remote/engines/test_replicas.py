@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gswarm_remote import http, records
-from gswarm_remote.engines import planning, readiness
+from gswarm_remote import http, processtable, records
+from gswarm_remote.engines import planning, readiness, workplace
 from gswarm_remote.engines import replicas as module
 from gswarm_remote.engines.order import Order
 from gswarm_remote.engines.replica import FAILED, MOVE, READY, SERVE, STALE, Replica
@@ -312,6 +312,51 @@ async def test_one_that_nobody_brings_up_is_not_taken_for_ready(node: Node, engi
     node.replicas._update(replica.id, state="starting")
     with pytest.raises(HelperError, match="is starting, and nobody waits for it"):
         await node.replicas.start(order(engine.config()), quiet)
+
+
+async def test_a_log_that_is_too_long_is_cut_and_its_end_kept(
+    node: Node, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = await started(node, order(engine.config()))
+    path = Path(replica.log)
+    os.truncate(path, 3_000_000)
+    with path.open("ab") as file:
+        file.write(b"the end")
+    node.replicas.running()
+    await asyncio.sleep(0)
+    assert path.stat().st_size == 3_000_007
+    await until(lambda: node.replicas._trimming.done())  # type: ignore[union-attr]
+    monkeypatch.setattr(workplace, "MAX_LOG", 3_000_000)
+    node.replicas.running()
+    await until(lambda: path.stat().st_size == 0)
+    kept = path.with_name(path.name + ".old").read_bytes()
+    assert (len(kept), kept[-7:]) == (2**20, b"the end")
+
+
+async def test_an_interpreter_that_hangs_is_not_waited_for_by_who_cancels(
+    node: Node, place: Path
+) -> None:
+    python = place / "python"
+    python.write_text(f"#!/bin/sh\ntouch {place}/asked\nsleep 600\n")
+    python.chmod(0o755)
+    node.settings["engines"] = {"mlx": {"python": str(python)}}
+    stage(
+        *(node.store("disk"), node.store("dram"), "tiny", None),
+        remove_source=False,
+        report=quiet,
+        cancelled=threading.Event(),
+    )
+    wanted = order({}, engine="mlx", devices=("dram",))
+    work = asyncio.ensure_future(node.replicas.start(wanted, quiet))
+    await until((place / "asked").exists)
+    work.cancel()
+    await asyncio.wait([work], timeout=5)
+    assert work.cancelled()
+    assert [e for e in processtable.entries() if _runs(e.pid, str(python))] == []
+
+
+def _runs(pid: int, program: str) -> bool:
+    return program in processtable.command_line(pid)
 
 
 # What the next helper finds

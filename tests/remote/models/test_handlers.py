@@ -113,9 +113,7 @@ async def test_copy_that_an_engine_reads_is_not_deleted_or_moved(
                 }
             ]
 
-    ask.node.paths.engines.mkdir(parents=True, exist_ok=True)
-    (ask.node.paths.engines / "tiny-1.json").write_text("{}")
-    monkeypatch.setattr(type(ask.node), "replicas", Replicas())
+    monkeypatch.setattr(type(ask.node), "replicas", Replicas())  # it has no record yet
     for refused in (
         ask("model.delete", name="tiny", tier="disk"),
         ask("model.stage", name="tiny", remove_source=True, **{"from": "disk", "to": "dram"}),
