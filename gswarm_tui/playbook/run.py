@@ -252,9 +252,9 @@ class Runner:
         return self._planned[name].action
 
     def _notices(self) -> Iterator[str]:
-        for job in self._jobs.mark_lost():
-            if job.name == self._plan.name:
-                yield f"job {job.id} of this playbook was lost: the process that ran it is gone"
+        self._jobs.mark_lost()
+        for job in self._jobs.lost_since_last_run(self._plan.name):
+            yield f"job {job.id} of this playbook was lost: the process that ran it is gone"
         for job in self._jobs.running(self._plan.name):
             yield f"job {job.id} of this playbook is still run by process {job.pid} on {job.host}"
 

@@ -166,6 +166,21 @@ class Jobs:
         """Jobs of that name which another living process runs."""
         return [job for job in self.recent(state=State.RUNNING, limit=-1) if job.name == name]
 
+    def lost_since_last_run(self, name: str) -> list[JobRecord]:
+        """Jobs of that name that were marked as lost after the newest other one of it began.
+
+        Each run tells of these before it begins: so each lost job is told of once, whichever
+        run marked it.
+        """
+        rows = self._database.query(
+            "SELECT * FROM jobs AS lost WHERE name = ? AND host = ? AND state = ?"
+            " AND NOT EXISTS (SELECT 1 FROM jobs AS later"
+            " WHERE later.name = lost.name AND later.created_at >= lost.finished_at)"
+            " ORDER BY id",
+            (name, platform.node(), State.LOST),
+        )
+        return [_job(row) for row in rows]
+
     def mark_lost(self) -> list[JobRecord]:
         """Mark as lost each running job of this machine whose process is gone; returns them."""
         rows = self._database.query(

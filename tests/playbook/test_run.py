@@ -390,6 +390,22 @@ async def test_earlier_runs_of_the_playbook_are_noticed(
     assert stored.state is State.LOST
 
 
+async def test_a_lost_run_is_told_of_once_when_its_playbook_runs_again(
+    make_plan: MakePlan, models: Models, jobs: Jobs, tmp_path: Path
+) -> None:
+    """Also where a run of another playbook was the one that marked it."""
+    jobs.begin("deploy", "p.yaml", [])
+    with Database(tmp_path / "state.db") as database:
+        database.execute("UPDATE jobs SET process_started = 0")
+    told = []
+    for text in (checks({"a": []}), DEPLOY, DEPLOY):
+        recorder = Recorder()
+        await Runner(make_plan(text), models, jobs).run(recorder)
+        (started,) = recorder.of(JobStarted)
+        told.append(started.notices)
+    assert told == [(), ("job 1 of this playbook was lost: the process that ran it is gone",), ()]
+
+
 @st.composite
 def graphs(draw: st.DrawFn) -> tuple[dict[str, list[str]], set[str]]:
     """Up to 12 actions in any order, each needing some of those before it; some fail."""
