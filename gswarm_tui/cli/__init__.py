@@ -35,12 +35,17 @@ def _main(arguments: Sequence[str] | None) -> int:
     given = commands.hoist(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     try:
-        commands.call(given)
-        sys.stdout.flush()
+        try:
+            commands.call(given)
+        except typer.Exit as ended:
+            output.flush()
+            return ended.exit_code
+        output.flush()
         return EXIT_OK
-    except typer.Exit as ended:
-        sys.stdout.flush()
-        return ended.exit_code
+    except output.OutputError as error:
+        output.print_error(error, debug=debug)
+        _drop_output()
+        return error.exit_code
     except GswarmError as error:
         output.print_error(error, debug=debug)
         return error.exit_code
@@ -49,12 +54,16 @@ def _main(arguments: Sequence[str] | None) -> int:
     except typer.Abort:
         raise KeyboardInterrupt from None
     except BrokenPipeError:
-        # Python flushes stdout once more when it exits: give it somewhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return EXIT_BROKEN_PIPE
     except Exception as error:
         output.print_bug(error, debug=debug)
         return EXIT_FAILED
+
+
+def _drop_output() -> None:
+    """Give stdout somewhere to go: Python flushes it once more when it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_anything() -> None:

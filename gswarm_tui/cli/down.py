@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import typer
 
@@ -19,6 +21,7 @@ class Stopped:
     Args:
         state: ``stopped``, ``busy`` (then `reasons` says why) or ``unreachable`` (`error`).
         dropped: models whose copies in dram are gone.
+        hints: what to type first where it is busy.
     """
 
     node: str
@@ -26,6 +29,7 @@ class Stopped:
     dropped: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     error: str | None = None
+    hints: list[str] = field(default_factory=list)
 
 
 def down(ctx: typer.Context, patterns: options.Patterns = None, json: options.Json = False) -> None:
@@ -41,6 +45,8 @@ def down(ctx: typer.Context, patterns: options.Patterns = None, json: options.Js
     else:
         for result in results:
             output.show(f"{result.node}: {_sentence(result)}")
+            for hint in result.hints:
+                output.say(output.clean(f"  hint: {hint}"))
     states = {result.state for result in results}
     if "unreachable" in states:
         raise typer.Exit(EXIT_UNREACHABLE)
@@ -62,12 +68,27 @@ async def _stop(session: Session, name: str) -> Stopped:
             for operation in status["operations"]
         ]
         if reasons:
-            return Stopped(name, "busy", reasons=reasons)
+            return Stopped(name, "busy", reasons=reasons, hints=_hints(name, status))
         answer = await node.call("helper.exit", {"force": False, "drop_staged": True})
     except GswarmError as error:
         return Stopped(name, "unreachable", error=error.message)
     state = "stopped" if answer["exiting"] else "busy"
     return Stopped(name, state, list(answer["dropped"]), list(answer["reasons"]))
+
+
+def _hints(node: str, status: Mapping[str, Any]) -> list[str]:
+    """What ends each engine: its service's end, where it was loaded to be served, or its own."""
+    hints = []
+    published = {service["replica"] for service in status["services"]}
+    for replica in status["replicas"]:
+        if replica["state"] in ("failed", "stale"):
+            continue
+        if replica["id"] in published:
+            hints.append(f"gswarm model stop {replica['model']} --node {node}")
+        if replica["id"] not in published or replica["started_by"] != "serve":
+            device = f"{node}:{replica['devices'][0]}"
+            hints.append(f"gswarm model delete {replica['model']} --device {device}")
+    return list(dict.fromkeys(hints))
 
 
 def _sentence(result: Stopped) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from gswarm_tui.cli import context, options, output
+from gswarm_tui.cli import context, nodeview, options, output
 from gswarm_tui.cli.context import Session
 from gswarm_tui.errors import EXIT_FAILED, EXIT_UNREACHABLE, GswarmError
 from gswarm_tui.models.results import ServiceView
@@ -35,7 +35,12 @@ def health(
     ctx: typer.Context, patterns: options.Patterns = None, json: options.Json = False
 ) -> None:
     """Check nodes, engines and services."""
-    checks, reached = context.run(ctx, lambda session: _look(session, patterns))
+
+    async def work(session: Session) -> tuple[list[Check], bool]:
+        nodeview.say_where_nodes_come_from(session)
+        return await _look(session, patterns)
+
+    checks, reached = context.run(ctx, work)
     ok = all(check.ok for check in checks)
     if json:
         output.emit({"ok": ok, "checks": checks})
@@ -93,7 +98,7 @@ def _gpu_check(spec: NodeSpec, answer: Mapping[str, Any]) -> Check:
     missing = [f"gpu{index}" for index in spec.capabilities.gpus or () if index not in there]
     if missing:
         return Check(spec.name, "GPUs", False, f"the inventory has {', '.join(missing)} too")
-    return Check(spec.name, "GPUs", True, f"{len(found)} found")
+    return Check(spec.name, "GPUs", True, f"{len(found) or 'none'} found")
 
 
 async def _service_check(session: Session, service: ServiceView) -> Check:

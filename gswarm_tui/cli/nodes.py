@@ -29,6 +29,7 @@ def nodes(
     """Show nodes: state, helper, GPUs, free space."""
 
     async def work(session: Session) -> nodeview.Answers:
+        nodeview.say_where_nodes_come_from(session)
         names = [spec.name for spec in session.inventory.select(patterns)]
         return await session.ask(names, "node.info")
 
@@ -47,6 +48,7 @@ def status(ctx: typer.Context, json: options.Json = False) -> None:
     """Show the fleet, its models and its services."""
 
     async def work(session: Session) -> tuple[nodeview.Answers, Survey]:
+        nodeview.say_where_nodes_come_from(session)
         names = list(session.inventory.nodes)
         info, survey = await asyncio.gather(
             session.ask(names, "node.info"), session.models.survey()

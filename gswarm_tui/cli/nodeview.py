@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gswarm_tui.cli import output
 from gswarm_tui.errors import GswarmError
 
+if TYPE_CHECKING:
+    from gswarm_tui.cli.context import Session
+
 Answers: TypeAlias = Mapping[str, Any]
 """Node to the helper's answer, or to the `GswarmError` that came instead."""
+
+
+def say_where_nodes_come_from(session: Session) -> None:
+    """Say so where no inventory was found: a typo in a folder's name is seen then."""
+    if session.inventory.path is None:
+        places = f"$GSWARM_INVENTORY, ./inventory.yaml, {session.home.inventory}"
+        output.say(f"no inventory found (looked at {places}): this machine is the only node")
 
 
 def document(name: str, answer: Any) -> dict[str, Any]:

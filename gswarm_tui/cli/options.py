@@ -47,8 +47,11 @@ ApiKeyEnv: TypeAlias = Annotated[
 ]
 
 
-def node_names(inventory: Inventory, pattern: str | None) -> list[str]:
+def node_names(inventory: Inventory, pattern: str | None, *, device: str = "gpu0") -> list[str]:
     """The nodes that ``--node`` names; with none named, the inventory's only one.
+
+    Args:
+        device: what is asked for there, for the hint.
 
     Raises:
         DeviceError: the pattern names no node.
@@ -60,7 +63,7 @@ def node_names(inventory: Inventory, pattern: str | None) -> list[str]:
         return list(inventory.nodes)
     raise UsageError(
         f"which node? The inventory has {', '.join(inventory.nodes)}",
-        hint="name it with --node, or in the device: node1:gpu0",
+        hint=f"name it with --node, or in the device: {next(iter(inventory.nodes))}:{device}",
     )
 
 
@@ -75,7 +78,7 @@ def devices(inventory: Inventory, written: Sequence[str], pattern: str | None) -
     chosen = None if pattern is None else node_names(inventory, pattern)
     for text in (part.strip() for item in written for part in item.split(",")):
         if ":" not in text and text != "web":
-            names = chosen or node_names(inventory, None)
+            names = chosen or node_names(inventory, None, device=text)
             found += [inventory.device(text, node=name) for name in names]
             continue
         device = inventory.device(text)
@@ -111,7 +114,9 @@ def config(written: Sequence[str] | None) -> dict[str, Any]:
     for item in written or ():
         key, equals, value = item.partition("=")
         if not equals or not key:
-            raise UsageError(f"--config {item} is not KEY=VALUE")
+            raise UsageError(
+                f"--config {item} is not KEY=VALUE", hint="write it as --config max_model_len=4096"
+            )
         try:
             values[key] = yaml.safe_load(value)
         except yaml.YAMLError:

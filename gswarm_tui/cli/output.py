@@ -7,7 +7,8 @@ import json
 import sys
 import traceback
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -19,9 +20,44 @@ NOTHING = "-"
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
+class OutputError(GswarmError):
+    """stdout does not take what is printed: its disk is full, or its device fails."""
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Around what writes to stdout.
+
+    Raises:
+        OutputError: it cannot be written.
+        BrokenPipeError: whoever read it has gone.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"stdout cannot be written: {error.strerror or error}") from None
+
+
+def flush() -> None:
+    """Write what was printed.
+
+    Raises:
+        OutputError, BrokenPipeError: as `writing`.
+    """
+    with writing():
+        sys.stdout.flush()
+
+
+def _print(text: str) -> None:
+    with writing():
+        print(text)  # noqa: T201
+
+
 def emit(document: Any) -> None:
     """Print one JSON document; dataclasses in it become objects, keys stay in their order."""
-    print(json.dumps(document, indent=2, ensure_ascii=False, default=_plain))  # noqa: T201
+    _print(json.dumps(document, indent=2, ensure_ascii=False, default=_plain))
 
 
 def say(text: str) -> None:
@@ -31,7 +67,7 @@ def say(text: str) -> None:
 
 def show(text: str = "") -> None:
     """Print data on stdout, without what could steer a terminal."""
-    print(clean(text, keep="\n"))  # noqa: T201
+    _print(clean(text, keep="\n"))
 
 
 def print_error(error: GswarmError, *, debug: bool = False) -> None:
@@ -124,7 +160,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         padded = (
             text + " " * (width - _width(text)) for text, width in zip(row, widths, strict=True)
         )
-        print("  ".join(padded).rstrip())  # noqa: T201
+        _print("  ".join(padded).rstrip())
 
 
 def fields(pairs: Iterable[tuple[str, Any]]) -> None:
@@ -132,7 +168,7 @@ def fields(pairs: Iterable[tuple[str, Any]]) -> None:
     texts = [(name, cell(value)) for name, value in pairs]
     width = max((len(name) for name, _ in texts), default=0)
     for name, value in texts:
-        print(f"{name:<{width}}  {value}")  # noqa: T201
+        _print(f"{name:<{width}}  {value}")
 
 
 def _rich_table(columns: Sequence[str], rows: list[list[str]]) -> None:
@@ -141,12 +177,14 @@ def _rich_table(columns: Sequence[str], rows: list[list[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
     for column in columns:
         drawn.add_column(column.upper(), overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(text) for text in row))
-    Console().print(drawn)
+    with writing():
+        console.print(drawn)
 
 
 def _width(text: str) -> int:

@@ -83,4 +83,4 @@ def _source() -> str:
 
 def unusable(interpreters: Sequence[str]) -> str:
     """What was found and is of no use, for people."""
-    return ", ".join(interpreters) if interpreters else "no python3 at all"
+    return ", ".join(interpreters) if interpreters else "nothing there"

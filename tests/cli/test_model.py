@@ -99,6 +99,7 @@ def test_with_several_nodes_one_has_to_be_named(gswarm: Command, hub: list[str])
     ended = gswarm("model", "download", "tiny", "--source", "hf://org/tiny")
     assert ended.code == 2
     assert "which node? The inventory has node1, node2, node3" in ended.err
+    assert "in the device: node1:disk" in ended.err
 
 
 def test_several_nodes_by_a_pattern(gswarm: Command, fleet: FakeFleet, hub: list[str]) -> None:

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
+
+import pytest
+
+from gswarm_tui.nodespec import NodeSpec
 
 from ..models.fake import INFO, FakeFleet
 from .conftest import Command
@@ -150,7 +155,29 @@ def test_down_leaves_what_is_busy_as_it_is(gswarm: Command, fleet: FakeFleet) ->
         "node1: stays, it is busy: vllm with tiny on gpu0",
         "node2: stays, it is busy: fetch of big",
     ]
+    assert ended.err == "  hint: gswarm model delete tiny --device node1:gpu0\n"
     assert fleet["node1"].tiers("tiny") == ["disk", "dram"]
     assert not fleet["node1"].exited
     fleet["node3"].unreachable = "off"
     assert gswarm("down", "--json").code == 3
+
+
+def test_down_says_how_to_end_what_is_served(gswarm: Command, fleet: FakeFleet) -> None:
+    fleet["node1"].has("tiny")
+    gswarm("model", "serve", "tiny", "--device", "node1:gpu0")
+    assert gswarm("down", "node1").err == "  hint: gswarm model stop tiny --node node1\n"
+
+
+def test_without_an_inventory_it_is_said_which_nodes_there_are(
+    gswarm: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert "no inventory" not in gswarm("nodes").err
+    local = FakeFleet(NodeSpec("localhost", "localhost", connection="local"))
+    monkeypatch.setattr("gswarm_tui.fleet.Fleet", lambda inventory, home: local)
+    monkeypatch.delenv("GSWARM_INVENTORY")
+    (tmp_path / "inventory.yaml").unlink()
+    for command in ("nodes", "status", "health"):
+        err = gswarm(command).err
+        assert err.startswith("no inventory found (looked at $GSWARM_INVENTORY, ./inventory.yaml, ")
+        assert err.endswith("): this machine is the only node\n")
+    assert "none found" in gswarm("health").out

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +100,17 @@ def test_lines_are_printed_when_something_is_new(capsys: pytest.CaptureFixture[s
 def test_with_json_nothing_is_shown() -> None:
     with reporter("x", quiet=True) as callback:
         assert callback is ignore
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+def test_a_full_disk_under_stdout_is_no_bug(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "gswarm_tui.cli", "example", "-o", str(tmp_path), "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert ended.stderr == "error: stdout cannot be written: No space left on device\n"
