@@ -9,6 +9,7 @@ have bytes fetched again.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
 
 from .checks import SHA256
+from .files import BUFFER
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,18 @@ class PieceRecord:
     offset: int
     length: int
     sha256: str
+
+    def holds(self, descriptor: int) -> bool:
+        """Whether the file still has those bytes; raises `OSError` where it cannot be read."""
+        digest = hashlib.sha256()
+        position, end = self.offset, self.offset + self.length
+        while position < end:
+            data = os.pread(descriptor, min(BUFFER, end - position), position)
+            if not data:
+                return False
+            digest.update(data)
+            position += len(data)
+        return digest.hexdigest() == self.sha256
 
 
 Records = Dict[int, Dict[int, PieceRecord]]

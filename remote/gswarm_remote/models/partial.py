@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Set, Tuple, Ty
 
 from ..errors import HelperError, Kind
 from ..paths import resolve_below
-from .files import BUFFER, write_durably
+from .files import write_durably
 from .journal import Journal, PieceRecord
 from .lock import Lock
 from .manifest import Plan, PlanFile
@@ -109,7 +109,12 @@ class Partial:
     @property
     def remaining(self) -> int:
         """Bytes that are still to be fetched, as far as sizes are known."""
-        return max(0, sum(file.size or 0 for file in self.plan.files) - self.done)
+        with self._guard:
+            return sum(
+                file.size - self._written[index]
+                for index, file in enumerate(self.plan.files)
+                if file.size is not None and index not in self._linked
+            )
 
     def path(self, index: int) -> Path:
         """Where the plan's file number `index` is being put together."""
@@ -177,7 +182,7 @@ class Partial:
         with self._guard:
             records = list(self._records(index).values())
         with self.path(index).open("rb", buffering=0) as file:
-            return [record.offset for record in records if not _holds(file.fileno(), record)]
+            return [record.offset for record in records if not record.holds(file.fileno())]
 
     def begun(self, index: int) -> bool:
         """Whether pieces of the file are here."""
@@ -304,6 +309,7 @@ class PieceWriter:
         self.length = length
         self._hash = hashlib.sha256()
         self.received = 0
+        self._allowed = 0 if length is None else length
         path = partial.path(index)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666)
@@ -323,12 +329,15 @@ class PieceWriter:
         """Take the next bytes of the piece.
 
         Raises:
-            HelperError: they are more than the piece has (mismatch).
+            HelperError: they are more than the piece has (mismatch), or, in a piece of unknown
+                length, for which nothing was claimed, more than there is room for (no_space).
             OSError: they cannot be written.
         """
         view = memoryview(data)
-        if self.length is not None and self.received + len(view) > self.length:
-            raise self._error(Kind.MISMATCH, "more bytes came than were promised")
+        if self.received + len(view) > self._allowed:
+            if self.length is not None:
+                raise self._error(Kind.MISMATCH, "more bytes came than were promised")
+            self._allowed = self.received + self._partial.store.room(self._partial, len(view))
         self._hash.update(view)
         while view:
             written = os.pwrite(self._descriptor, view, self.offset + self.received)
@@ -355,6 +364,9 @@ class PieceWriter:
 
     def abort(self) -> None:
         """Give the piece up, unless it is committed; its bytes do not count."""
+        if self._descriptor >= 0 and self.length is None:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, 0)  # nobody else's, and of no use to a next run
         self._close()
 
     def _close(self) -> None:
@@ -381,15 +393,3 @@ def _length_at(file: PlanFile, offset: int) -> Optional[int]:
     if offset % PIECE or not 0 <= offset < file.size:
         return _NO_PIECE
     return min(PIECE, file.size - offset)
-
-
-def _holds(descriptor: int, record: PieceRecord) -> bool:
-    digest = hashlib.sha256()
-    position, end = record.offset, record.offset + record.length
-    while position < end:
-        data = os.pread(descriptor, min(BUFFER, end - position), position)
-        if not data:
-            return False
-        digest.update(data)
-        position += len(data)
-    return digest.hexdigest() == record.sha256

@@ -2,7 +2,7 @@
 
 A transfer in flight has a claim on what it still needs, so that two that fit alone but not
 together are not both begun. Claims are this process's; what other processes wrote so far is on the
-disk.
+disk. A file of unknown size has no claim: there is room for it or not, as it grows.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 MAX_MARGIN = 256 * 10**6
 """Bytes that stay free on a large filesystem; one part in a hundred on a small one."""
+
+STEP = 16 * 2**20
+"""Bytes that a file of unknown size may grow before it is asked again whether there is room."""
 
 
 class Claims:
@@ -54,6 +57,37 @@ class Claims:
             token = object()
             self._claims[token] = (root, device, partial)
         return lambda: self._give_back(token)
+
+    def room(
+        self, partial: Partial, count: int, *, used: Callable[[], int], quota: Optional[int]
+    ) -> int:
+        """How many bytes a file of unknown size may grow, from `count` up to `STEP`.
+
+        Raises:
+            HelperError: less than `count`, beside what is claimed (no_space).
+        """
+        root = partial.store.root
+        device = root.stat().st_dev
+        with self._guard:
+            others = list(self._claims.values())
+        claimed = sum(other.remaining for _, where, other in others if where == device)
+        left = free_bytes(root) - claimed - _margin(root)
+        limit = f"{human(_margin(root))} of the disk are left alone"
+        if quota is not None:
+            claimed = sum(other.remaining for place, _, other in others if place == root)
+            within = quota - used() - claimed
+            if within < left:
+                left, limit = within, f"the quota is {human(quota)}"
+        if left < count:
+            raise HelperError(
+                Kind.NO_SPACE,
+                f"{partial.plan.name} is larger than the room that is left ({limit}); its source"
+                " does not say how large it is",
+                where=str(root),
+                hint="delete a model there, give the node a larger quota in the inventory, or"
+                " choose another node or tier",
+            )
+        return max(count, min(left, STEP))
 
     def _give_back(self, token: object) -> None:
         with self._guard:
@@ -108,8 +142,7 @@ def _check_quota(partial: Partial, *, used: int, quota: int) -> None:
 
 def _check_free(partial: Partial, *, claimed: int) -> None:
     root = partial.store.root
-    stats = os.statvfs(root)
-    margin = min(MAX_MARGIN, stats.f_blocks * stats.f_frsize // 100)
+    margin = _margin(root)
     free = free_bytes(root) - claimed - margin
     if partial.remaining <= free:
         return
@@ -121,6 +154,11 @@ def _check_free(partial: Partial, *, claimed: int) -> None:
         where=str(root),
         hint="make room there, or choose another node or tier",
     )
+
+
+def _margin(root: Path) -> int:
+    stats = os.statvfs(root)
+    return min(MAX_MARGIN, stats.f_blocks * stats.f_frsize // 100)
 
 
 def _is_tmpfs(path: Path) -> bool:

@@ -132,6 +132,10 @@ class Store:
         }
         return sum(files.values())
 
+    def room(self, partial: Partial, count: int) -> int:
+        """How many bytes a file of unknown size may grow; raises as `space.Claims.room`."""
+        return space.claims.room(partial, count, used=self.used, quota=self.quota)
+
     # What changes
 
     def open_partial(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from gswarm_remote.errors import HelperError, Kind
 from gswarm_remote.models import space
+from gswarm_remote.models.manifest import Plan, PlanFile
 from gswarm_remote.models.store import Store
 
 from .conftest import FILES, Bytes, fetch, plan_of, whole_models
@@ -92,6 +93,47 @@ def test_quota_counts_models_and_what_is_in_flight(store: Store) -> None:
     files = {"same": FILES["model.safetensors"], "more": b"\0" * 7_000}
     fetch(store, plan_of(files, name="linked"), Bytes(files))  # the linked file costs nothing
     assert store.used() <= 10_000
+
+
+def unknown(name: str = "endless", **known: int) -> Plan:
+    """A plan of one file whose source does not say how large it is, and of some of known sizes."""
+    files = [PlanFile(path, size) for path, size in known.items()]
+    return Plan(name, None, "https://x", (PlanFile("weights"), *files))
+
+
+def test_quota_holds_for_a_file_of_unknown_size(store: Store) -> None:
+    store.quota = 100_000
+    fetch(store, plan_of({"weights": b"\0" * 20_000}), Bytes({"weights": b"\0" * 20_000}))
+    with pytest.raises(HelperError) as error:
+        fetch(store, unknown(), Bytes({"weights": os.urandom(81_000)}))
+    assert error.value.kind == Kind.NO_SPACE
+    assert "the quota is 100.0 kB" in error.value.message
+    assert store.used() <= 20_480  # what came of it is not kept
+    fetch(store, unknown(), Bytes({"weights": os.urandom(70_000)}))
+    assert store.used() <= 100_000
+
+
+def test_file_of_unknown_size_leaves_room_for_what_is_claimed(store: Store) -> None:
+    store.quota = 100_000
+    with store.open_partial(plan_of({"weights": b"\0" * 60_000}, name="claims")):
+        with pytest.raises(HelperError, match="room that is left"):
+            fetch(store, unknown(), Bytes({"weights": os.urandom(50_000)}))
+        fetch(store, unknown(), Bytes({"weights": os.urandom(30_000)}))
+
+
+def test_file_of_unknown_size_does_not_fill_the_disk(small_disk: Path) -> None:
+    store = Store(small_disk / "models")
+    with pytest.raises(HelperError, match=r"83\.9 kB of the disk are left alone") as error:
+        fetch(store, unknown(), Bytes({"weights": os.urandom(9 * MB)}))
+    assert error.value.kind == Kind.NO_SPACE
+
+
+def test_bytes_of_unknown_files_do_not_make_the_known_ones_smaller(store: Store) -> None:
+    with store.open_partial(unknown(config=4_000)) as partial:
+        with partial.piece_writer(0, 0) as writer:
+            writer.write(b"\0" * 3_000)
+            writer.commit()
+        assert partial.remaining == 4_000
 
 
 def test_tmpfs_has_no_more_than_the_memory_that_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
