@@ -285,6 +285,25 @@ class Lab:
         return [pid for pid in below if folder in _words(pid)]
 
 
+def small(lab: Lab) -> None:
+    """Bring ``lab/small`` to the disks of all nodes."""
+    source = "hf://lab/small"
+    ended = lab.gswarm("model", "download", "small", "--source", source, "--node", "all")
+    assert ended.code == 0, ended
+
+
+def serve_words(lab: Lab, *arguments: str) -> list[str]:
+    """The command that serves it from node1, with the engine of `Lab.engine`."""
+    config = [f"{key}={value}" for key, value in lab.engine(*arguments).items()]
+    words = ["model", "serve", "small", "--device", "node1:dram", "--engine", "command"]
+    return words + [word for item in config for word in ("--config", item)]
+
+
+def records(lab: Lab, node: str = "node1") -> list[Path]:
+    """What the node remembers of engines and services."""
+    return [*lab.root(node).glob("hosts/*/engines/*"), *lab.root(node).glob("hosts/*/services/*")]
+
+
 def asked_again(tap: Tap, since: int, verified: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """The verified pieces of which a request, from number `since` on, wanted a byte again."""
     later = [request for request in tap.requests[since:] if request.file == WEIGHTS]

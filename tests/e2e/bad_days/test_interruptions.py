@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from gswarm_remote.models.partial import PIECE
 
+from .. import sshd
 from ..conftest import Site
 from .lab import (
     WEIGHTS,
@@ -22,7 +23,10 @@ from .lab import (
     Lab,
     Models,
     asked_again,
+    records,
+    serve_words,
     sha256,
+    small,
     times_asked,
     until,
 )
@@ -31,6 +35,7 @@ from .tap import Tap, tapped
 HELD_FROM = 3 * PIECE + PIECE // 2
 """Three pieces arrive whole, one arrives in half, and the others not at all."""
 
+BY_HAND = ("model", "download", "big", "--source", "hf://lab/big", "--node", "node1")
 DOWNLOAD = {
     "action_id": "fetch",
     "action_type": "download",
@@ -43,8 +48,7 @@ DOWNLOAD = {
 def begin_download(lab: Lab, tap: Tap, *command: str | Path) -> tuple[Command, list[Any]]:
     """Start a command that downloads ``lab/big`` to node1, and stop it in its middle."""
     tap.hold(HELD_FROM)
-    words = command or ("model", "download", "big", "--source", "hf://lab/big", "--node", "node1")
-    running = lab.start(*words)
+    running = lab.start(*(command or BY_HAND))
     until(lambda: len(lab.verified(lab.store("node1"))) >= 3, "three pieces")
     until(lambda: len(times_asked(tap)) == 7, "a request for each piece")
     return running, lab.verified(lab.store("node1"))
@@ -68,6 +72,21 @@ def test_a_helper_killed_in_the_middle_of_a_download(lab: Lab, tap: Tap, models:
     assert len(verified) == 3
     assert asked_again(tap, so_far, verified) == []
     assert is_whole(lab, models)
+
+
+def test_a_helper_killed_while_an_engine_loads(lab: Lab) -> None:
+    small(lab)
+    serve = lab.start(*serve_words(lab), "--json")
+    (engine,) = until(lab.engines, "the engine")
+    os.kill(engine, signal.SIGSTOP)  # it takes as long to load as is needed here
+    os.kill(lab.helper("node1"), signal.SIGKILL)
+    until(lambda: lab.model("small")["replicas"], "the engine, found by the next helper")
+    os.kill(engine, signal.SIGCONT)
+    ended = serve.end()
+    assert ended.code == 0, ended
+    assert lab.engines() == [engine]
+    model = lab.model("small")
+    assert [it["state"] for it in model["replicas"] + model["services"]] == ["ready", "ready"]
 
 
 def test_a_controller_killed_in_the_middle_of_a_run(lab: Lab, tap: Tap, models: Models) -> None:
@@ -143,7 +162,7 @@ def test_a_connection_cut_with_the_way_to_the_hub_in_it(
         if ended.code:
             assert ended.stderr.count("error: ") == 1
             assert lab.copies("big")["node1:disk"]["state"] == "partial"
-            again = lab.gswarm("model", "download", "big", "--node", "node1")
+            again = lab.gswarm(*BY_HAND)
             assert again.code == 0, again
         assert asked_again(tap, so_far, verified) == []
         assert is_whole(lab, models)
@@ -193,7 +212,35 @@ def test_two_controllers_run_one_playbook(lab: Lab, tap: Tap, models: Models) ->
     assert is_whole(lab, models, "node2")
 
 
+def test_what_two_wait_for_is_not_ended_by_ctrl_c_of_one(
+    lab: Lab, tap: Tap, models: Models
+) -> None:
+    first, _ = begin_download(lab, tap)
+    other = lab.start("run", lab.playbook(DOWNLOAD), "--json", home="other")
+    until(lambda: progress(other), "progress of the other")
+    first.interrupt()
+    assert first.end().code == 130
+    assert [it["kind"] for it in lab.operations()] == ["fetch"]
+    tap.release()
+    assert other.end().code == 0
+    assert set(times_asked(tap).values()) == {1}
+    assert is_whole(lab, models)
+
+
 # Ctrl-C
+
+
+def test_ctrl_c_while_a_helper_is_started(lab: Lab) -> None:
+    slow = lab.folder / "slow-python"
+    slow.write_text("#!/bin/sh\n: >$0-runs\nsleep 60\n")
+    slow.chmod(0o755)
+    lab.nodes(node1={"connection": "local", "python": str(slow)})
+    command = lab.start("nodes")
+    until((lab.folder / "slow-python-runs").exists, "the start of the helper")
+    command.interrupt()
+    ended = command.end(timeout_s=10)
+    assert (ended.code, ended.stderr) == (130, "interrupted\n")
+    assert sshd.processes_below(slow) == []
 
 
 @pytest.mark.parametrize("verb", ["download", "run"])
@@ -209,7 +256,7 @@ def test_ctrl_c_once_ends_a_download_and_keeps_what_is_here(
     assert (copy["state"], copy["done"]) == ("partial", 3 * PIECE)
     so_far = len(tap.requests)
     tap.release()
-    again = lab.gswarm("model", "download", "big", "--node", "node1")
+    again = lab.gswarm(*BY_HAND)
     assert again.code == 0, again
     assert asked_again(tap, so_far, verified) == []
     assert is_whole(lab, models)
@@ -233,16 +280,13 @@ def test_ctrl_c_once_ends_engines_that_are_not_ready(lab: Lab) -> None:
 
 
 def test_ctrl_c_ends_serve_and_its_engine(lab: Lab) -> None:
-    assert lab.gswarm("model", "download", "small", "--source", "hf://lab/small").code == 0
-    config = [
-        word for item in lab.engine("--sick").items() for word in ("--config", "=".join(item))
-    ]
-    serve = lab.start("model", "serve", "small", "--device", "dram", "--engine", "command", *config)
+    small(lab)
+    serve = lab.start(*serve_words(lab, "--sick"))
     until(lab.engines, "the engine")
     serve.interrupt()
     assert serve.end().code == 130
     assert lab.engines() == []
-    assert list(lab.root("node1").glob("hosts/*/*/*.json")) == []
+    assert records(lab) == []
 
 
 def test_ctrl_c_twice_leaves_at_once(lab: Lab) -> None:
@@ -266,11 +310,7 @@ def two_engines(lab: Lab, *bad: str) -> Path:
         "good": ("node1", lab.engine(name="good")),
         "bad": ("node2", lab.engine(*bad, name="bad")),
     }
-    for node, _ in engines.values():
-        ended = lab.gswarm(
-            "model", "download", "small", "--source", "hf://lab/small", "--node", node
-        )
-        assert ended.code == 0, ended
+    small(lab)
     return lab.playbook(
         *(
             {

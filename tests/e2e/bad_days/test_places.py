@@ -15,7 +15,19 @@ from pathlib import Path
 import pytest
 
 from .. import sshd
-from .lab import BIG, WEIGHTS, Lab, Models, asked_again, sha256, times_asked, until
+from .lab import (
+    BIG,
+    WEIGHTS,
+    Lab,
+    Models,
+    asked_again,
+    records,
+    serve_words,
+    sha256,
+    small,
+    times_asked,
+    until,
+)
 from .tap import Tap
 
 BIG_COMMAND = ("model", "download", "big", "--source", "hf://lab/big", "--json")
@@ -111,7 +123,7 @@ def test_a_port_that_is_taken(lab: Lab) -> None:
     small(lab)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = lab.gswarm(*serve(lab), "--port", str(port), "--json")
+        ended = lab.gswarm(*serve_words(lab), "--port", str(port), "--json")
     assert ended.code == 1
     error, hint = ended.error
     assert f"port {port} is taken by " in error
@@ -126,7 +138,7 @@ def test_a_port_that_is_taken(lab: Lab) -> None:
 
 def test_an_engine_that_dies_at_its_start(lab: Lab) -> None:
     small(lab)
-    ended = lab.gswarm(*serve(lab, "--exit", "3"), "--json")
+    ended = lab.gswarm(*serve_words(lab, "--exit", "3"), "--json")
     assert ended.code == 1
     error, *log = ended.stderr.splitlines()
     assert error.startswith("error: node1: ")
@@ -139,22 +151,6 @@ def test_an_engine_that_dies_at_its_start(lab: Lab) -> None:
     assert records(lab) == []
     model = lab.model("small")
     assert (model["replicas"], model["services"]) == ([], [])
-
-
-def small(lab: Lab) -> None:
-    ended = lab.gswarm("model", "download", "small", "--source", "hf://lab/small")
-    assert ended.code == 0, ended
-
-
-def serve(lab: Lab, *arguments: str) -> list[str]:
-    config = [f"{key}={value}" for key, value in lab.engine(*arguments).items()]
-    words = ["model", "serve", "small", "--device", "dram", "--engine", "command"]
-    return words + [word for item in config for word in ("--config", item)]
-
-
-def records(lab: Lab, node: str = "node1") -> list[Path]:
-    """What the node remembers of engines and services."""
-    return [*lab.root(node).glob("hosts/*/engines/*"), *lab.root(node).glob("hosts/*/services/*")]
 
 
 # Nodes that are down
