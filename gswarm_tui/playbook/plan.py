@@ -187,8 +187,8 @@ class _Planner:
         if source is None:
             nearest = did_you_mean(reference.owner, self._sources)
             raise ExpressionError(f"{reference}: there is no action `{reference.owner}`{nearest}")
-        word = source.raw.get("action_type")
-        if not isinstance(word, str) or word not in TYPES:
+        word = self._type(reference.owner)
+        if word is None:
             return
         fields = TYPES[word].fields()
         if reference.field not in fields:
@@ -224,19 +224,44 @@ class _Planner:
         self._problems.add(path, message, key=True)
 
     def _build(self, name: str) -> None:
-        source, refers_to = self._sources[name], self._refers_to[name]
-        if name in self._in_doubt or not refers_to <= self._built.keys():
+        if name in self._in_doubt or not self._can_be_judged(name):
             return
-        ancestors = {
-            owner: Ancestor(self._sources[owner].raw["action_type"], self._built[owner].known())
-            for owner in refers_to
-        }
+        refers_to = self._refers_to[name]
+        ancestors = {owner: self._ancestor(owner) for owner in refers_to}
         try:
-            self._built[name] = build(
-                source, self._playbook.variables, ancestors, self._inventory.device
+            action = build(
+                self._sources[name], self._playbook.variables, ancestors, self._inventory.device
             )
         except PlaybookError as error:
             self._problems.add_error(error)
+        else:
+            if refers_to <= self._built.keys():
+                self._built[name] = action
+
+    def _can_be_judged(self, name: str) -> bool:
+        """Whether what an action says can be looked at: it can although it refers to one with
+        problems, unless what it touches where comes from that one.
+        """
+        unbuilt = self._refers_to[name] - self._built.keys()
+        if any(self._type(owner) is None for owner in unbuilt):
+            return False
+        raw = self._sources[name].raw
+        decides = {field: raw.get(field) for field in TYPES[raw["action_type"]].written.decides}
+        return not any(
+            reference.owner in unbuilt
+            for _, text in texts(decides)
+            for reference in expressions(text)
+        )
+
+    def _ancestor(self, name: str) -> Ancestor:
+        built = self._built.get(name)
+        known = {} if built is None else built.known()
+        return Ancestor(self._sources[name].raw["action_type"], known)
+
+    def _type(self, name: str) -> str | None:
+        """The word for an action's type, where it is one."""
+        word = self._sources[name].raw.get("action_type")
+        return word if isinstance(word, str) and word in TYPES else None
 
     def _find_conflicts(self, ancestry: graph.Ancestry) -> None:
         users: dict[tuple[str, ...], list[tuple[str, Use]]] = defaultdict(list)

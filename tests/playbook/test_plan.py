@@ -245,6 +245,23 @@ def test_what_disturbs_each_other_must_be_ordered(
     make_plan((one_line + other_line).replace("model_name: m", "model_name: n", 1))
 
 
+def test_a_circle_of_references_does_not_hide_what_else_is_wrong(make_plan: MakePlan) -> None:
+    with pytest.raises(PlaybookError) as caught:
+        make_plan(
+            "- {action_id: a, action_type: health_check, target_url: '${b.url}', tiemout: 3}\n"
+            "- {action_id: b, action_type: health_check, target_url: '${a.url}', prompt: [1]}\n"
+            "- {action_id: c, action_type: stop_serve, model_name: m, devices: '${d.devices}'}\n"
+            "- {action_id: d, action_type: serve, model_name: m, device: 'node1:disk'}\n"
+        )
+    # Of `c` nothing can be said: where it works is what `d` would say.
+    assert [line.split(": ", 1)[1] for line in str(caught.value).splitlines()] == [
+        "actions need each other in a circle: a → b → a",
+        "unknown key `tiemout`; did you mean `timeout`?",
+        "prompt: expected text, found a list",
+        "an engine runs on a GPU or in dram, not on node1:disk",
+    ]
+
+
 def test_a_health_check_uses_nothing(make_plan: MakePlan) -> None:
     action = one(make_plan("- {action_id: a, action_type: health_check, target_url: 'http://x/'}"))
     assert isinstance(action, HealthCheck)
