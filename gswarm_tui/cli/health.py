@@ -46,7 +46,10 @@ def health(
         output.emit({"ok": ok, "checks": checks})
     else:
         output.table(
-            ("node", "check", "ok", "detail"), [(c.node, c.check, c.ok, c.detail) for c in checks]
+            ("node", "check", "ok", "detail"),
+            [(c.node, c.check, c.ok, c.detail) for c in checks],
+            apart=("detail",),
+            key=2,
         )
     if not reached:
         raise typer.Exit(EXIT_UNREACHABLE)

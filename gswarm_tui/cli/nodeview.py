@@ -34,6 +34,7 @@ def table(answers: Answers) -> None:
     output.table(
         ("node", "state", "helper", "gpus", "disk free", "dram free", "note"),
         [_row(name, answer) for name, answer in answers.items()],
+        apart=("note",),
     )
 
 

@@ -148,11 +148,23 @@ def cell(value: Any) -> str:
     return clean(str(value))
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print a table: folded to fit a terminal, in full width where it is piped."""
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    apart: Sequence[str] = (),
+    key: int = 1,
+) -> None:
+    """Print a table: folded to fit a terminal, in full width where it is piped.
+
+    Args:
+        apart: columns with values that are copied (a path, a command) or read as a sentence. On a
+            terminal that is too narrow for the table they are not folded, but follow below it.
+        key: how many of the first columns say whose value it is there.
+    """
     texts = [[cell(value) for value in row] for row in rows]
     if sys.stdout.isatty():
-        _rich_table(columns, texts)
+        _fitted(columns, texts, apart, key)
         return
     heads = [column.upper() for column in columns]
     widths = [max(_width(row[i]) for row in [heads, *texts]) for i in range(len(heads))]
@@ -169,6 +181,24 @@ def fields(pairs: Iterable[tuple[str, Any]]) -> None:
     width = max((len(name) for name, _ in texts), default=0)
     for name, value in texts:
         _print(f"{name:<{width}}  {value}")
+
+
+def _fitted(columns: Sequence[str], texts: list[list[str]], apart: Sequence[str], key: int) -> None:
+    from rich.console import Console
+
+    between = 3 * (len(columns) - 1)
+    natural = [max(map(_width, cells)) for cells in zip(columns, *texts, strict=True)]
+    below = [i for i, column in enumerate(columns) if column in apart]
+    if not below or sum(natural) + between <= Console().width:
+        _rich_table(columns, texts)
+        return
+    within = [i for i in range(len(columns)) if i not in below]
+    _rich_table([columns[i] for i in within], [[row[i] for i in within] for row in texts])
+    for row in texts:
+        whose = " on ".join(row[:key])
+        for i in below:
+            if row[i] != NOTHING:
+                _print(f"{whose}, {columns[i]}: {row[i]}")
 
 
 def _rich_table(columns: Sequence[str], rows: list[list[str]]) -> None:

@@ -98,6 +98,7 @@ def models(found: Sequence[ModelView], *, verbose: bool) -> None:
             )
             for model in found
         ],
+        apart=("source",),
     )
     everything = [(model.name, copy) for model in found for copy in model.copies]
     if verbose and everything:
@@ -122,6 +123,8 @@ def copies(found: Sequence[tuple[str, CopyView]]) -> None:
             )
             for name, copy in found
         ],
+        apart=("path",),
+        key=2,
     )
 
 
@@ -140,6 +143,8 @@ def replicas(found: Sequence[tuple[str, ReplicaView]]) -> None:
             )
             for name, item in found
         ],
+        apart=("log",),
+        key=2,
     )
 
 
@@ -159,6 +164,8 @@ def services(found: Sequence[ServiceView]) -> None:
             )
             for item in found
         ],
+        apart=("from here",),
+        key=2,
     )
 
 

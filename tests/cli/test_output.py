@@ -114,3 +114,24 @@ def test_a_full_disk_under_stdout_is_no_bug(tmp_path: Path) -> None:
         )
     assert ended.returncode == 1
     assert ended.stderr == "error: stdout cannot be written: No space left on device\n"
+
+
+def test_what_is_copied_is_never_folded(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    path = "/srv/" + "x" * 60
+    columns, rows = ("model", "device", "path"), [("tiny", "node1:disk", path), ("b", "c", None)]
+
+    def printed(width: int) -> list[str]:
+        monkeypatch.setenv("COLUMNS", str(width))
+        output.table(columns, rows, apart=("path",), key=2)
+        return re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+
+    narrow = printed(60)
+    assert "PATH" not in narrow[0]
+    assert narrow[-1] == f"tiny on node1:disk, path: {path}"
+    assert len(narrow) == 5
+    wide = printed(120)
+    assert "PATH" in wide[0]
+    assert wide[2].rstrip().endswith(path)

@@ -176,6 +176,7 @@ def service_health(
                 (c["node"], c["url"], c["ok"], c["status"], c["latency_ms"], _said(c))
                 for c in checks
             ],
+            apart=("said",),
         )
     else:
         where = " on the nodes that answer" if survey.unreachable else ""

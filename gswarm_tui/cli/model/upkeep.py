@@ -162,6 +162,8 @@ def _show(result: ScanResult) -> None:
                 )
                 for found in result.found
             ],
+            apart=("state", "path", "source"),
+            key=2,
         )
     else:
         output.say("no models beside those that gswarm has")
