@@ -118,7 +118,7 @@ def _show_plan(plan: Plan, *, as_json: bool) -> None:
         ],
     )
     sys.stdout.flush()
-    output.say("the playbook is right; nothing was done (--check)")
+    output.say("the playbook is right; nothing was done and no node asked (--check)")
 
 
 def _show_end(result: JobResult, settings: Settings, *, as_json: bool) -> None:

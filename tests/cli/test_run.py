@@ -166,7 +166,7 @@ def test_variables_are_given_on_the_command_line(
     out, err = capsys.readouterr()
     assert "other on node1:dram, port 9000" in out
     assert "http://node1:9000 and a completion" in out
-    assert err == "the playbook is right; nothing was done (--check)\n"
+    assert err == "the playbook is right; nothing was done and no node asked (--check)\n"
 
 
 def test_check_does_nothing(call: Call, tmp_path: Path) -> None:
