@@ -71,7 +71,7 @@ def _cancel_on_signals(runner: Runner, view: View) -> None:
             from gswarm_tui.cli import EXIT_INTERRUPTED
 
             view.leave()
-            sys.stdout.flush()
+            output.flush()
             output.say("the same command goes on from what is done")
             # Nothing is waited for: the next run marks this one as lost.
             os._exit(EXIT_INTERRUPTED)
@@ -117,7 +117,7 @@ def _show_plan(plan: Plan, *, as_json: bool) -> None:
             for planned in plan.actions
         ],
     )
-    sys.stdout.flush()
+    output.flush()
     output.say("the playbook is right; nothing was done and no node asked (--check)")
 
 
@@ -128,7 +128,7 @@ def _show_end(result: JobResult, settings: Settings, *, as_json: bool) -> None:
         for line in job_report.report(result, command=_command(settings)):
             output.show(line)
         output.show()
-    sys.stdout.flush()
+    output.flush()
     for line in job_report.failures(result):
         output.say(line)
     verdict = f"job {result.job_id}: {job_report.verdict(result)}"

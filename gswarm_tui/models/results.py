@@ -193,7 +193,8 @@ class ModelView:
     Args:
         registered: False for a model that a node has and the registry does not know.
         status: ``serving``, ``downloading``, ``loading``, ``moving``, ``loaded``, ``available``,
-            ``partial`` or ``registered`` (nothing is on any node that answered).
+            ``partial``, ``registered`` (no node has it) or ``unknown`` (no node that answered has
+            it, and not every one did).
         locations: devices with a copy that is whole, engines' devices included.
         unreachable: node to reason: what these have is unknown.
     """

@@ -49,7 +49,8 @@ def _words(config: Mapping[str, Any], settings: Mapping[str, Any]) -> List[str]:
     if not command:
         raise _wrong(
             "the engine command needs a command",
-            'give it in the action: config: {command: "my-server --port {port} {path}"}',
+            "give it in the action as config: {command: 'my-server --port {port} {path}'}, or as"
+            " --config command='my-server --port {port} {path}'",
         )
     return template.words_of(command, where="config")
 
