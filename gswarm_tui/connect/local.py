@@ -63,7 +63,7 @@ class LocalProcess:
         return status if status >= 0 else None
 
     async def close(self) -> None:
-        # All of its session: what it has started may hold the streams open, and would be waited for.
+        # All of its session: what it has started may hold the streams open.
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from gswarm_remote.errors import Kind
 from gswarm_remote.models.manifest import FileEntry, Manifest
 
 from gswarm_tui.devices import DISK, DRAM, Device
+from gswarm_tui.errors import RemoteError
 from gswarm_tui.loopback import is_loopback
 from gswarm_tui.models.ground import (
     Ground,
@@ -134,7 +136,7 @@ async def _fetch(
     progress: ProgressCallback,
 ) -> Wire:
     """The node fetches; a hub on the controller's loopback is brought within its reach first."""
-    node, origin = str(target.node), str(resolved.origin)
+    name_of_node, origin = str(target.node), str(resolved.origin)
     plan = resolved.plan_for(name, described)
     params = {
         "plan": plan,
@@ -143,12 +145,19 @@ async def _fetch(
         "headers": dict(resolved.headers),
     }
     if not is_loopback(urlsplit(origin).hostname or ""):
-        return await ground.call(node, "model.fetch", params, progress)
-    async with ground.node(node).expose(origin) as reachable:
-        here = reachable.rstrip("/")
-        for file in plan["files"]:
-            file["url"] = moved(file["url"], origin, here)
-        return await ground.call(node, "model.fetch", {**params, "origin": here}, progress)
+        return await ground.call(name_of_node, "model.fetch", params, progress)
+    node = ground.node(name_of_node)
+    while True:
+        async with node.expose(origin) as reachable:
+            connection, here = node.hello, reachable.rstrip("/")
+            files = [{**file, "url": moved(file["url"], origin, here)} for file in plan["files"]]
+            params.update(plan={**plan, "files": files}, origin=here)
+            try:
+                return await ground.call(name_of_node, "model.fetch", params, progress)
+            except RemoteError as error:
+                # The way led through the connection: where that was lost, another leads there.
+                if error.kind != Kind.UNREACHABLE or node.hello is connection:
+                    raise
 
 
 def moved(url: str, origin: str, here: str) -> str:
