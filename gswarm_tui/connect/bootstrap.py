@@ -62,18 +62,22 @@ class _StartFailed(BootstrapError):
 
 
 async def start_helper(
-    transport: Transport, spec: HelperSpec, bundles: Bundles, *, end: int | None = None
+    transport: Transport, spec: HelperSpec, bundles: Bundles, *, end: Listening | None = None
 ) -> Listening:
     """See to it that a helper runs on the node.
 
     Args:
-        end: the process of a helper that is to be ended first.
+        end: a helper that is to be ended first; another process is not, whatever its number.
 
     Raises:
         BootstrapError: it cannot be started; the message holds what the node said.
         UnreachableError: the connection was lost.
     """
-    asked = {"end": end, "bridge": False, "socket": None}
+    asked = {
+        "end": end.pid if end else None,
+        "bridge": False,
+        "socket": end.socket if end else None,
+    }
     try:
         conversation = await _converse(transport, spec, bundles, asked)
     except _StartFailed as failed:

@@ -14,7 +14,7 @@ from gswarm_remote.rpc import Peer, say_hello
 from gswarm_tui.errors import BootstrapError, UnreachableError
 
 from .base import ForwardingRefused, NoSocket, Stream, Transport
-from .bootstrap import HelperSpec, open_bridge, start_helper
+from .bootstrap import HelperSpec, Listening, open_bridge, start_helper
 from .bundle import Bundles, built, bundle_hash
 from .remembered import Route, Routes
 
@@ -88,13 +88,12 @@ class Connector:
         """
         key = f"{transport.describe()} {spec.root}"
         try:
-            connection = await self._warm(transport, spec, key)
-            if connection is None:
-                connection = await self._cold(transport, spec, key)
+            found = await self._warm(transport, spec, key)
+            connection, route = found or await self._cold(transport, spec, key)
             if is_newer(connection.hello):
                 await connection.close()
-                pid = int(connection.hello["pid"])
-                connection = await self._cold(transport, spec, key, end=pid)
+                old = Listening(route.socket, int(connection.hello["pid"]))
+                connection, _ = await self._cold(transport, spec, key, end=old)
         except HelperError as error:
             hint = error.hint or "use the same gswarm release wherever this node is used"
             raise BootstrapError(error.message, where=spec.node, hint=hint) from error
@@ -108,25 +107,25 @@ class Connector:
 
     async def _warm(
         self, transport: Transport, spec: HelperSpec, key: str
-    ) -> HelperConnection | None:
+    ) -> tuple[HelperConnection, Route] | None:
         """The helper that answered last time, or None."""
         route = self._routes.get(key)
         if route is None:
             return None
         connect = self._way(transport, spec, route)
         with contextlib.suppress(NoSocket, ForwardingRefused, wire.WireError, TimeoutError):
-            return await _greet(connect)
+            return await _greet(connect), route
         return None
 
     async def _cold(
-        self, transport: Transport, spec: HelperSpec, key: str, *, end: int | None = None
-    ) -> HelperConnection:
+        self, transport: Transport, spec: HelperSpec, key: str, *, end: Listening | None = None
+    ) -> tuple[HelperConnection, Route]:
         """Let stage 0 find or start one."""
         listening = await start_helper(transport, spec, self._bundles, end=end)
         try:
             connection, route = await self._reach(transport, spec, listening.socket)
         except TimeoutError:  # it holds the root and is stuck: ending it is harmless
-            listening = await start_helper(transport, spec, self._bundles, end=listening.pid)
+            listening = await start_helper(transport, spec, self._bundles, end=listening)
             try:
                 connection, route = await self._reach(transport, spec, listening.socket)
             except TimeoutError:
@@ -136,7 +135,7 @@ class Connector:
                     hint=f"look at the load of the machine, and at process {listening.pid} on it",
                 ) from None
         self._routes.put(key, route)
-        return connection
+        return connection, route
 
     async def _reach(
         self, transport: Transport, spec: HelperSpec, socket: str

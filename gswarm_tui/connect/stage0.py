@@ -46,8 +46,8 @@ def main(asked: dict[str, Any]) -> int:
     Args:
         asked: ``marker``; ``hash`` of the bundle; ``root``; ``idle_exit``, seconds or None;
             ``fresh``: the bundle that is there is not to be used; ``end``: the pid of a helper to
-            end first, or None; ``bridge``: carry bytes at the end; ``socket``: where a helper was
-            known to listen, to be tried before all else by a bridge, or None.
+            end, or None; ``bridge``: carry bytes at the end; ``socket``: where a helper was known
+            to listen, or None: a bridge tries it before all else, and the one to end has it.
     """
     write(asked["marker"].encode())
     try:
@@ -56,9 +56,10 @@ def main(asked: dict[str, Any]) -> int:
             if sock is not None:
                 say("bridge", b"")
                 carry(sock)
+        bundle = find_bundle(asked)
         if asked["end"]:
-            end_helper(asked["end"])
-        line = start(find_bundle(asked), asked)
+            end_helper(asked["end"], asked["socket"])
+        line = start(bundle, asked)
         say("ready", line)
         if asked["bridge"]:
             sock = connect(socket_in(line))
@@ -347,10 +348,19 @@ def tail(path: str) -> str:
     return text.splitlines()[-1] if text else "it said nothing"
 
 
-def end_helper(pid: int) -> None:
-    """TERM, then KILL: a helper journals what it does, and engines are in sessions of their own."""
+def end_helper(pid: int, path: str) -> None:
+    """TERM, then KILL: a helper journals what it does, and engines are in sessions of their own.
+
+    Does nothing where the process is not the one that listens at `path`: it has ended since, and
+    its number is another's, or it is on another machine behind the same name.
+    """
+    if sys.platform == "linux" and listener(path) != pid:
+        return
+    born = birth(pid)
     for number, timeout in ((15, TERM_TIMEOUT_S), (9, TERM_TIMEOUT_S)):
         deadline = time.monotonic() + timeout
+        if birth(pid) != born:
+            return
         try:
             os.kill(pid, number)
         except ProcessLookupError:
@@ -362,6 +372,29 @@ def end_helper(pid: int) -> None:
                 return
             time.sleep(0.02)
     raise Failed(f"the old helper, process {pid}, does not end", "end it there with kill -9")
+
+
+def listener(path: str) -> int | None:
+    """The process that listens on the Unix socket, stuck or not. Linux: unix(7), SO_PEERCRED."""
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        sock.settimeout(TERM_TIMEOUT_S)
+        sock.connect(path)
+        credentials = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
+    except OSError:
+        return None
+    finally:
+        sock.close()
+    return int.from_bytes(credentials[:4], sys.byteorder)
+
+
+def birth(pid: int) -> bytes | None:
+    """When the process began, in ticks since boot; None where that cannot be told."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rsplit(b")", 1)[1].split()[19]
+    except OSError:
+        return None
 
 
 def alive(pid: int) -> bool:
