@@ -99,11 +99,15 @@ async def open_session(settings: Settings) -> AsyncIterator[Session]:
         InventoryError: the inventory is wrong.
         StateError: the controller's database cannot be used.
     """
+    import logging
+
     from gswarm_tui.fleet import Fleet
     from gswarm_tui.models import Models
     from gswarm_tui.state.database import Database
     from gswarm_tui.state.models import Registry
 
+    # What fails is raised; asyncio and asyncssh would print a part of it to stderr as well.
+    logging.getLogger().addHandler(logging.NullHandler())
     home, inventory = settings.home(), settings.inventory()
     with Database(home.database) as database:
         async with Fleet(inventory, home) as fleet:

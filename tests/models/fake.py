@@ -54,6 +54,8 @@ def manifest(name: str, revision: str | None = None, source: str = "hf://org/tin
 class FakeNode:
     """One node: `copies` by (name, revision, tier), `replicas` and `services` by id."""
 
+    hello: dict[str, Any] | None = None
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.calls: list[tuple[str, dict[str, Any]]] = []

@@ -159,11 +159,8 @@ def test_a_connection_cut_with_the_way_to_the_hub_in_it(
         server.cut()
         tap.release()
         ended = download.end()
-        if ended.code:
-            assert ended.stderr.count("error: ") == 1
-            assert lab.copies("big")["node1:disk"]["state"] == "partial"
-            again = lab.gswarm(*BY_HAND)
-            assert again.code == 0, again
+        assert ended.code == 0, ended
+        assert "exception" not in ended.stderr
         assert asked_again(tap, so_far, verified) == []
         assert is_whole(lab, models)
 
