@@ -46,11 +46,13 @@ class Ready:
         health: the path that answers 200 once it is up.
         any_answer: every answer below 500 will do: a command of the user's may have no such path.
         ask: one of `READY`; but for ``health`` a request of that sort has to be answered as well.
+        given_up: what its log says when it stays up and never will be ready.
     """
 
     health: str = "/health"
     any_answer: bool = False
     ask: str = "completion"
+    given_up: Optional[str] = None
 
     def healthy(self, status: int) -> bool:
         return status < 500 if self.any_answer else status == 200

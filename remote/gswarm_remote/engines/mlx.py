@@ -8,6 +8,7 @@ and keeps the fields out that would load something else. Source: mlx_lm/server.p
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Dict, Mapping
 
 from ..errors import HelperError, Kind
@@ -40,6 +41,8 @@ _OPTIONS = {
 }
 _SWITCHES = ("trust_remote_code", "use_default_chat_template")  # flags without a --no- form
 _RESERVED = ("--host", "--port", "--model")
+# The thread that loads the model has ended; the server stays, and its /health answers 503.
+_GIVEN_UP = "mlx_lm.server generation thread died"
 
 
 class Mlx:
@@ -76,7 +79,7 @@ class Mlx:
             ),
             endpoint=Endpoint(port=wanted.port),
             served_name="default_model",
-            ready=readiness_of(wanted, "completion"),
+            ready=replace(readiness_of(wanted, "completion"), given_up=_GIVEN_UP),
             refused=("adapters", "draft_model"),
         )
 

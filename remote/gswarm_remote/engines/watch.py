@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from .. import process
 from ..errors import HelperError, Kind
 from ..operations import Report
 from .replica import Replica
+from .workplace import last_lines
 
 _REPORT_S = 1.0
+_LINES = 200  # of its log that are looked at each time
 
 
 class Watch:
@@ -34,7 +37,16 @@ class Watch:
             raise HelperError(Kind.ENGINE_FAILED, f"it {how or 'ended'} before it was ready")
         now = time.monotonic()
         if now - self._reported >= _REPORT_S:
+            self._check_log()
             self._tell(now)
+
+    def _check_log(self) -> None:
+        """Raise where the engine says that it has given up, though it stays."""
+        given_up = self._replica.ready.given_up
+        if given_up is None:
+            return
+        if any(given_up in line for line in last_lines(Path(self._replica.log), _LINES)):
+            raise HelperError(Kind.ENGINE_FAILED, "it gave up before it was ready")
 
     def _tell(self, now: float) -> None:
         self._reported = now
