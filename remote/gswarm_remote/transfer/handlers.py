@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
@@ -56,7 +55,7 @@ class _Transfers:
 
         async def work(report: Report, cancelled: threading.Event) -> Dict[str, Any]:
             copy: Dict[str, Any] = await in_thread(
-                _fetch, store, tier, plan, authorization, origin, _from_thread(report), cancelled
+                _fetch, store, tier, plan, authorization, origin, report, cancelled
             )
             return copy
 
@@ -87,9 +86,7 @@ class _Transfers:
         store = self._node.store(tier)
 
         async def work(report: Report, cancelled: threading.Event) -> Dict[str, Any]:
-            copy: Dict[str, Any] = await in_thread(
-                _finish, store, tier, plan, _from_thread(report), cancelled
-            )
+            copy: Dict[str, Any] = await in_thread(_finish, store, tier, plan, report, cancelled)
             return copy
 
         return await self._run(call, "receive", plan, tier, work)
@@ -183,16 +180,6 @@ def _finish(
         with store.open_partial(plan, cancelled=cancelled) as partial:
             manifest = finish(partial, report=report, cancelled=cancelled)
     return store.copy(manifest, tier)
-
-
-def _from_thread(report: Report) -> Report:
-    """`report`, to be called in a thread."""
-    loop = asyncio.get_running_loop()
-
-    def tell(progress: Dict[str, Any]) -> None:
-        loop.call_soon_threadsafe(report, progress)
-
-    return tell
 
 
 # What comes from outside
