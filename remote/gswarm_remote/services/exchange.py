@@ -36,6 +36,7 @@ _BODY_S = 60.0  # between two pieces of a body
 _HEALTH_S = 10.0
 _READ = 65536
 _MOST_DISCARDED = 65536
+_MOST_KEPT = 65536  # of next requests, while one is answered
 
 Streams = Tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -168,10 +169,14 @@ class Exchange:
 
     async def _client_gone(self) -> None:
         """Return when the user has closed the connection; a next request is kept for later."""
-        data = await self._reader.read(_READ)
-        if data:
+        kept = 0
+        while kept < _MOST_KEPT:
+            data = await self._reader.read(_READ)
+            if not data:
+                return
             self._http.receive_data(data)
-            await asyncio.Event().wait()
+            kept += len(data)
+        await asyncio.Event().wait()  # one who sends that much ahead is not watched any more
 
     async def _relay(self, path: bytes, headers: Headers, body: bytes) -> None:
         engine = h11.Connection(h11.CLIENT)

@@ -62,13 +62,16 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 @asynccontextmanager
-async def streaming(service: Params) -> AsyncIterator[asyncio.StreamReader]:
+async def streaming(service: Params, ahead: bytes = b"") -> AsyncIterator[asyncio.StreamReader]:
     """A streamed completion, read up to the engine's first chunk."""
     reader, writer = await asyncio.open_connection("127.0.0.1", service["port"])
     body = json.dumps({"model": "tiny", "stream": True}).encode()
     head = f"POST /v1/completions HTTP/1.1\r\nhost: a\r\ncontent-length: {len(body)}\r\n\r\n"
     writer.write(head.encode() + body)
     await asyncio.wait_for(reader.readuntil(b"data: one\n\n"), 5)
+    if ahead:
+        writer.write(ahead)
+        writer.write_eof()
     try:
         yield reader
     finally:
@@ -175,6 +178,14 @@ async def test_a_user_who_goes_away_is_noticed_by_the_engine(node: Node, engine:
     async with streaming(service):
         pass
     await until((engine.folder / "gone").exists)
+
+
+async def test_a_user_who_has_sent_the_next_request_is_missed_as_well(
+    node: Node, engine: Any
+) -> None:
+    service = await serve(node, params(engine))
+    async with streaming(service, b"GET /v1/models HTTP/1.1\r\n"):
+        await until((engine.folder / "gone").exists)
 
 
 async def test_taking_back_waits_for_what_is_under_way(node: Node, engine: Any) -> None:
