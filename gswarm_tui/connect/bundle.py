@@ -245,8 +245,9 @@ def arrange(files: Files) -> Files:
         if not slash or any(map(PurePosixPath(path).match, _AT_START)):
             arranged[path] = data
             continue
-        package = place if place == "gswarm_remote" else rest.partition("/")[0]
-        parts.setdefault(package.removesuffix(".py"), {})[rest] = data
+        package = rest.partition("/")[0].removesuffix(".py")
+        name = f"{place}.{package}" if place == "gswarm_remote" else package
+        parts.setdefault(name, {})[rest] = data
     return {**arranged, **{f"parts/{name}": pack(part) for name, part in parts.items()}}
 
 

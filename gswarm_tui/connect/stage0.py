@@ -33,6 +33,7 @@ KEPT_BUNDLES = 3
 START_TIMEOUT_S = 60
 TERM_TIMEOUT_S = 5
 LAUNCHER = "gswarm_helper.py"
+INDEX = "index"
 CHUNK = 1 << 18
 
 
@@ -86,12 +87,13 @@ def write(data: bytes) -> None:
 
 
 def find_bundle(asked: dict[str, Any]) -> str:
-    """The folder of the bundle, after it was read from stdin where it was missing."""
+    """The folder of the bundle, after it was read from stdin where it was missing or damaged."""
     name = asked["hash"] + "-" + platform()
-    found = None
+    found, fresh = None, asked["fresh"]
     for folder in cache_folders([], make=False):
         if os.path.exists(os.path.join(folder, name, LAUNCHER)):
             found = os.path.join(folder, name)
+            fresh = fresh or not is_whole(found)
             break
     report = {
         "python": sys.executable,
@@ -100,11 +102,28 @@ def find_bundle(asked: dict[str, Any]) -> str:
         "bundle": found,
         "user": os.getuid(),
     }
-    if found and not asked["fresh"]:
+    if found and not fresh:
         say("report", ascii(report).encode())
         return found
     say("report", ascii(dict(report, bundle=None)).encode())
-    return unpack(read_bundle(), name, fresh=asked["fresh"])
+    return unpack(read_bundle(), name, fresh=fresh)
+
+
+def is_whole(bundle: str) -> bool:
+    """Whether every file has its size; a power failure may have emptied what was just unpacked.
+
+    To fsync each would make the first connection to a node a tenth slower, and more on slow disks.
+    """
+    try:
+        with open(os.path.join(bundle, INDEX), "rb") as file:
+            lines = file.read().decode().splitlines()
+        for line in lines:
+            size, path = line.split(" ", 1)
+            if os.stat(os.path.join(bundle, path)).st_size != int(size):
+                return False
+    except (OSError, ValueError):
+        return False
+    return bool(lines)
 
 
 def platform() -> str:
@@ -204,14 +223,18 @@ def write_files(archive: bytes, folder: str) -> None:
         if parent not in made:
             os.makedirs(parent, 0o700, exist_ok=True)
             made.add(parent)
-        file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            content = archive[position : position + int(size)]
-            while content:
-                content = content[os.write(file, content) :]
-        finally:
-            os.close(file)
+        write_file(target, archive[position : position + int(size)])
         position += int(size)
+    write_file(os.path.join(folder, INDEX), archive[4 : 4 + length])
+
+
+def write_file(path: str, content: bytes) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        while content:
+            content = content[os.write(file, content) :]
+    finally:
+        os.close(file)
 
 
 def publish(temporary: str, target: str, *, fresh: bool) -> None:

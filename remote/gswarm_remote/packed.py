@@ -2,23 +2,32 @@
 
 A helper that shows its node needs twenty of the bundle's hundred and fifty files, and on a home
 folder that is on a network, to make a file takes milliseconds. So each package that is not needed
-to start is one file in ``parts/``, named after it: an archive as `gswarm_tui.connect.bundle` has
-it. On the controller there are no parts, and nothing of this happens.
+to start is one file in ``parts/``, named as it is imported: an archive as
+`gswarm_tui.connect.bundle` has it. On the controller there are no parts, and nothing of this
+happens.
+
+Nothing is fsynced, which would take longer than all the rest: what a power failure damaged is found
+instead, because each process compares a package with its part before it first imports from it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import sys
 import zlib
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Optional, Sequence, Set
+from typing import Dict, Optional, Sequence, Set
+
+_OURS = "gswarm_remote"
+_INDEX = "index"  # stage 0's: without it, it has the bundle sent again
 
 
 class Finder:
-    """Asked by the import system when all others have found nothing.
+    """Asked by the import system before all others; finds nothing, and unpacks what they will find.
 
     Args:
         folder: the unpacked bundle; ours is in ``gswarm_remote`` there, all else in ``vendor``.
@@ -26,56 +35,85 @@ class Finder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._unpacked: Set[str] = set()
+        try:
+            self._packed: Set[str] = set(os.listdir(folder / "parts"))  # noqa: PTH208 - at start
+        except OSError:
+            self._packed = set()
 
     def find_spec(
         self, name: str, path: Optional[Sequence[str]] = None, target: Optional[ModuleType] = None
     ) -> Optional[ModuleSpec]:
-        top = name.partition(".")[0]
-        part = self._folder / "parts" / top
-        if top in self._unpacked or not part.exists():
-            return None
-        place = "gswarm_remote" if top == "gswarm_remote" else "vendor"
+        words = name.split(".", 2)
+        package = ".".join(words[:2]) if words[0] == _OURS else words[0]
+        if package in self._packed:
+            self._unpack(package, _OURS if words[0] == _OURS else "vendor")
+            self._packed.discard(package)  # not before: another thread may import from it
+            importlib.invalidate_caches()
+        return None
+
+    def _unpack(self, package: str, place: str) -> None:
+        part = self._folder / "parts" / package
         try:
             unpack(part, self._folder / place)
         except OSError as error:
-            raise ImportError(f"{part} cannot be unpacked: {error}", name=name) from error
-        self._unpacked.add(top)
-        importlib.invalidate_caches()
-        return PathFinder.find_spec(name, path)
+            raise ImportError(f"{part} cannot be unpacked: {error}", name=package) from error
+        except (zlib.error, ValueError) as error:
+            with contextlib.suppress(OSError):  # another process did it
+                (self._folder / _INDEX).unlink()
+            raise ImportError(
+                f"{part} is damaged; the next helper that is started here is sent anew",
+                name=package,
+            ) from error
 
 
 def install(folder: str) -> None:
     """Have the parts of the bundle in `folder` unpacked when they are needed."""
-    sys.meta_path.append(Finder(Path(folder)))
+    sys.meta_path.insert(0, Finder(Path(folder)))
 
 
 def unpack(part: Path, folder: Path) -> None:
-    """Put the contents of `part` into `folder`, each folder of it whole, by a rename.
+    """See to it that the contents of `part` are in `folder`, each folder of it whole, by a rename.
 
-    Another process may do the same at the same time: what is there already stays.
+    Another process may do the same at the same time: what is there already stays, if it is whole.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be read or written.
+        zlib.error, ValueError: the part is damaged.
     """
+    files = _files(zlib.decompress(part.read_bytes()))
+    if all(_holds(folder / path, data) for path, data in files.items()):
+        return
     import tempfile  # not needed to start
 
-    archive = zlib.decompress(part.read_bytes())
     with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as temporary:
-        _write(archive, Path(temporary))
-        for made in Path(temporary).iterdir():
+        made, broken = Path(temporary, "made"), Path(temporary, "broken")
+        broken.mkdir()
+        for path, data in files.items():
+            (made / path).parent.mkdir(parents=True, exist_ok=True)
+            (made / path).write_bytes(data)
+        for top in made.iterdir():
+            target = folder / top.name
+            with contextlib.suppress(FileNotFoundError):  # as a rule nothing is there
+                target.rename(broken / top.name)
             try:
-                made.rename(folder / made.name)
+                top.rename(target)
             except OSError:
-                if not (folder / made.name).exists():
+                if not target.exists():
                     raise
 
 
-def _write(archive: bytes, folder: Path) -> None:
+def _files(archive: bytes) -> Dict[str, bytes]:
     position = 4 + int.from_bytes(archive[:4], "big")
+    files = {}
     for line in archive[4:position].decode().splitlines():
         size, path = line.split(" ", 1)
-        target = folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(archive[position : position + int(size)])
+        files[path] = archive[position : position + int(size)]
         position += int(size)
+    return files
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return path.read_bytes() == data
+    except OSError:
+        return False

@@ -48,6 +48,11 @@ def test_stage_0_unpacks_what_is_packed(tmp_path: Path) -> None:
         for path in (tmp_path / "new").rglob("*")
         if path.is_file()
     }
+    assert written.pop(stage0.INDEX).decode().splitlines() == [
+        "0 a/b/c d.py",
+        "3 a/e.py",
+        "1000 top.py",
+    ]
     assert written == files
 
 
@@ -93,7 +98,10 @@ async def test_an_archive_holds_pins_and_says_what_it_is(
     assert about["hash"] == bundle.bundle_hash()
     assert about["built"] == list(bundle.built())
     assert sorted(path.name for path in (new / "parts").iterdir()) == [
-        "gswarm_remote",
+        "gswarm_remote.engines",
+        "gswarm_remote.models",
+        "gswarm_remote.services",
+        "gswarm_remote.transfer",
         "nvitop",
         "toy",
     ]

@@ -1,15 +1,16 @@
-"""Ending an old helper: none but the one that is meant, and not before a new one can start."""
+"""An unpacked helper is used if it is whole; an old one is ended if it is the one, and late."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from gswarm_tui.connect import command, stage0
+from gswarm_tui.connect import bundle, command, stage0
 
 LISTENS = """
 import signal, socket, sys, time
@@ -99,3 +100,25 @@ def test_a_new_helper_that_does_not_arrive_ends_no_old_one(start: Start, tmp_pat
     )
     assert b"the helper was not sent" in done.stdout
     assert is_running(old)
+
+
+@pytest.mark.parametrize("damage", ["emptied", "gone", "index emptied"])
+def test_a_damaged_bundle_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    archive = zlib.decompress(bundle.pack({stage0.LAUNCHER: b"1", "parts/toy": b"22"}))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(stage0, "say", lambda kind, payload: None)
+    monkeypatch.setattr(stage0, "read_bundle", lambda: archive)
+    asked = {"hash": "0123456789abcdef", "fresh": False}
+    there = Path(stage0.find_bundle(asked))
+    first = there.stat().st_ino
+    assert stage0.find_bundle(asked) == str(there)
+    assert there.stat().st_ino == first
+    if damage == "gone":
+        (there / "parts" / "toy").unlink()
+    else:
+        (there / ("index" if "index" in damage else "parts/toy")).write_bytes(b"")
+    assert stage0.find_bundle(asked) == str(there)
+    assert (there / "parts" / "toy").read_bytes() == b"22"
+    assert [path.name for path in there.parent.iterdir()] == [there.name]

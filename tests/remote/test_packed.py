@@ -15,10 +15,11 @@ from gswarm_tui.connect import bundle
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A bundle with one package in ``vendor`` and a subpackage of ours, both in parts."""
+    """A bundle with one package in ``vendor`` and two subpackages of ours, all in parts."""
     parts = {
         "toy": {"toy/__init__.py": b"from . import inner\n", "toy/inner.py": b"x = 1\n"},
-        "gswarm_remote": {"late/__init__.py": b"y = 2\n", "later/__init__.py": b"z = 3\n"},
+        "gswarm_remote.late": {"late/__init__.py": b"y = 2\n"},
+        "gswarm_remote.later": {"later/__init__.py": b"z = 3\n"},
     }
     source = Path(packed.__file__).read_text()
     for place in ("parts", "vendor", "gswarm_remote"):
@@ -75,6 +76,35 @@ def test_a_part_that_cannot_be_unpacked_says_why(folder: Path) -> None:
     done = run(folder, "import gswarm_remote, toy")
     assert "ImportError" in done.stderr
     assert "cannot be unpacked" in done.stderr
+
+
+@pytest.mark.parametrize("left", [b"", b"\0\0\0\0\0\0", None])
+def test_a_package_that_a_power_failure_damaged_is_unpacked_again(
+    folder: Path, left: bytes | None
+) -> None:
+    program = "import gswarm_remote, toy\nprint(toy.inner.x)"
+    assert run(folder, program).stdout == "1\n"
+    damaged = folder / "vendor" / "toy" / "inner.py"
+    damaged.unlink() if left is None else damaged.write_bytes(left)
+    assert run(folder, program).stdout == "1\n"
+    assert damaged.read_bytes() == b"x = 1\n"
+    assert [path.name for path in (folder / "vendor").iterdir()] == ["toy"]
+
+
+def test_a_whole_package_is_left_as_it_is(folder: Path) -> None:
+    program = "import gswarm_remote, toy\nprint(toy.inner.x)"
+    run(folder, program)
+    before = (folder / "vendor" / "toy").stat().st_ino
+    assert run(folder, program).stdout == "1\n"
+    assert (folder / "vendor" / "toy").stat().st_ino == before
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 50])
+def test_a_damaged_part_says_so_and_has_the_bundle_sent_again(folder: Path, left: bytes) -> None:
+    (folder / "index").touch()
+    (folder / "parts" / "toy").write_bytes(left)
+    assert "is damaged" in run(folder, "import gswarm_remote, toy").stderr
+    assert not (folder / "index").exists()
 
 
 def test_many_at_once(folder: Path) -> None:
