@@ -27,7 +27,10 @@ log = logging.getLogger("gswarm.models")
 
 WAIT_S = 60.0
 _POLL_S = 0.05
-_UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
+_UNSUPPORTED = (
+    *(errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL),
+    errno.EBADF,  # flock(2): NFS locks only what is open for writing, and another user's is not
+)
 _said: Set[int] = set()
 
 

@@ -14,11 +14,11 @@ model was last used.
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
 import os
 import shutil
+import threading
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -34,6 +34,11 @@ from .manifest import Manifest
 log = logging.getLogger("gswarm.models")
 
 FORMAT = 1
+
+_MAX_KEPT = 128  # of a large model a record takes some 100 kB
+_Version = Tuple[int, int, int]
+_kept: Dict[Path, Tuple[_Version, Optional[Record]]] = {}  # status asks for all of them
+_guard = threading.Lock()
 
 Stamp = Tuple[int, int]
 """Size in bytes and modification time in ns: how a changed file is told without reading it."""
@@ -163,12 +168,24 @@ def read(layout: Layout, name: str, revision: str) -> Optional[Record]:
         info = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return _parse(path, (info.st_ino, info.st_mtime_ns, info.st_size))
+    version = info.st_ino, info.st_mtime_ns, info.st_size
+    kept = _kept.get(path)
+    if kept is None or kept[0] != version:
+        kept = version, _parse(path)
+        _keep(path, kept)
+    return kept[1]
 
 
-@functools.lru_cache(maxsize=1024)
-def _parse(path: Path, version: Tuple[int, int, int]) -> Optional[Record]:
-    """The record in a file, read once for each `version` of it: status asks for all of them."""
+def _keep(path: Path, kept: Tuple[_Version, Optional[Record]]) -> None:
+    """Remember what a record says, and let go of the one that was remembered first."""
+    with _guard:
+        _kept.pop(path, None)
+        while len(_kept) >= _MAX_KEPT:
+            del _kept[next(iter(_kept))]
+        _kept[path] = kept
+
+
+def _parse(path: Path) -> Optional[Record]:
     try:
         record = Record.from_bytes(path.read_bytes())
     except (OSError, HelperError) as error:

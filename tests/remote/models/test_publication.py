@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -164,11 +165,12 @@ def test_recovery_cleans_what_nobody_holds(store: Store) -> None:
     assert whole_models(store) == {"tiny": FILES}
 
 
+@pytest.mark.parametrize("number", [errno.ENOTSUP, errno.EBADF])
 def test_without_locks_nothing_is_cleaned_and_it_is_said_once(
-    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int
 ) -> None:
     def unsupported(descriptor: int, operation: int) -> None:
-        raise OSError(95, "Operation not supported")
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(lock.fcntl, "flock", unsupported)
     monkeypatch.setattr(lock, "_said", set())

@@ -272,3 +272,27 @@ def test_fetching_again_mends_what_is_broken(store: Store, damage: str) -> None:
     fetch(store, PLAN, Bytes(FILES))
     assert whole_models(store) == {"tiny": FILES}
     assert not any(store.layout.trash.iterdir())
+
+
+def test_a_record_is_read_once_until_it_changes(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch(store, plan_of(FILES), Bytes(FILES))
+    parse, parsed = records._parse, []
+    monkeypatch.setattr(records, "_kept", {})
+    monkeypatch.setattr(records, "_parse", lambda path: (parsed.append(path), parse(path))[1])
+    for number in range(3):
+        store.copies("disk")
+        store.copies("disk")
+        assert len(parsed) == number + 1
+        assert len(records._kept) == 1
+        os.utime(store.layout.record("tiny", "r1"), ns=(0, number))  # as each use does
+
+
+def test_records_that_are_remembered_are_few(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "_kept", {})
+    monkeypatch.setattr(records, "_MAX_KEPT", 2)
+    for name in ("a", "b", "c"):
+        fetch(store, plan_of(FILES, name=name), Bytes(FILES))
+    assert sorted(copy["name"] for copy in store.copies("disk")) == ["a", "b", "c"]
+    assert [path.parent.name for path in records._kept] == ["b", "c"]
