@@ -30,10 +30,11 @@ from gswarm_tui.errors import (
 )
 from gswarm_tui.fleet import Fleet
 
+from .. import pythons
 from . import sshd
 from .conftest import Site
 
-PYENV = Path.home() / ".pyenv" / "versions"
+PYENV = pythons.ROOT / "versions"
 PYTHONS = sorted(
     path / "bin" / "python3"
     for path in (PYENV.iterdir() if PYENV.is_dir() else ())

@@ -19,8 +19,10 @@ from gswarm_remote import wire
 from gswarm_remote.errors import HelperError, Kind
 from gswarm_remote.rpc import Peer, say_hello
 
+from .. import pythons
+
 REMOTE = Path(__file__).parents[2] / "remote"
-OLDEST = next((Path.home() / ".pyenv/versions").glob("3.9.*/bin/python3"), None)
+OLDEST = pythons.find("3.9")
 
 
 class Started:
@@ -214,9 +216,9 @@ async def test_a_lock_that_was_taken_from_it_is_not_removed_as_it_goes(start: An
     assert (await ask(second, "node.status"))["copies"] == []
 
 
-@pytest.mark.skipif(OLDEST is None, reason="no Python 3.9 is installed by pyenv")
+@pytest.mark.skipif(OLDEST is None, reason="there is no Python 3.9")
 async def test_on_the_oldest_python_it_waits_and_does_not_spin(start: Any) -> None:
-    started = start(python=str(OLDEST))
+    started = start(python=OLDEST)
     async with connected(started) as streams:
         await say_hello(*streams, HELLO)
         before = cpu_seconds(started.process.pid)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import msgpack
 import pytest
+
+from ... import pythons
 
 REMOTE = Path(__file__).parents[3] / "remote"
 
@@ -31,7 +32,7 @@ print(len(scan.scan(dram, [here / "mine"], cancelled=threading.Event())))
 
 @pytest.mark.parametrize("version", ["3.9", "3.13"])
 def test_store_on(version: str, tmp_path: Path) -> None:
-    python = _find(version)
+    python = pythons.find(version)
     if python is None:
         pytest.skip(f"no Python {version} here")
     (tmp_path / "vendored").mkdir()
@@ -45,8 +46,3 @@ def test_store_on(version: str, tmp_path: Path) -> None:
     lines = result.stdout.splitlines()
     assert lines[0] == lines[1]
     assert lines[2:] == ["True []", "1"]
-
-
-def _find(version: str) -> str | None:
-    of_pyenv = (Path.home() / ".pyenv/versions").glob(f"{version}.*/bin/python3")
-    return next(map(str, of_pyenv), None) or shutil.which(f"python{version}")

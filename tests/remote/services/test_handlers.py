@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +20,8 @@ import pytest
 from gswarm_remote import processtable, wire
 from gswarm_remote.errors import HelperError, Kind
 from gswarm_remote.rpc import Peer, say_hello
+
+from ... import pythons
 
 REMOTE = Path(__file__).parents[3] / "remote"
 
@@ -136,7 +137,7 @@ async def test_what_is_cancelled_before_it_is_ready_leaves_nothing(
 
 @pytest.mark.parametrize("version", ["3.9", "3.13"])
 async def test_it_serves_on(version: str, helper: Helper, engine: Any) -> None:
-    python = _find(version)
+    python = pythons.find(version)
     if python is None:
         pytest.skip(f"no Python {version} here")
     vendored = helper.place / "vendored"
@@ -177,8 +178,3 @@ async def test_a_request_that_is_malformed_is_an_error_for_people(
     with pytest.raises(HelperError) as raised:
         await node.handlers()[method](None, params)
     assert raised.value.kind == Kind.INVALID
-
-
-def _find(version: str) -> str | None:
-    of_pyenv = (Path.home() / ".pyenv/versions").glob(f"{version}.*/bin/python3")
-    return next(map(str, of_pyenv), None) or shutil.which(f"python{version}")
