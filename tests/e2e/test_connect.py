@@ -30,11 +30,10 @@ from gswarm_tui.errors import (
 )
 from gswarm_tui.fleet import Fleet
 
-from .. import pythons
 from . import sshd
 from .conftest import Site
 
-PYENV = pythons.ROOT / "versions"
+PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
 PYTHONS = sorted(
     path / "bin" / "python3"
     for path in (PYENV.iterdir() if PYENV.is_dir() else ())
