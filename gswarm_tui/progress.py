@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +31,14 @@ ProgressCallback = Callable[[Progress], None]
 
 def ignore(progress: Progress) -> None:
     """A callback for callers who do not want to know."""
+
+
+def from_wire(report: Mapping[str, Any]) -> Progress:
+    """A helper's progress report."""
+    return Progress(
+        phase=str(report.get("phase") or "working"),
+        done=report.get("done"),
+        total=report.get("total"),
+        rate=report.get("rate"),
+        message=report.get("message"),
+    )

@@ -21,7 +21,7 @@ from gswarm_remote.transfer.readahead import CHUNK, SentPiece, read_pieces
 
 from gswarm_tui.connect.base import ByteReader, ByteWriter
 from gswarm_tui.errors import GswarmError, RemoteError, SourceError, UnreachableError
-from gswarm_tui.progress import Progress, ProgressCallback, ignore
+from gswarm_tui.progress import Progress, ProgressCallback, from_wire, ignore
 
 REPORT_S = 0.2
 """Between two progress reports."""
@@ -147,7 +147,7 @@ async def _attempt(
         async with contextlib.aclosing(chunks(pieces)) as source:
             await _send(target, begun["token"], source, reports)
     copy = await target.call(
-        "model.receive.finish", params, progress=lambda report: progress(_from_wire(report))
+        "model.receive.finish", params, progress=lambda report: progress(from_wire(report))
     )
     return {**copy, "already": False}
 
@@ -284,14 +284,4 @@ class _Reports:
         now = time.monotonic()
         if now >= self._next_at or self.moved == self.expected:
             self._next_at = now + REPORT_S
-            self._progress(_from_wire(self._meter.report()))
-
-
-def _from_wire(report: Mapping[str, Any]) -> Progress:
-    return Progress(
-        phase=str(report.get("phase") or "copy"),
-        done=report.get("done"),
-        total=report.get("total"),
-        rate=report.get("rate"),
-        message=report.get("message"),
-    )
+            self._progress(from_wire(self._meter.report()))

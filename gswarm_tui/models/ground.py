@@ -18,7 +18,7 @@ from gswarm_tui.errors import (
     SourceNameError,
     UnreachableError,
 )
-from gswarm_tui.progress import Progress, ProgressCallback
+from gswarm_tui.progress import Progress, ProgressCallback, from_wire
 
 if TYPE_CHECKING:
     from gswarm_tui.fleet import Fleet, Node
@@ -172,17 +172,6 @@ def status_from_wire(node: str, answer: Wire) -> NodeStatus:
         return tuple(item for item in answer.get(key) or () if isinstance(item, dict))
 
     return NodeStatus(node, maps("copies"), maps("replicas"), maps("services"), maps("operations"))
-
-
-def from_wire(report: Wire) -> Progress:
-    """A helper's progress report."""
-    return Progress(
-        phase=str(report.get("phase") or "working"),
-        done=report.get("done"),
-        total=report.get("total"),
-        rate=report.get("rate"),
-        message=report.get("message"),
-    )
 
 
 def model_name(name: str) -> str:
