@@ -15,7 +15,6 @@ from rich.table import Table
 from rich.text import Text
 
 from gswarm_tui.cli import job_report, output
-from gswarm_tui.cli.progress import describe
 from gswarm_tui.playbook import Event, TaskResult
 from gswarm_tui.playbook.events import (
     JobFinished,
@@ -27,6 +26,7 @@ from gswarm_tui.playbook.events import (
 )
 from gswarm_tui.progress import Progress
 from gswarm_tui.state.jobs import State
+from gswarm_tui.wording import describe
 
 _FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _ICONS: Final = {

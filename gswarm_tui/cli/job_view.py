@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import IO, Any, Final, Protocol, final
 
 from gswarm_tui.cli import job_report, output
-from gswarm_tui.cli.progress import describe
 from gswarm_tui.errors import GswarmError
 from gswarm_tui.playbook import Event
 from gswarm_tui.playbook.events import (
@@ -30,6 +29,7 @@ from gswarm_tui.playbook.events import (
     TaskStarted,
 )
 from gswarm_tui.progress import Progress
+from gswarm_tui.wording import describe
 
 _LINE_EVERY_S: Final = 5.0
 _JSON_EVERY_S: Final = 1.0

@@ -13,11 +13,10 @@ from datetime import datetime
 from typing import Any
 
 from gswarm_tui.errors import GswarmError
-
-NOTHING = "-"
-"""What a table shows where there is no value: unsupported, unknown, not there."""
-
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+from gswarm_tui.wording import NOTHING as NOTHING
+from gswarm_tui.wording import clean as clean
+from gswarm_tui.wording import duration as duration
+from gswarm_tui.wording import size as size
 
 
 class OutputError(GswarmError):
@@ -86,45 +85,6 @@ def print_bug(error: Exception, *, debug: bool = False) -> None:
     say(f"error: unexpected {type(error).__name__}: {clean(str(error))}")
     if not debug:
         say("  hint: this is a bug in gswarm; run it again with --debug to see where")
-
-
-def clean(text: str, *, keep: str = "") -> str:
-    """`text` without characters that steer a terminal (controls and direction overrides)."""
-    return "".join(
-        character
-        if character in keep
-        or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
-        else "�"
-        for character in text
-    )
-
-
-def size(count: float | None) -> str:
-    """Bytes in SI units, three digits: ``13.9 GB``."""
-    if count is None:
-        return NOTHING
-    value = float(count)
-    for unit in _UNITS:
-        if abs(value) < 999.5 or unit == _UNITS[-1]:
-            break
-        value /= 1000
-    digits = 0 if unit == "B" or abs(value) >= 99.95 else 1
-    return f"{value:.{digits}f} {unit}"
-
-
-def duration(seconds: float | None) -> str:
-    """``3.2 s``, ``4 min 10 s``, ``2 h 5 min``, ``3 d 2 h``."""
-    if seconds is None:
-        return NOTHING
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours} h {minutes} min"
-    return f"{hours // 24} d {hours % 24} h"
 
 
 def moment(time: str | None) -> str:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from gswarm_tui.cli import output
 from gswarm_tui.progress import Progress, ProgressCallback, ignore
+from gswarm_tui.wording import describe
 
 _LINE_EVERY_S = 5.0
 
@@ -71,26 +72,3 @@ class Lines:
         self._phase, self._printed = report.phase, now
         facts = describe(report)
         output.say(f"{self._title}: {output.clean(report.phase)}{'  ' if facts else ''}{facts}")
-
-
-def _tells(report: Progress) -> bool:
-    """Whether the rate says something yet: at the very beginning it is noise."""
-    return not report.total or (report.done or 0) * 50 >= report.total
-
-
-def describe(report: Progress) -> str:
-    """``1.2 GB of 13.9 GB, 310 MB/s, 41.0 s left``, or as much of it as is known."""
-    facts = []
-    if report.done is not None:
-        facts.append(output.size(report.done))
-    if report.total is not None:
-        facts[-1:] = [f"{output.size(report.done or 0)} of {output.size(report.total)}"]
-    if report.rate and _tells(report):
-        facts.append(f"{output.size(report.rate)}/s")
-        if report.total is not None and report.done is not None:
-            facts.append(
-                f"{output.duration(max(report.total - report.done, 0) / report.rate)} left"
-            )
-    if report.message:
-        facts.append(output.clean(report.message))
-    return ", ".join(facts)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from gswarm_tui.cli import output
-from gswarm_tui.cli.progress import Lines, describe, reporter
+from gswarm_tui.cli.progress import Lines, reporter
 from gswarm_tui.progress import Progress, ignore
+from gswarm_tui.wording import describe
 
 
 @pytest.mark.parametrize(

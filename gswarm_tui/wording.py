@@ -1,0 +1,72 @@
+"""How amounts, times and texts from elsewhere are written, on a terminal and in a log."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from gswarm_tui.progress import Progress
+
+NOTHING = "-"
+"""What is shown where there is no value: unsupported, unknown, not there."""
+
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+def clean(text: str, *, keep: str = "") -> str:
+    """`text` without characters that steer a terminal (controls and direction overrides)."""
+    return "".join(
+        character
+        if character in keep
+        or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        else "�"
+        for character in text
+    )
+
+
+def size(count: float | None) -> str:
+    """Bytes in SI units, three digits: ``13.9 GB``."""
+    if count is None:
+        return NOTHING
+    value = float(count)
+    for unit in _UNITS:
+        if abs(value) < 999.5 or unit == _UNITS[-1]:
+            break
+        value /= 1000
+    digits = 0 if unit == "B" or abs(value) >= 99.95 else 1
+    return f"{value:.{digits}f} {unit}"
+
+
+def duration(seconds: float | None) -> str:
+    """``3.2 s``, ``4 min 10 s``, ``2 h 5 min``, ``3 d 2 h``."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def _tells(report: Progress) -> bool:
+    """Whether the rate says something yet: at the very beginning it is noise."""
+    return not report.total or (report.done or 0) * 50 >= report.total
+
+
+def describe(report: Progress) -> str:
+    """``1.2 GB of 13.9 GB, 310 MB/s, 41.0 s left``, or as much of it as is known."""
+    facts = []
+    if report.done is not None:
+        facts.append(size(report.done))
+    if report.total is not None:
+        facts[-1:] = [f"{size(report.done or 0)} of {size(report.total)}"]
+    if report.rate and _tells(report):
+        facts.append(f"{size(report.rate)}/s")
+        if report.total is not None and report.done is not None:
+            facts.append(f"{duration(max(report.total - report.done, 0) / report.rate)} left")
+    if report.message:
+        facts.append(clean(report.message))
+    return ", ".join(facts)
