@@ -15,9 +15,14 @@
     │   └── BootstrapError               connected, but the helper could not be started
     ├── RemoteError             exit 1   the helper on a node answered with an error
     ├── SourceError             exit 1   where a model comes from said no
-    └── StateError              exit 1   the controller's own database
+    │   └── SourceUnreachableError       it did not answer, or not now
+    ├── StateError              exit 1   the controller's own database
+    ├── LockedOutError          exit 4   another run of the playbook is under way
+    ├── TimedOutError           exit 5   it took longer than it may
+    └── CancelledError          exit 130 somebody asked for its end
 
-Each says what was wrong, where, and what to do next.
+Each says what was wrong, where, and what to do next; and, for `retry` in a playbook, a word for
+its kind and whether it can pass by itself.
 """
 
 from __future__ import annotations
@@ -28,6 +33,18 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
+EXIT_LOCKED = 4
+EXIT_TIMED_OUT = 5
+EXIT_CANCELLED = 130
+"""What a shell shows for a program that Ctrl-C ended."""
+
+KINDS = (
+    *("unreachable", "timeout", "source", "in_use", "no_space", "port_taken", "engine_failed"),
+    *("incomplete", "mismatch", "not_found", "failed"),
+)
+"""The words for what went wrong that ``retry: {on: […]}`` of a playbook knows."""
+
+_PASSING = frozenset({"unreachable", "incomplete"})
 
 
 class GswarmError(Exception):
@@ -40,6 +57,8 @@ class GswarmError(Exception):
     """
 
     exit_code: ClassVar[int] = EXIT_FAILED
+    kind: str = "failed"
+    """A word for what went wrong, see `KINDS`."""
 
     def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
         super().__init__(message)
@@ -49,6 +68,11 @@ class GswarmError(Exception):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message
+
+    @property
+    def passes(self) -> bool:
+        """Whether the same thing may well succeed a little later."""
+        return self.kind in _PASSING
 
 
 class UsageError(GswarmError):
@@ -78,7 +102,7 @@ class NodeError(GswarmError):
 
 
 class UnreachableError(NodeError):
-    pass
+    kind = "unreachable"
 
 
 class HostKeyError(NodeError):
@@ -106,6 +130,27 @@ class RemoteError(GswarmError):
 class SourceError(GswarmError):
     """``where`` is the source reference, without credentials."""
 
+    kind = "source"
+
+
+class SourceUnreachableError(SourceError):
+    """It did not answer, or has a fault of its own that may pass."""
+
+    kind = "unreachable"
+
 
 class StateError(GswarmError):
     pass
+
+
+class LockedOutError(GswarmError):
+    exit_code = EXIT_LOCKED
+
+
+class TimedOutError(GswarmError):
+    exit_code = EXIT_TIMED_OUT
+    kind = "timeout"
+
+
+class CancelledError(GswarmError):
+    exit_code = EXIT_CANCELLED

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from gswarm_tui.errors import SourceError, SourceNameError
+from gswarm_tui.errors import SourceError, SourceNameError, SourceUnreachableError
 from gswarm_tui.progress import Progress, ProgressCallback, ignore
 from gswarm_tui.sources.base import Choice, Resolved, SourceFile, check_paths, suggest_name
 from gswarm_tui.sources.urls import hide_secrets, origin_of, read_url
@@ -101,9 +101,11 @@ async def _ask(url: str, reference: str) -> tuple[int | None, str | None]:
                 async with client.stream("GET", url, headers=headers) as response:
                     size = _length(response)
     except httpx2.TimeoutException as error:
-        raise SourceError("the server did not answer in time", where=reference) from error
+        raise SourceUnreachableError(
+            "the server did not answer in time", where=reference
+        ) from error
     except httpx2.HTTPError as error:
-        raise SourceError(
+        raise SourceUnreachableError(
             f"the server could not be reached: {hide_secrets(str(error)) or type(error).__name__}",
             where=reference,
             hint="check the address, and that this machine reaches it",
@@ -139,13 +141,13 @@ def _refusal(response: httpx2.Response, reference: str) -> SourceError:
     if status in (404, 410):
         return SourceError(f"the server has no such file (HTTP {status})", where=reference)
     if status == 429:
-        return SourceError(
+        return SourceUnreachableError(
             "the server has had too many requests from here (HTTP 429)",
             where=reference,
             hint="try again later",
         )
     if status >= 500:
-        return SourceError(
+        return SourceUnreachableError(
             f"the server has a fault of its own (HTTP {status})",
             where=reference,
             hint="try again later",

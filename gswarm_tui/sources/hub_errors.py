@@ -15,7 +15,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from gswarm_tui.errors import SourceError
+from gswarm_tui.errors import SourceError, SourceUnreachableError
 
 _LOG_IN = "set HF_TOKEN, or log in with `hf auth login`"
 
@@ -33,17 +33,20 @@ def explained(reference: str, endpoint: str, *, has_token: bool) -> Iterator[Non
         yield
     except HfHubHTTPError as error:
         message, hint = _explain_answer(error, endpoint, has_token=has_token)
-        raise SourceError(message, where=reference, hint=hint) from error
+        status = error.response.status_code
+        passing = status == 429 or status >= 500
+        error_class = SourceUnreachableError if passing else SourceError
+        raise error_class(message, where=reference, hint=hint) from error
     except OfflineModeIsEnabled as error:
         raise SourceError(
             "HF_HUB_OFFLINE is set", where=reference, hint="unset it to ask the hub"
         ) from error
     except httpx2.TimeoutException as error:
-        raise SourceError(
+        raise SourceUnreachableError(
             f"{endpoint} did not answer in time", where=reference, hint=_reach(endpoint)
         ) from error
     except httpx2.HTTPError as error:
-        raise SourceError(
+        raise SourceUnreachableError(
             f"{endpoint} could not be reached: {error or type(error).__name__}",
             where=reference,
             hint=_reach(endpoint),
