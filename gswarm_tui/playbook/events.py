@@ -9,15 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
-from gswarm_tui.errors import EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, GswarmError
+from gswarm_tui.errors import (
+    EXIT_CANCELLED,
+    EXIT_FAILED,
+    EXIT_OK,
+    EXIT_TIMED_OUT,
+    EXIT_UNREACHABLE,
+    GswarmError,
+)
 from gswarm_tui.playbook.actions import Action
 from gswarm_tui.progress import Progress
-from gswarm_tui.state.jobs import State
-
-EXIT_CANCELLED: Final = 130
-"""What a shell shows for a program that Ctrl-C ended."""
+from gswarm_tui.state.states import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +44,10 @@ class TaskResult:
         action: as it was run, as far as it was known.
         result: what it returned, where it succeeded.
         error: why it failed.
-        because: the task that did not succeed, where this one needed it and was skipped.
+        because: why it was skipped: ``needs fetch, which failed``, ``its `when` is false``.
         details: a traceback, where the failure is a bug.
+        attempt: the last one, from 1; 0 where none began.
+        tolerated: it failed, and the playbook says that the job goes on (`on_failure: continue`).
     """
 
     task: Task
@@ -52,51 +58,91 @@ class TaskResult:
     error: GswarmError | None = None
     because: str | None = None
     details: str | None = None
+    attempt: int = 0
+    tolerated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """How a job ended: succeeded, failed or cancelled. The tasks are in the order of the plan."""
+    """How a job ended: succeeded, failed or cancelled. The tasks are in the order of the plan.
+
+    Args:
+        error: why it ended before its tasks did: its own time limit.
+    """
 
     job_id: int
     name: str
     state: State
     seconds: float
     tasks: tuple[TaskResult, ...]
+    error: GswarmError | None = None
 
     @property
     def exit_code(self) -> int:
-        """0 done, 130 cancelled, 3 a node could not be reached, else 1."""
+        """A code of `gswarm_tui.errors`. Of several failures, the unreachable node counts first."""
         if self.state is State.SUCCEEDED:
             return EXIT_OK
         if self.state is State.CANCELLED:
             return EXIT_CANCELLED
-        codes = {task.error.exit_code for task in self.tasks if task.error is not None}
-        return EXIT_UNREACHABLE if EXIT_UNREACHABLE in codes else EXIT_FAILED
+        if self.error is not None:
+            return self.error.exit_code
+        codes = {
+            task.error.exit_code
+            for task in self.tasks
+            if task.error is not None and not task.tolerated
+        }
+        for code in (EXIT_UNREACHABLE, EXIT_TIMED_OUT):
+            if code in codes:
+                return code
+        return EXIT_FAILED
 
 
 @dataclass(frozen=True, slots=True)
 class JobStarted:
-    """``notices`` are sentences about other runs of the same playbook."""
+    """``notices`` are sentences about other runs of the same playbook.
+
+    Args:
+        done: the tasks that had ended before, where a job is resumed.
+    """
 
     job_id: int
     name: str
     description: str | None
     tasks: tuple[Task, ...]
     notices: tuple[str, ...]
+    done: tuple[TaskResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskWaiting:
+    """A task could run but for ``reason``, a sentence; None when it waits no more."""
+
+    task: Task
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class TaskStarted:
-    """``task.summary`` has the values that only came with the run."""
+    """``task.summary`` has the values that only came with the run; ``attempt`` counts from 1."""
 
     task: Task
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class TaskProgress:
     task: Task
     progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRetrying:
+    """An attempt failed by what can pass; the next one begins in ``delay_s`` seconds."""
+
+    task: Task
+    attempt: int
+    error: GswarmError
+    delay_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +159,15 @@ class JobFinished:
     result: JobResult
 
 
-Event: TypeAlias = JobStarted | TaskStarted | TaskProgress | TaskFinished | JobFinished
+Event: TypeAlias = (
+    JobStarted
+    | TaskWaiting
+    | TaskStarted
+    | TaskProgress
+    | TaskRetrying
+    | TaskFinished
+    | JobFinished
+)
 Observer: TypeAlias = Callable[[Event], None]
 
 

@@ -1,100 +1,143 @@
-"""The history of jobs: every state of every task, written before anybody acts on it."""
+"""Jobs and their tasks: every change of a state is a row here before it is acted on."""
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import platform
-import sqlite3
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any, final
 
 import psutil
 
+from gswarm_tui.errors import EXIT_CANCELLED
 from gswarm_tui.state.database import Database
-
-
-class State(StrEnum):
-    """Of a task; a job has all of these but ``pending`` and ``skipped``."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    SKIPPED = "skipped"  # a task that it needs did not succeed
-    CANCELLED = "cancelled"
-    LOST = "lost"  # the controller that ran it died
+from gswarm_tui.state.queue import Claim, Queue
+from gswarm_tui.state.records import (
+    AttemptRecord,
+    JobRecord,
+    TaskRecord,
+    attempt_of,
+    job_of,
+    task_of,
+)
+from gswarm_tui.state.states import (
+    ENDED,
+    JOB_TRANSITIONS,
+    TASK_TRANSITIONS,
+    Priority,
+    State,
+    check,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """One action of a job, as it is written when the job begins."""
+    """One action of a job, as it is written when the job is made."""
 
     action_id: str
     action_type: str
     summary: str
     dependencies: tuple[str, ...]
+    priority: Priority = Priority.NORMAL
 
 
 @dataclass(frozen=True, slots=True)
-class JobRecord:
-    """A row of the table of jobs; times are ISO 8601 in UTC."""
+class NewJob:
+    """A job as it is written before it begins.
 
-    id: int
+    Args:
+        playbook: path of the file.
+        document: what it can be rebuilt from, without secrets.
+    """
+
     name: str
     playbook: str
-    state: State
-    host: str
-    pid: int
-    created_at: str
-    finished_at: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class TaskRecord:
-    """A row of the table of tasks."""
-
-    action_id: str
-    action_type: str
-    summary: str
-    dependencies: tuple[str, ...]
-    state: State
-    started_at: str | None
-    finished_at: str | None
-    error: str | None
-    result: Mapping[str, Any] | None
+    document: Mapping[str, Any]
+    tasks: Sequence[NewTask]
+    priority: Priority = Priority.NORMAL
 
 
 @final
 class Jobs:
-    """The jobs and tasks in the controller's database."""
+    """The jobs in the controller's database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._queue = Queue(database)
 
-    def begin(self, name: str, playbook: str, tasks: Sequence[NewTask]) -> int:
-        """Write a running job of this process with all its tasks pending; returns the job's id."""
+    # Looking
+
+    def get(self, job_id: int) -> JobRecord | None:
+        rows = self._database.query("SELECT * FROM jobs WHERE id = ?", (job_id,))
+        return job_of(rows[0]) if rows else None
+
+    def recent(
+        self, *, state: State | None = None, name: str | None = None, limit: int = 100
+    ) -> list[JobRecord]:
+        """The newest first; ``limit`` -1 is all of them."""
+        rows = self._database.query(
+            "SELECT * FROM jobs WHERE (? IS NULL OR state = ?) AND (? IS NULL OR name = ?)"
+            " ORDER BY id DESC LIMIT ?",
+            (state, state, name, name, limit),
+        )
+        return [job_of(row) for row in rows]
+
+    def tasks(self, job_id: int) -> list[TaskRecord]:
+        """In the order of the plan, each with the sentence why it waits."""
+        rows = self._database.query(
+            "SELECT * FROM tasks WHERE job_id = ? ORDER BY position", (job_id,)
+        )
+        return [task_of(row, self._queue.waiting_for(row)) for row in rows]
+
+    def attempts(self, job_id: int, action_id: str | None = None) -> list[AttemptRecord]:
+        rows = self._database.query(
+            "SELECT * FROM attempts WHERE job_id = ? AND (? IS NULL OR action_id = ?)"
+            " ORDER BY started_at, attempt",
+            (job_id, action_id, action_id),
+        )
+        return [attempt_of(row) for row in rows]
+
+    def document(self, job_id: int) -> dict[str, Any]:
+        """What the job is rebuilt from; empty for a job of a version that kept none."""
+        rows = self._database.query("SELECT document FROM jobs WHERE id = ?", (job_id,))
+        document: dict[str, Any] = json.loads(rows[0]["document"] or "{}") if rows else {}
+        return document
+
+    def is_alive(self, job: JobRecord) -> bool:
+        """Whether the process that runs it does; one on another machine counts as alive."""
+        if job.state is not State.RUNNING or job.pid is None:
+            return False
+        return job.host != platform.node() or _is_running(job.pid, job.process_started)
+
+    # Making, opening again, removing
+
+    def create(self, job: NewJob) -> int:
+        """Write a job that somebody is going to run, with all its tasks; returns its id."""
         with self._database.transaction():
             cursor = self._database.execute(
-                "INSERT INTO jobs (name, playbook, state, host, pid, process_started, created_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO jobs (name, playbook, state, host, pid, process_started, created_at,"
+                " key, user, priority, document) VALUES (?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?)",
                 (
-                    name,
-                    playbook,
-                    State.RUNNING,
+                    job.name,
+                    job.playbook,
+                    State.PENDING,
                     platform.node(),
-                    os.getpid(),
-                    psutil.Process().create_time(),
                     _now(),
+                    secrets.token_hex(8),
+                    _user(),
+                    job.priority,
+                    json.dumps(job.document),
                 ),
             )
             job_id = int(cursor.lastrowid or 0)
             self._database.execute_many(
                 "INSERT INTO tasks (job_id, position, action_id, action_type, summary,"
-                " dependencies, state) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                " dependencies, state, priority) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     (
                         job_id,
@@ -104,106 +147,255 @@ class Jobs:
                         task.summary,
                         json.dumps(task.dependencies),
                         State.PENDING,
+                        task.priority,
                     )
-                    for position, task in enumerate(tasks)
+                    for position, task in enumerate(job.tasks)
                 ],
             )
         return job_id
 
-    def task_started(self, job_id: int, action_id: str) -> None:
+    def reset(self, job_id: int, *, retry: bool = False, from_task: str | None = None) -> None:
+        """Make an ended or lost job pending again, so that it can be run.
+
+        What was cancelled is done again, and what was lost goes on.
+
+        Args:
+            retry: also what failed is done again, and what was skipped because of it.
+            from_task: this task and all that need it are done again, however they ended.
+        """
+        with self._database.transaction():
+            self._job_to(job_id, State.PENDING)
+            self._database.execute(
+                "UPDATE jobs SET finished_at = NULL, error = NULL, exit_code = NULL,"
+                " cancel_requested = 0 WHERE id = ?",
+                (job_id,),
+            )
+            again: set[str] = set()
+            for task in self.tasks(job_id):
+                after = task.action_id == from_task or not again.isdisjoint(task.dependencies)
+                if from_task is not None and after:
+                    again.add(task.action_id)
+                over = task.state in (State.FAILED, State.SKIPPED) and retry
+                if task.state is not State.PENDING and (
+                    over or task.state is State.CANCELLED or task.action_id in again
+                ):
+                    self._task_to(job_id, task.action_id, State.PENDING)
+            self._database.execute(
+                "UPDATE tasks SET cancel_requested = 0, error = NULL, error_kind = NULL,"
+                " result = NULL, finished_at = NULL WHERE job_id = ? AND state = 'pending'",
+                (job_id,),
+            )
+
+    def remove(self, job_id: int) -> None:
+        """Forget a job and all that belongs to it."""
+        self._database.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
+
+    # Asking for an end, from any process
+
+    def request_cancel(self, job_id: int) -> None:
+        """Ask for the end of a job; the process that runs it sees this within a moment."""
+        self._database.execute("UPDATE jobs SET cancel_requested = 1 WHERE id = ?", (job_id,))
+
+    def request_cancel_task(self, job_id: int, action_id: str) -> None:
         self._database.execute(
-            "UPDATE tasks SET state = ?, started_at = ? WHERE job_id = ? AND action_id = ?",
-            (State.RUNNING, _now(), job_id, action_id),
+            "UPDATE tasks SET cancel_requested = 1 WHERE job_id = ? AND action_id = ?",
+            (job_id, action_id),
         )
 
-    def task_finished(
+    def cancel_requests(self, job_id: int) -> tuple[bool, list[str]]:
+        """Whether the job's end was asked for, and the tasks whose end was."""
+        job = self._database.query("SELECT cancel_requested FROM jobs WHERE id = ?", (job_id,))
+        rows = self._database.query(
+            "SELECT action_id FROM tasks WHERE job_id = ? AND cancel_requested", (job_id,)
+        )
+        return not job or bool(job[0][0]), [row[0] for row in rows]
+
+    # Of the process that runs a job
+
+    def begin(self, job_id: int) -> None:
+        """This process runs the job from now on."""
+        with self._database.transaction():
+            self._job_to(job_id, State.RUNNING)
+            now = _now()
+            self._database.execute(
+                "UPDATE jobs SET host = ?, pid = ?, process_started = ?,"
+                " started_at = coalesce(started_at, ?) WHERE id = ?",
+                (platform.node(), os.getpid(), psutil.Process().create_time(), now, job_id),
+            )
+
+    def finish(
+        self, job_id: int, state: State, *, exit_code: int | None = None, error: str | None = None
+    ) -> None:
+        with self._database.transaction():
+            self._job_to(job_id, state)
+            self._database.execute(
+                "UPDATE jobs SET finished_at = ?, exit_code = ?, error = ? WHERE id = ?",
+                (_now(), exit_code, error, job_id),
+            )
+
+    def enter(self, job_id: int, tasks: Iterable[tuple[str, Sequence[Claim]]]) -> None:
+        """Put tasks into the queue: they are ready, and wish for what they are going to use."""
+        with self._database.transaction():
+            for action_id, claims in tasks:
+                self._task_to(job_id, action_id, State.READY)
+                self._queue.enter(job_id, action_id, claims, _now())
+
+    def admit(self, job_id: int, limit: int) -> list[str]:
+        """Give the tasks of a job that have their turn what they wish for; they run from now on.
+
+        A task that was lost goes on with its attempt, so that nodes know its work again; another
+        begins a new one.
+        """
+        with self._database.transaction():
+            admitted = self._queue.admit(job_id, limit)
+            now = _now()
+            for action_id in admitted:
+                self._task_to(job_id, action_id, State.RUNNING)
+                self._database.execute(
+                    "UPDATE tasks SET started_at = ?, attempt = attempt + 1 - resumes, resumes = 0"
+                    " WHERE job_id = ? AND action_id = ?",
+                    (now, job_id, action_id),
+                )
+                self._database.execute(
+                    "INSERT OR REPLACE INTO attempts (job_id, action_id, attempt, state,"
+                    " started_at) SELECT job_id, action_id, attempt, state, started_at FROM tasks"
+                    " WHERE job_id = ? AND action_id = ?",
+                    (job_id, action_id),
+                )
+        return admitted
+
+    def waits(self, job_id: int, action_id: str, reason: str | None) -> None:
+        """Note why a running task waits, or (None) that it does no more."""
+        self._database.execute(
+            "UPDATE tasks SET waiting = ? WHERE job_id = ? AND action_id = ?",
+            (reason, job_id, action_id),
+        )
+
+    def end(
         self,
         job_id: int,
         action_id: str,
         state: State,
         *,
         error: str | None = None,
+        error_kind: str | None = None,
         result: Mapping[str, Any] | None = None,
+        retry_at: datetime | None = None,
     ) -> None:
-        self._database.execute(
-            "UPDATE tasks SET state = ?, finished_at = ?, error = ?, result = ?"
-            " WHERE job_id = ? AND action_id = ?",
-            (
-                state,
-                _now(),
-                error,
-                None if result is None else json.dumps(result),
-                job_id,
-                action_id,
-            ),
-        )
+        """Note how a task, or with ``retry_at`` an attempt of it, ended; what it held is free."""
+        now = _now()
+        with self._database.transaction():
+            before = self._task_to(job_id, action_id, state)
+            self._database.execute(
+                "UPDATE tasks SET finished_at = ?, error = ?, error_kind = ?, result = ?,"
+                " retry_at = ?, waiting = NULL WHERE job_id = ? AND action_id = ?",
+                (
+                    None if state is State.RETRYING else now,
+                    error,
+                    error_kind,
+                    None if result is None else json.dumps(result),
+                    None if retry_at is None else _text(retry_at),
+                    job_id,
+                    action_id,
+                ),
+            )
+            if before is State.RUNNING:
+                self._end_attempt(job_id, action_id, state, error, now)
+            if before in (State.RUNNING, State.READY):
+                self._queue.leave(job_id, action_id)
 
-    def finish(self, job_id: int, state: State) -> None:
-        self._database.execute(
-            "UPDATE jobs SET state = ?, finished_at = ? WHERE id = ?", (state, _now(), job_id)
-        )
+    # Jobs whose process is gone
 
-    def recent(self, *, state: State | None = None, limit: int = 100) -> list[JobRecord]:
-        """The newest first."""
-        where, values = ("WHERE state = ?", [state]) if state else ("", [])
-        rows = self._database.query(
-            f"SELECT * FROM jobs {where} ORDER BY id DESC LIMIT ?",  # noqa: S608 - constants
-            [*values, limit],
-        )
-        return [_job(row) for row in rows]
+    def mark_lost(self) -> list[JobRecord]:
+        """Mark as lost each running job of this machine whose process is gone; returns them.
 
-    def get(self, job_id: int) -> JobRecord | None:
-        rows = self._database.query("SELECT * FROM jobs WHERE id = ?", (job_id,))
-        return _job(rows[0]) if rows else None
+        What it waited for is given up; nodes may go on with what ran.
+        """
+        lost = [job for job in self.recent(state=State.RUNNING, limit=-1) if not self.is_alive(job)]
+        for job in lost:
+            with self._database.transaction():
+                now_says = self.get(job.id)
+                if now_says is None or now_says.state is not State.RUNNING:
+                    continue  # another process was faster
+                self._lose(job.id)
+        return lost
 
-    def tasks(self, job_id: int) -> list[TaskRecord]:
-        rows = self._database.query(
-            "SELECT * FROM tasks WHERE job_id = ? ORDER BY position", (job_id,)
-        )
-        return [_task(row) for row in rows]
-
-    def running(self, name: str) -> list[JobRecord]:
-        """Jobs of that name which another living process runs."""
-        return [job for job in self.recent(state=State.RUNNING, limit=-1) if job.name == name]
+    def abandon(self, job_id: int) -> None:
+        """Cancel a job that no process runs, with all of its tasks that have not ended."""
+        with self._database.transaction():
+            for task in self.tasks(job_id):
+                if task.state not in ENDED:
+                    self._task_to(job_id, task.action_id, State.CANCELLED)
+            self._queue.leave_all(job_id)
+            self._job_to(job_id, State.CANCELLED)
+            self._database.execute(
+                "UPDATE jobs SET finished_at = ?, exit_code = ? WHERE id = ?",
+                (_now(), EXIT_CANCELLED, job_id),
+            )
 
     def lost_since_last_run(self, name: str) -> list[JobRecord]:
-        """Jobs of that name that were marked as lost after the newest other one of it began.
+        """Jobs of that name that were marked as lost after the newest other one of it was made.
 
         Each run tells of these before it begins: so each lost job is told of once, whichever
         run marked it.
         """
         rows = self._database.query(
             "SELECT * FROM jobs AS lost WHERE name = ? AND host = ? AND state = ?"
-            " AND NOT EXISTS (SELECT 1 FROM jobs AS later"
-            " WHERE later.name = lost.name AND later.created_at >= lost.finished_at)"
+            " AND NOT EXISTS (SELECT 1 FROM jobs AS later WHERE later.name = lost.name"
+            " AND later.id != lost.id AND later.created_at >= lost.finished_at)"
             " ORDER BY id",
             (name, platform.node(), State.LOST),
         )
-        return [_job(row) for row in rows]
+        return [job_of(row) for row in rows]
 
-    def mark_lost(self) -> list[JobRecord]:
-        """Mark as lost each running job of this machine whose process is gone; returns them."""
-        rows = self._database.query(
-            "SELECT * FROM jobs WHERE state = ? AND host = ?", (State.RUNNING, platform.node())
+    def _lose(self, job_id: int) -> None:
+        now = _now()
+        self._job_to(job_id, State.LOST)
+        self._database.execute("UPDATE jobs SET finished_at = ? WHERE id = ?", (now, job_id))
+        for task in self.tasks(job_id):
+            if task.state is State.RUNNING:
+                self._task_to(job_id, task.action_id, State.LOST)
+                self._end_attempt(job_id, task.action_id, State.LOST, None, now)
+            elif task.state in (State.READY, State.RETRYING):
+                self._task_to(job_id, task.action_id, State.PENDING)
+        self._database.execute(
+            "UPDATE tasks SET resumes = 1, finished_at = ?, waiting = NULL"
+            " WHERE job_id = ? AND state = ?",
+            (now, job_id, State.LOST),
         )
-        lost = [row for row in rows if not _is_running(row["pid"], row["process_started"])]
-        for row in lost:
-            with self._database.transaction():
-                self._database.execute(
-                    "UPDATE tasks SET state = CASE state WHEN ? THEN ? ELSE ? END, finished_at = ?"
-                    " WHERE job_id = ? AND state IN (?, ?)",
-                    (
-                        State.RUNNING,
-                        State.LOST,
-                        State.SKIPPED,
-                        _now(),
-                        row["id"],
-                        State.RUNNING,
-                        State.PENDING,
-                    ),
-                )
-                self.finish(row["id"], State.LOST)
-        return [_job(row) for row in lost]
+        self._queue.leave_all(job_id)
+
+    # Transitions
+
+    def _job_to(self, job_id: int, state: State) -> None:
+        row = self._database.query("SELECT state FROM jobs WHERE id = ?", (job_id,))
+        before = State(row[0]["state"])
+        check(f"job {job_id}", before, state, JOB_TRANSITIONS)
+        self._database.execute("UPDATE jobs SET state = ? WHERE id = ?", (state, job_id))
+
+    def _task_to(self, job_id: int, action_id: str, state: State) -> State:
+        """Change a task's state; returns the one before."""
+        where = (job_id, action_id)
+        rows = self._database.query(
+            "SELECT state FROM tasks WHERE job_id = ? AND action_id = ?", where
+        )
+        before = State(rows[0]["state"])
+        check(f"{action_id} of job {job_id}", before, state, TASK_TRANSITIONS)
+        self._database.execute(
+            "UPDATE tasks SET state = ?, blocked_on = NULL WHERE job_id = ? AND action_id = ?",
+            (state, *where),
+        )
+        return before
+
+    def _end_attempt(
+        self, job_id: int, action_id: str, state: State, error: str | None, now: str
+    ) -> None:
+        failed = State.FAILED if state is State.RETRYING else state
+        self._database.execute(
+            "UPDATE attempts SET state = ?, finished_at = ?, error = ? WHERE job_id = ?"
+            " AND action_id = ? AND finished_at IS NULL",
+            (failed, now, error, job_id, action_id),
+        )
 
 
 def _is_running(pid: int, started: float) -> bool:
@@ -219,32 +411,16 @@ def _is_running(pid: int, started: float) -> bool:
         return True
 
 
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return _text(datetime.now(UTC))
 
 
-def _job(row: sqlite3.Row) -> JobRecord:
-    return JobRecord(
-        id=row["id"],
-        name=row["name"],
-        playbook=row["playbook"],
-        state=State(row["state"]),
-        host=row["host"],
-        pid=row["pid"],
-        created_at=row["created_at"],
-        finished_at=row["finished_at"],
-    )
-
-
-def _task(row: sqlite3.Row) -> TaskRecord:
-    return TaskRecord(
-        action_id=row["action_id"],
-        action_type=row["action_type"],
-        summary=row["summary"],
-        dependencies=tuple(json.loads(row["dependencies"])),
-        state=State(row["state"]),
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-        error=row["error"],
-        result=None if row["result"] is None else json.loads(row["result"]),
-    )
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")

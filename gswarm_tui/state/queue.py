@@ -1,0 +1,301 @@
+"""The queue: which of all ready tasks, of every job of this data directory, runs next.
+
+A task that is ready wishes for what it is going to use (`Claim`). It is admitted, with all its
+wishes at once, when the queue is not paused, a slot is free, and for each wish
+
+* nobody holds the same key in a way that excludes it, and
+* nobody whose turn is earlier wishes for it in a way that excludes it.
+
+The second rule makes a queue of each key: whoever wishes for several things gets them. The turn is
+a number, `rank`: the time at which the task became ready, less a head start by its priority. So
+within one priority it is first come, first served; and a task waits at most until all those have
+had their turn that became ready before it or within the difference of the head starts after it: a
+`low` one is overtaken by a `critical` one only if that was ready within 30 minutes of it.
+
+Everything is in the database, so that processes that share it share the queue; each admits the
+tasks of its own jobs. A task that cannot have its turn is parked at the key that keeps it
+(``blocked_on``) and looked at again when that key is let go of: so admission does not grow with the
+number of those that wait.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+from gswarm_tui.state.database import Database
+from gswarm_tui.state.records import TaskRecord, task_of
+from gswarm_tui.state.states import ENDED, Priority, State
+
+HEAD_START_S: Final = {
+    Priority.CRITICAL: 1800.0,
+    Priority.HIGH: 1200.0,
+    Priority.NORMAL: 600.0,
+    Priority.LOW: 0.0,
+}
+"""Seconds that a task counts as having waited already when it becomes ready."""
+
+_IN_QUEUE: Final = (State.RUNNING, State.READY, State.RETRYING)
+_HEADS: Final = 16
+"""Those that are looked at again, at first, when a key is let go of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Something that a task uses while it runs.
+
+    Args:
+        key: what it is: the same thing has the same key in every job.
+        label: how it is called in a sentence: ``node1:gpu0``, ``port 8080 of node1``.
+        exclusive: nobody else may use it at the same time.
+        slots: how many may use it at once; None for any number.
+    """
+
+    key: str
+    label: str
+    exclusive: bool
+    slots: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStatus:
+    """The queue in numbers of tasks; ``by_priority`` are those that wait."""
+
+    paused: bool
+    running: int
+    waiting: int
+    retrying: int
+    by_priority: dict[Priority, int]
+
+
+@final
+class Queue:
+    """The tasks that are ready, running or retrying. `Jobs` writes their states."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._last_rank = 0
+
+    # For people
+
+    def status(self) -> QueueStatus:
+        rows = self._database.query(
+            "SELECT state, priority, count(*) AS count FROM tasks"
+            " WHERE state IN ('ready', 'running', 'retrying') GROUP BY state, priority"
+        )
+        counts = {(row["state"], row["priority"]): row["count"] for row in rows}
+        return QueueStatus(
+            paused=self.is_paused(),
+            running=sum(counts.get((State.RUNNING, priority), 0) for priority in Priority),
+            waiting=sum(counts.get((State.READY, priority), 0) for priority in Priority),
+            retrying=sum(counts.get((State.RETRYING, priority), 0) for priority in Priority),
+            by_priority={priority: counts.get((State.READY, priority), 0) for priority in Priority},
+        )
+
+    def tasks(self, state: State | None = None) -> list[TaskRecord]:
+        """What runs, then what waits in the order of its turn, then what is going to retry."""
+        found: list[TaskRecord] = []
+        for each in _IN_QUEUE if state is None else (state,):
+            if each not in _IN_QUEUE:
+                continue
+            rows = self._database.query(
+                "SELECT * FROM tasks WHERE state = ? ORDER BY rank", (each,)
+            )
+            found += [task_of(row, self.waiting_for(row)) for row in rows]
+        return found
+
+    def history(self, limit: int = 50) -> list[TaskRecord]:
+        """Tasks that have ended, the newest first."""
+        rows = self._database.query(
+            f"SELECT * FROM tasks WHERE state IN ({', '.join('?' * len(ENDED))})"  # noqa: S608
+            " AND finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT ?",
+            (*sorted(ENDED), limit),
+        )
+        return [task_of(row, None) for row in rows]
+
+    def is_paused(self) -> bool:
+        return bool(self._database.query("SELECT 1 FROM switches WHERE name = 'paused'"))
+
+    def pause(self) -> None:
+        """Admit nothing more, in any process; what runs goes on."""
+        self._database.execute("INSERT OR REPLACE INTO switches VALUES ('paused', 'yes')")
+
+    def resume(self) -> None:
+        self._database.execute("DELETE FROM switches WHERE name = 'paused'")
+
+    def clear(self) -> int:
+        """Ask for the end of every task that waits or is going to retry; returns how many."""
+        cursor = self._database.execute(
+            "UPDATE tasks SET cancel_requested = 1 WHERE state IN ('ready', 'retrying')"
+        )
+        return cursor.rowcount
+
+    def waiting_for(self, row: sqlite3.Row) -> str | None:
+        """Why a task waits, in a sentence; None where it does not."""
+        if row["state"] == State.RETRYING:
+            return f"attempt {row['attempt']} failed; the next is at {row['retry_at']}"
+        if row["state"] != State.READY:
+            waiting: str | None = row["waiting"]
+            return waiting
+        if self.is_paused():
+            return "the queue is paused (gswarm queue resume)"
+        claims = self._claims(row["job_id"], row["action_id"])
+        for claim in (claim for claim in claims if claim["key"] == row["blocked_on"]):
+            obstacle = self._obstacle(claim)
+            if obstacle is not None:
+                return obstacle
+        return f"waiting for its turn: {self._count_running()} tasks run"
+
+    # For `Jobs`, within its transactions
+
+    def enter(self, job_id: int, action_id: str, claims: Sequence[Claim], now: str) -> None:
+        """Give a ready task its turn, and note what it wishes for."""
+        where = (job_id, action_id)
+        row = self._database.query(
+            "SELECT priority FROM tasks WHERE job_id = ? AND action_id = ?", where
+        )[0]
+        moment = int((time.time() - HEAD_START_S[Priority(row["priority"])]) * 1e6)
+        # Those that enter together keep their order.
+        rank = self._last_rank = moment if moment > self._last_rank else self._last_rank + 1
+        self._database.execute(
+            "UPDATE tasks SET ready_at = ?, rank = ? WHERE job_id = ? AND action_id = ?",
+            (now, rank, *where),
+        )
+        if claims:
+            self._database.execute_many(
+                "INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?, ?, ?, 0, ?)",
+                [(*where, c.key, c.label, c.exclusive, c.slots, rank) for c in claims],
+            )
+
+    def admit(self, job_id: int, limit: int) -> list[str]:
+        """Tasks of a job that have their turn, in its order; they hold what they wished for.
+
+        Args:
+            limit: how many tasks may run at once, in all jobs.
+        """
+        if self.is_paused():
+            return []
+        free = limit - self._count_running()
+        admitted: list[str] = []
+        while free > 0:
+            rows = self._database.query(
+                "SELECT action_id, rank FROM tasks WHERE job_id = ? AND state = 'ready'"
+                " AND blocked_on IS NULL ORDER BY rank LIMIT ?",
+                (job_id, free + len(admitted)),
+            )
+            rows = [row for row in rows if row["action_id"] not in admitted]
+            if not rows or self._before(job_id, rows[0]["rank"], free) >= free:
+                break
+            for row in rows:
+                if self._before(job_id, row["rank"], free) >= free:
+                    break
+                if self._grant(job_id, row["action_id"]):
+                    admitted.append(row["action_id"])
+                    free -= 1
+        return admitted
+
+    def leave(self, job_id: int, action_id: str) -> None:
+        """Give up what a task held or wished for."""
+        claims = self._claims(job_id, action_id)
+        if not claims:
+            return
+        self._database.execute(
+            "DELETE FROM claims WHERE job_id = ? AND action_id = ?", (job_id, action_id)
+        )
+        for claim in claims:
+            self._look_again(claim["key"])
+
+    def leave_all(self, job_id: int) -> None:
+        """Give up what all tasks of a job held or wished for."""
+        rows = self._database.query("SELECT DISTINCT key FROM claims WHERE job_id = ?", (job_id,))
+        self._database.execute("DELETE FROM claims WHERE job_id = ?", (job_id,))
+        for row in rows:
+            self._look_again(row["key"])
+
+    # How
+
+    def _before(self, job_id: int, rank: int, limit: int) -> int:
+        """How many tasks of other jobs could run and have an earlier turn; counts to a limit."""
+        rows = self._database.query(
+            "SELECT job_id FROM tasks WHERE state = 'ready' AND blocked_on IS NULL AND rank < ?"
+            " AND job_id != ? LIMIT ?",
+            (rank, job_id, limit),
+        )
+        return len(rows)
+
+    def _grant(self, job_id: int, action_id: str) -> bool:
+        """Let a task hold what it wishes for; or park it at what keeps it."""
+        where = (job_id, action_id)
+        claims = self._claims(job_id, action_id)
+        for claim in claims:
+            if self._keeps(claim) is not None:
+                self._database.execute(
+                    "UPDATE tasks SET blocked_on = ? WHERE job_id = ? AND action_id = ?",
+                    (claim["key"], *where),
+                )
+                return False
+        if claims:
+            self._database.execute(
+                "UPDATE claims SET held = 1 WHERE job_id = ? AND action_id = ?", where
+            )
+            for claim in claims:
+                # Those who share it with this one need not wait for its end.
+                if not claim["exclusive"]:
+                    self._look_again(claim["key"])
+        return True
+
+    def _keeps(self, claim: sqlite3.Row) -> sqlite3.Row | None:
+        """The claim of another task that keeps this one from its turn."""
+        key, rank = claim["key"], claim["rank"]
+        others = "key = ? AND NOT (job_id = ? AND action_id = ?)"
+        mine = (key, claim["job_id"], claim["action_id"])
+        before = (
+            f"SELECT * FROM claims WHERE {others} AND (held OR rank < ?)"  # noqa: S608 - constants
+            " AND (exclusive OR ?) ORDER BY held DESC, rank LIMIT 1"
+        )
+        rows = self._database.query(before, (*mine, rank, claim["exclusive"]))
+        if rows:
+            return rows[0]
+        if claim["slots"] is None:
+            return None
+        rows = self._database.query(
+            f"SELECT * FROM claims WHERE {others} AND (held OR rank < ?)"  # noqa: S608 - constants
+            " ORDER BY held DESC, rank LIMIT ?",
+            (*mine, rank, claim["slots"]),
+        )
+        return rows[-1] if len(rows) >= claim["slots"] else None
+
+    def _obstacle(self, claim: sqlite3.Row) -> str | None:
+        other = self._keeps(claim)
+        if other is None:
+            return None
+        row = self._database.query(
+            "SELECT action_type, action_id, summary FROM tasks WHERE job_id = ? AND action_id = ?",
+            (other["job_id"], other["action_id"]),
+        )[0]
+        has = "held by" if other["held"] else "which is first the turn of"
+        return (
+            f"waiting for {claim['label']}, {has} job {other['job_id']}"
+            f" ({row['action_type']} {row['action_id']})"
+        )
+
+    def _look_again(self, key: str) -> None:
+        """Those first in the queue of a key are parked no more: admission looks at them again."""
+        self._database.execute(
+            "UPDATE tasks SET blocked_on = NULL WHERE (job_id, action_id) IN"
+            " (SELECT job_id, action_id FROM tasks WHERE blocked_on = ? ORDER BY rank LIMIT ?)",
+            (key, _HEADS),
+        )
+
+    def _claims(self, job_id: int, action_id: str) -> list[sqlite3.Row]:
+        return self._database.query(
+            "SELECT * FROM claims WHERE job_id = ? AND action_id = ?", (job_id, action_id)
+        )
+
+    def _count_running(self) -> int:
+        rows = self._database.query("SELECT count(*) FROM tasks WHERE state = 'running'")
+        count: int = rows[0][0]
+        return count
