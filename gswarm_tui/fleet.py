@@ -17,6 +17,7 @@ import os
 import random
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, Self, final
 from urllib.parse import urlsplit
 
@@ -61,9 +62,14 @@ REPEATABLE = frozenset(
         "model.adopt",
         "engine.start",
         "service.start",
+        "command.run",
+        "lease.take",
     }
 )
 """What a helper does once, however often it is asked."""
+
+TASK: ContextVar[str | None] = ContextVar("gswarm_task", default=None)
+"""What work on nodes is known by while a job's task runs: ``job key/action id/attempt``."""
 
 _ATTEMPTS = 3
 _RECONNECTS = 5
@@ -132,7 +138,8 @@ class Node:
         """Ask the node's helper; cancelling this cancels what was asked, there too.
 
         What the helper does once however often it is asked (`REPEATABLE`) is asked for again where
-        the connection is lost meanwhile: then this attaches to the work, which went on.
+        the connection is lost meanwhile: then this attaches to the work, which went on. It is asked
+        for in the name of `TASK`, where that is set: so a later controller finds it by that.
 
         Args:
             progress: gets the reports of long work as the helper sends them.
@@ -142,12 +149,13 @@ class Node:
             NodeError: the node could not be reached, or was lost meanwhile.
         """
         attempts = _ATTEMPTS if method in REPEATABLE else 1
+        sent = in_the_name_of_the_task(method, params or {})
         while True:
             helper = await self._connected()
             attempts -= 1
             try:
                 with self._translated():
-                    return await helper.peer.call(method, params or {}, progress=progress)
+                    return await helper.peer.call(method, sent, progress=progress)
             except UnreachableError:
                 if not attempts:
                     raise
@@ -348,6 +356,14 @@ class Fleet:
             jump=spec.jump,
         )
         return await self._dialer.dial(address)
+
+
+def in_the_name_of_the_task(method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`params` with the key of the task that asks, for what a helper keeps by it."""
+    task = TASK.get()
+    if task is None or method not in REPEATABLE:
+        return params
+    return {"task": task, **params}
 
 
 def _heard(task: asyncio.Task[HelperConnection]) -> None:

@@ -17,6 +17,7 @@ class Progress:
         total: bytes in all, where known.
         rate: bytes a second over the last seconds, where known.
         message: a short sentence, where there is more to say than the phase.
+        output: what a command has written since the last report, where it is one.
     """
 
     phase: str
@@ -24,6 +25,7 @@ class Progress:
     total: int | None = None
     rate: float | None = None
     message: str | None = None
+    output: str | None = None
 
 
 ProgressCallback = Callable[[Progress], None]
@@ -41,4 +43,5 @@ def from_wire(report: Mapping[str, Any]) -> Progress:
         total=report.get("total"),
         rate=report.get("rate"),
         message=report.get("message"),
+        output=report.get("output"),
     )

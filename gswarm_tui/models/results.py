@@ -111,6 +111,22 @@ class HealthResult:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandResult:
+    """A program ran on a node and ended with status 0, or did not have to.
+
+    Args:
+        output: the last 64 KiB of what it wrote, stdout and stderr together.
+        skipped: what it creates was there already; it did not run.
+    """
+
+    node: str
+    status: int
+    output: str
+    skipped: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class UnregisterResult:
     """A name is gone from the registry.
 

@@ -6,6 +6,7 @@ through MessagePack, as on the wire.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -16,6 +17,7 @@ import msgpack
 from gswarm_remote.models.manifest import FileEntry, Manifest, content_revision
 
 from gswarm_tui.errors import RemoteError, UnreachableError
+from gswarm_tui.fleet import in_the_name_of_the_task
 from gswarm_tui.inventory import Inventory
 from gswarm_tui.nodespec import NodeSpec
 
@@ -52,9 +54,14 @@ def manifest(name: str, revision: str | None = None, source: str = "hf://org/tin
 
 
 class FakeNode:
-    """One node: `copies` by (name, revision, tier), `replicas` and `services` by id."""
+    """One node: `copies` by (name, revision, tier), `replicas` and `services` by id.
 
-    hello: dict[str, Any] | None = None
+    Leases: `leases` has what each task wants, by its key; `held` is who else holds what
+    (``{"gpu0": "job 3 of eve@desk (serve m)"}``, ``{"m on disk": …}``), for which `lease.take` then
+    waits until `release` is called. Tasks: `finished` has (task, method) of what was done, and
+    `running` of what is not. Commands: `commands` says by argv[0] what comes of one,
+    ``{"status": 3, "output": "no\n"}``.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -70,6 +77,18 @@ class FakeNode:
         self.errors: dict[str, Exception] = {}
         self.unreachable: str | None = None
         self.exited = False
+        self.hello: dict[str, Any] | None = {
+            "boot_id": "b",
+            "hostname": name,
+            "root": f"/{name}",
+            "capabilities": ["command.run", "lease.drop", "lease.take", "task.cancel", "task.list"],
+        }
+        self.leases: dict[str, list[dict[str, Any]]] = {}
+        self.held: dict[str, str] = {}
+        self.finished: list[tuple[str, str]] = []
+        self.running: list[tuple[str, str]] = []
+        self.commands: dict[str, dict[str, Any]] = {}
+        self._freed = asyncio.Event()
         self._ids = itertools.count(1)
 
     # What `gswarm_tui.fleet.Node` has
@@ -83,14 +102,26 @@ class FakeNode:
     ) -> Any:
         if self.unreachable is not None:
             raise UnreachableError(self.unreachable, where=self.name)
-        sent = msgpack.unpackb(msgpack.packb(dict(params)))
+        sent = msgpack.unpackb(msgpack.packb(dict(in_the_name_of_the_task(method, params))))
         self.calls.append((method, sent))
         if method in self.errors:
             raise self.errors[method]
-        if progress is not None:
+        if method == "lease.take":
+            await self._until_free(sent, progress or (lambda report: None))
+        if progress is not None and method == "command.run":
+            output = self.commands.get(sent["argv"][0], {}).get("output", "")
+            progress({"phase": "running", "output": output, "start": 0, "end": len(output)})
+        elif progress is not None and method != "lease.take":
             progress({"phase": "work", "done": SIZE, "total": SIZE, "rate": 1.0, "message": None})
         handler = getattr(self, "_" + method.replace(".", "_"))
-        return msgpack.unpackb(msgpack.packb(handler(sent)))
+        answer = msgpack.unpackb(msgpack.packb(handler(sent)))
+        if "task" in sent and not method.startswith(("lease.", "task.")):
+            self.finished.append((sent["task"], method))
+        return answer
+
+    async def connect(self) -> None:
+        if self.unreachable is not None:
+            raise UnreachableError(self.unreachable, where=self.name)
 
     @contextlib.asynccontextmanager
     async def expose(self, url: str) -> AsyncIterator[str]:
@@ -113,7 +144,62 @@ class FakeNode:
     def refuse(self, method: str, kind: str, message: str = "no") -> None:
         self.errors[method] = RemoteError(message, kind=kind, where=self.name)
 
+    def release(self, what: str) -> None:
+        """Somebody else lets go of what `held` says."""
+        del self.held[what]
+        freed, self._freed = self._freed, asyncio.Event()
+        freed.set()
+
     # The helper's methods
+
+    async def _until_free(
+        self, params: dict[str, Any], progress: Callable[[dict[str, Any]], None]
+    ) -> None:
+        while taken := [want for want in params["wants"] if _lease_words(want) in self.held]:
+            words, want = _lease_words(taken[0]), taken[0]
+            progress(
+                {
+                    "phase": "waiting",
+                    "message": f"{words} is held by {self.held[words]}",
+                    "device": want.get("device") or want["tier"],
+                    "model": want.get("model"),
+                    "holder": self.held[words],
+                }
+            )
+            await self._freed.wait()
+
+    def _lease_take(self, params: dict[str, Any]) -> Any:
+        self.leases[params["task"]] = params["wants"]
+        return {"lease": params["task"]}
+
+    def _lease_drop(self, params: dict[str, Any]) -> Any:
+        return {"dropped": self.leases.pop(params["task"], None) is not None}
+
+    def _task_list(self, params: dict[str, Any]) -> Any:
+        known = [(*pair, "running") for pair in self.running]
+        known += [(*pair, "done") for pair in self.finished]
+        return [
+            {"task": task, "method": method, "state": state}
+            for task, method, state in known
+            if task.startswith(params["prefix"])
+        ]
+
+    def _task_cancel(self, params: dict[str, Any]) -> Any:
+        prefix = params["prefix"]
+        cancelled = [pair for pair in self.running if pair[0].startswith(prefix)]
+        self.running = [pair for pair in self.running if pair not in cancelled]
+        self.leases = {t: w for t, w in self.leases.items() if not t.startswith(prefix)}
+        return {"cancelled": len(cancelled)}
+
+    def _command_run(self, params: dict[str, Any]) -> Any:
+        said = {"status": 0, "output": "", **self.commands.get(params["argv"][0], {})}
+        if said["status"]:
+            raise RemoteError(
+                f"{params['argv'][0]} ended with status {said['status']}: {said['output']}",
+                kind="failed",
+                where=self.name,
+            )
+        return {"truncated": False, "skipped": False, "seconds": 0.5, **said}
 
     def _node_info(self, params: dict[str, Any]) -> Any:
         return self.info
@@ -125,6 +211,11 @@ class FakeNode:
             "replicas": list(self.replicas.values()),
             "services": list(self.services.values()),
             "operations": self.operations,
+            "leases": [
+                {"task": task, "what": _lease_words(want), "shared": want["shared"]}
+                for task, wants in self.leases.items()
+                for want in wants
+            ],
         }
 
     def _model_fetch(self, params: dict[str, Any]) -> Any:
@@ -273,6 +364,10 @@ class FakeNode:
             "metadata": dict(made.metadata),
             "external": False,
         }
+
+
+def _lease_words(want: Mapping[str, Any]) -> str:
+    return str(want["device"]) if "device" in want else f"{want['model']} on {want['tier']}"
 
 
 class FakeFleet:
