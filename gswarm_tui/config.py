@@ -1,0 +1,219 @@
+"""The user's settings: ``config.yaml`` in the data directory, and the environment above it.
+
+A setting is looked for in ``$GSWARM_SECTION_KEY`` first (``$GSWARM_QUEUE_TASK_TIMEOUT``), then in
+the file, and has the default of `QueueConfig` or `Retention` where it is in neither.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+from gswarm_tui import durations
+from gswarm_tui.errors import UsageError
+from gswarm_tui.home import Home
+from gswarm_tui.nearest import did_you_mean
+from gswarm_tui.sizes import parse_size
+from gswarm_tui.yamlfile import Document, load_yaml
+
+OTHER_SECTIONS: Final = ("cluster", "profiling", "models", "nodes")
+"""Sections of the first design's file that may stand in it and are not read from it."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class QueueConfig:
+    """How much is done at once, how long it may take, and how often it is tried.
+
+    Args:
+        max_concurrent_tasks: tasks that run at once, in all jobs of this data directory.
+        max_tasks_per_node: of these, on one node.
+        max_transfers_per_node: downloads and copies at once on one node.
+        task_timeout_s: seconds for one attempt of a task that says nothing itself; None: no limit.
+        job_timeout_s: seconds for a job whose playbook says nothing itself; None: no limit.
+        retry_count: how often a task is tried again after an error that can pass.
+        retry_backoff_s: the delay before the first retry; it doubles with each one.
+        retry_max_backoff_s: the longest delay.
+    """
+
+    max_concurrent_tasks: int = 128
+    max_tasks_per_node: int = 8
+    max_transfers_per_node: int = 4
+    task_timeout_s: float | None = None
+    job_timeout_s: float | None = None
+    retry_count: int = 3
+    retry_backoff_s: float = 1.0
+    retry_max_backoff_s: float = 60.0
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long the history of jobs is kept; what is beyond any of the three is removed.
+
+    Args:
+        days: since a job ended.
+        jobs: how many ended jobs are kept, the newest.
+        size: bytes of the database and the logs together.
+    """
+
+    days: int = 90
+    jobs: int = 1000
+    size: int = 1_000_000_000
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings."""
+
+    queue: QueueConfig = QueueConfig()
+    retention: Retention = Retention()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key that can be set.
+
+    Args:
+        field: its name in the dataclass of its section.
+        read: from what was written to the value; raises ValueError with a sentence.
+    """
+
+    section: str
+    key: str
+    field: str
+    read: Callable[[Any], Any]
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that goes before the file."""
+        return f"GSWARM_{self.section}_{self.key}".upper()
+
+
+def _count(least: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if isinstance(value, str) and value.strip().isdecimal():
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ValueError(f"expected a whole number of at least {least}, found {value!r}")
+        return value
+
+    return read
+
+
+def _limit(value: Any) -> float | None:
+    """A length of time above zero; nothing after the colon is no limit."""
+    if value is None:
+        return None
+    seconds = durations.parse(value)
+    if seconds == 0:
+        raise ValueError("a time limit of 0 would end everything at once; for none, say nothing")
+    return seconds
+
+
+def _size(value: Any) -> int:
+    if not isinstance(value, str | int):
+        raise ValueError(f"expected an amount of bytes such as 500GB, found {value!r}")
+    return parse_size(value)
+
+
+SETTINGS: Final = (
+    Setting("queue", "max_concurrent_tasks", "max_concurrent_tasks", _count(1)),
+    Setting("queue", "max_tasks_per_node", "max_tasks_per_node", _count(1)),
+    Setting("queue", "max_transfers_per_node", "max_transfers_per_node", _count(1)),
+    Setting("queue", "task_timeout", "task_timeout_s", _limit),
+    Setting("queue", "job_timeout", "job_timeout_s", _limit),
+    Setting("queue", "retry_count", "retry_count", _count(0)),
+    Setting("queue", "retry_backoff", "retry_backoff_s", durations.parse),
+    Setting("queue", "retry_max_backoff", "retry_max_backoff_s", durations.parse),
+    Setting("retention", "days", "days", _count(1)),
+    Setting("retention", "jobs", "jobs", _count(1)),
+    Setting("retention", "size", "size", _size),
+)
+_SECTIONS = tuple(dict.fromkeys(setting.section for setting in SETTINGS))
+
+_Values = dict[tuple[str, str], Any]
+"""Values by section and field."""
+
+
+def load(home: Home, environ: Mapping[str, str] | None = None) -> Config:
+    """The settings of a data directory.
+
+    Args:
+        environ: the process's own by default; an empty variable counts as not set.
+
+    Raises:
+        UsageError: the file cannot be read, is no YAML, or has unknown keys or wrong values (all
+            of them, each with file, line and column), or a variable has a wrong value.
+    """
+    values: _Values = {}
+    if home.config.exists():
+        values |= _from_file(load_yaml(home.config))
+    values |= _from_environment(os.environ if environ is None else environ)
+
+    def of(section: str) -> dict[str, Any]:
+        return {field: value for (its, field), value in values.items() if its == section}
+
+    return Config(QueueConfig(**of("queue")), Retention(**of("retention")))
+
+
+def _from_environment(environ: Mapping[str, str]) -> _Values:
+    values: _Values = {}
+    for setting in SETTINGS:
+        text = environ.get(setting.variable, "").strip()
+        if text:
+            try:
+                values[setting.section, setting.field] = setting.read(text)
+            except ValueError as error:
+                raise UsageError(str(error), where=f"${setting.variable}") from None
+    return values
+
+
+def _from_file(document: Document) -> _Values:
+    values: _Values = {}
+    problems = [*_unknown_keys(document)]
+    for setting in SETTINGS if not problems else ():
+        section = document.data.get(setting.section) if document.data else None
+        if not section or setting.key not in section:
+            continue
+        try:
+            values[setting.section, setting.field] = setting.read(section[setting.key])
+        except ValueError as error:
+            where = document.position((setting.section, setting.key))
+            problems.append((where, f"{setting.section}.{setting.key}: {error}"))
+    if problems:
+        first, *others = problems
+        lines = [f"{where}: {message}" for where, message in others]
+        raise UsageError("\n".join([first[1], *lines]), where=first[0])
+    return values
+
+
+def _unknown_keys(document: Document) -> Iterator[tuple[str, str]]:
+    """``file:line:column`` and the sentence of each key that is none, and of what is no mapping."""
+    if document.data is None:
+        return
+    if not isinstance(document.data, dict):
+        known = ", ".join(_SECTIONS)
+        yield document.position(()), f"expected a mapping of sections: {known}"
+        return
+    for name, section in document.data.items():
+        if name in OTHER_SECTIONS:
+            continue
+        if name not in _SECTIONS:
+            yield document.key_position((name,)), _unknown(name, (*_SECTIONS, *OTHER_SECTIONS))
+        elif section is not None and not isinstance(section, dict):
+            yield document.position((name,)), f"{name}: expected a mapping"
+        else:
+            keys = [setting.key for setting in SETTINGS if setting.section == name]
+            for key in section or ():
+                if key not in keys:
+                    where = document.key_position((name, key))
+                    yield where, f"{name}: {_unknown(key, keys)}"
+
+
+def _unknown(key: str, known: tuple[str, ...] | list[str]) -> str:
+    suggestion = did_you_mean(key, known) or f"; known here: {', '.join(known)}"
+    return f"unknown key `{key}`{suggestion}"
