@@ -26,7 +26,7 @@ async def missing_gpus(ground: Ground, devices: Iterable[Device]) -> dict[Device
         for (node, gpus), info in zip(wanted.items(), answers, strict=True)
         if info is not None
         for device in gpus
-        if (reason := _why_missing(node, device, info)) is not None
+        if (reason := why_missing(node, device, info)) is not None
     }
 
 
@@ -38,7 +38,8 @@ async def _info(ground: Ground, node: str) -> Wire | None:
         return None
 
 
-def _why_missing(node: str, device: Device, info: Wire) -> str | None:
+def why_missing(node: str, device: Device, info: Wire) -> str | None:
+    """Why a GPU is not there, by what its node said (``node.info``); None where it is."""
     gpus = info.get("gpus")
     if gpus is None:
         return f"whether {node} has {device.tier_name} cannot be told: {info.get('gpus_error')}"

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 from gswarm_tui.devices import Device
+from gswarm_tui.errors import GswarmError
 from gswarm_tui.models import (
     commands,
     downloads,
     hardware,
     health,
     leases,
+    looking,
     moving,
     registration,
     removal,
@@ -123,6 +125,31 @@ class Models:
         Only the nodes of GPUs are asked. Nothing is said of one that does not answer.
         """
         return await hardware.missing_gpus(self._ground, devices)
+
+    async def look(
+        self, nodes: Iterable[str]
+    ) -> tuple[dict[str, looking.NodeLook], dict[str, GswarmError]]:
+        """What these nodes have and have room for, and why the others did not say."""
+        return await looking.look(self._ground, nodes)
+
+    async def look_at_source(
+        self,
+        name: str,
+        source: str | None,
+        *,
+        node: str,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+    ) -> looking.SourceLook:
+        """What a download would bring, without fetching it.
+
+        Args:
+            source: None for the registered one.
+            node: where it would go first: a path on the node is looked up there.
+        """
+        return await looking.look_at_source(
+            self._ground, name, source, node=node, include=include, exclude=exclude
+        )
 
     # Placing
 

@@ -20,7 +20,7 @@ from gswarm_tui.sources import hf, http, path
 from gswarm_tui.sources.base import Choice, Resolved, Source, SourceFile
 from gswarm_tui.sources.urls import hide_secrets
 
-__all__ = ["Resolved", "Source", "SourceFile", "from_options", "parse", "resolve"]
+__all__ = ["Resolved", "Source", "SourceFile", "from_options", "measure", "parse", "resolve"]
 
 ACCEPTED = (
     "hf://org/name[@revision], https://huggingface.co/org/name, https://host/path/file, "
@@ -81,6 +81,25 @@ async def resolve(
     return await source.resolve(
         revision=revision, choice=choice, environ=environ, progress=progress
     )
+
+
+async def measure(
+    reference: str,
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    environ: Mapping[str, str] = os.environ,
+) -> Resolved:
+    """`resolve`, but files of this machine are not read: their digests are not there.
+
+    Raises:
+        SourceNameError, SourceError: as `resolve`.
+    """
+    source = parse(reference, environ=environ)
+    choice = Choice(tuple(include), tuple(exclude))
+    if isinstance(source, path.ControllerSource):
+        return await source.measure(choice=choice)
+    return await source.resolve(choice=choice, environ=environ)
 
 
 def from_options(source: str | None, url: str | None) -> str | None:

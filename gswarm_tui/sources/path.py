@@ -86,6 +86,20 @@ class ControllerSource:
             path=self.path,
         )
 
+    async def measure(self, *, choice: Choice) -> Resolved:
+        """The files and their sizes; nothing is hashed, so that there is no revision.
+
+        Raises:
+            SourceError: there are no such files, or they cannot be looked at.
+        """
+        return Resolved(
+            reference=self.reference,
+            kind="upload",
+            name=suggest_name(self.path.name if self.path.is_dir() else self.path.stem),
+            files=await asyncio.to_thread(_measure_all, self, choice),
+            path=self.path,
+        )
+
 
 def parse_node_path(reference: str) -> NodeSource | None:
     """Read ``file:///path``; None if it is something else.
@@ -153,9 +167,21 @@ def _hash_all(
         tally = _Tally(total, progress, cancelled)
         return tuple(_hash(path, file, tally, source.reference) for path, file in found.items())
     except OSError as error:
-        raise SourceError(
-            f"{error.filename or source.path}: {error.strerror or error}", where=source.reference
-        ) from error
+        raise _unreadable(error, source) from error
+
+
+def _measure_all(source: ControllerSource, choice: Choice) -> tuple[SourceFile, ...]:
+    try:
+        found = _list(source, choice)
+        return tuple(SourceFile(path, size=file.stat().st_size) for path, file in found.items())
+    except OSError as error:
+        raise _unreadable(error, source) from error
+
+
+def _unreadable(error: OSError, source: ControllerSource) -> SourceError:
+    return SourceError(
+        f"{error.filename or source.path}: {error.strerror or error}", where=source.reference
+    )
 
 
 def _list(source: ControllerSource, choice: Choice) -> dict[str, Path]:
