@@ -2,7 +2,7 @@
 
 Write-ahead logging with ``synchronous=NORMAL``: a commit costs some 30 µs, survives a kill of the
 process, and on a power cut loses the last commits but never the file. Commits are cheap enough to
-be made where they are needed, in the event loop.
+be made where they are needed, in the event loop. What that means in practice: docs/state.md.
 """
 
 from __future__ import annotations
@@ -11,15 +11,20 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeAlias, final
 
+import psutil
+
 from gswarm_tui.errors import StateError
+from gswarm_tui.state.filesystem import network_filesystem
 
 BUSY_TIMEOUT_S: Final = 5.0
+CHECKED_EVERY_S: Final = 24 * 3600.0
+"""Seconds until the file is read through again: 70 ms for 50 MB, too much for each command."""
 
 Value: TypeAlias = str | int | float | None
 
@@ -43,26 +48,35 @@ def migrations() -> tuple[str, ...]:
 class Database:
     """One open file, used from one thread. Close it, or use it as a context manager.
 
+    The file is read through for damage on the first opening of a day, and of a boot: a power cut
+    is what damages one.
+
     Args:
         path: the file; it and its folder are made where missing, readable by the user only.
 
     Raises:
-        StateError: it cannot be opened, read or brought to this version's schema. Every method
-            raises it too, in place of sqlite3's own errors.
+        StateError: it cannot be opened, read or brought to this version's schema, is damaged, or
+            is on a filesystem of the network. Every method raises it too, in place of sqlite3's
+            own errors.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         with self._explained():
+            _refuse_network(path.parent)
             _create(path)
             self._connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         try:
             with self._explained():
                 self._connection.row_factory = sqlite3.Row
+                if self._number("page_count") == 0:  # `retention` does it for those that are older
+                    self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
                 _use_write_ahead_log(self._connection)
                 self._connection.execute("PRAGMA synchronous = NORMAL")
                 self._connection.execute("PRAGMA foreign_keys = ON")
+                self._check_if_due()
                 self._migrate()
+                self._seen = self._number("data_version")
         except BaseException:
             self._connection.close()
             raise
@@ -96,49 +110,118 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit all that is done inside at once, or nothing if it raises."""
+        """Commit all that is done inside at once, or nothing if it raises.
+
+        Only one connection at a time is inside; others wait for it. One within another is a part of
+        the outer one, which must not go on after an error of the inner one.
+        """
+        if self._connection.in_transaction:
+            yield
+            return
         with self._explained():
             self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            with self._explained():
+                self._connection.commit()
         except BaseException:
-            self._connection.rollback()
+            with self._explained():
+                self._connection.rollback()
             raise
+
+    def changed(self) -> bool:
+        """Whether another connection has committed since this was asked last, or since opening."""
         with self._explained():
-            self._connection.commit()
+            before, self._seen = self._seen, self._number("data_version")
+        return self._seen != before
+
+    def _number(self, pragma: str) -> int:
+        value: int = self._connection.execute(f"PRAGMA {pragma}").fetchone()[0]
+        return value
+
+    def _check_if_due(self) -> None:
+        """Read the file through, if that was not done today and since the machine was started.
+
+        Raises:
+            StateError: it is damaged.
+        """
+        marker = self.path.with_name(self.path.name + ".checked")
+        now = time.time()
+        with suppress(FileNotFoundError):
+            last = marker.stat().st_mtime
+            if max(now - CHECKED_EVERY_S, psutil.boot_time()) < last <= now:
+                return
+        problems = quick_check(self._connection)
+        if problems:
+            message = f"the database is damaged: {problems[0]}"
+            raise StateError(message, where=str(self.path), hint=REPAIR)
+        with suppress(OSError):  # a full disk; it is looked at again the next time
+            marker.touch(mode=0o600)
 
     def _migrate(self) -> None:
         scripts = migrations()
-        if self._version() == len(scripts):
+        if self._number("user_version") == len(scripts):
             return
         with self.transaction():
-            version = self._version()  # again, inside: another process may have been faster
+            version = self._number(
+                "user_version"
+            )  # again, inside: another process may have been faster
             if version > len(scripts):
                 raise StateError(
                     f"the database is of version {version}, this gswarm knows {len(scripts)}",
                     where=str(self.path),
                     hint="update gswarm, or use another data directory (--data-dir, $GSWARM_HOME)",
                 )
-            for script in scripts[version:]:
-                for statement in script.split(";\n"):
-                    self._connection.execute(statement)
+            apply(self._connection, scripts[version:])
             self._connection.execute(f"PRAGMA user_version = {len(scripts)}")
-
-    def _version(self) -> int:
-        version: int = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        return version
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise _explain(error, self.path) from error
+            raise explain(error, self.path) from error
         except OSError as error:
             reason = error.strerror or str(error)
             raise StateError(
                 f"the database cannot be opened: {reason}", where=str(self.path), hint=_ELSEWHERE
             ) from error
+
+
+def apply(connection: sqlite3.Connection, scripts: Sequence[str]) -> None:
+    """Run the statements of scripts one by one, so that they can be in one transaction."""
+    for script in scripts:
+        statement = ""
+        for line in script.splitlines(keepends=True):
+            statement += line
+            if sqlite3.complete_statement(statement):
+                connection.execute(statement)
+                statement = ""
+        if statement.strip():
+            connection.execute(statement)
+
+
+def quick_check(connection: sqlite3.Connection) -> list[str]:
+    """What SQLite finds wrong in the pages of a file; nothing where all is well."""
+    try:
+        rows = connection.execute("PRAGMA quick_check(5)").fetchall()
+    except sqlite3.DatabaseError as error:
+        if primary_code(error) not in _CORRUPT:
+            raise
+        return [str(error)]
+    found = [line for row in rows for line in str(row[0]).splitlines() if line[:3] != "***"]
+    return [line for line in found if line != "ok"]
+
+
+def _refuse_network(folder: Path) -> None:
+    kind = network_filesystem(folder)
+    if kind is not None:
+        message = f"is on a network filesystem ({kind}), where SQLite's write-ahead log"
+        raise StateError(
+            f"{message} does not work: machines would damage each other's writes",
+            where=str(folder),
+            hint="name a folder on a disk of this machine with --data-dir or $GSWARM_HOME",
+        )
 
 
 def _create(path: Path) -> None:
@@ -154,36 +237,49 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:
-            if _primary(error) not in _LOCKED or time.monotonic() > deadline:
+            if primary_code(error) not in _LOCKED or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
         else:
             return
 
 
-_ELSEWHERE = "another place can be given with --data-dir or $GSWARM_HOME"
+_ELSEWHERE: Final = "another place can be given with --data-dir or $GSWARM_HOME"
+REPAIR: Final = "save what can be read, with nothing destroyed: gswarm state repair"
 
 
-def _explain(error: sqlite3.Error, path: Path) -> StateError:
-    code = _primary(error)
+def explain(error: sqlite3.Error, path: Path) -> StateError:
+    """What SQLite's error means for the person whose file it is."""
+    code = primary_code(error)
+    where, full = str(path), _is_full(path.parent)
     if code in _CORRUPT:
-        message = f"the database is damaged: {error}"
-        hint = (
-            "move the file away: a new one is made, and `gswarm model scan` finds the models again"
-        )
-    elif code in _LOCKED:
+        return StateError(f"the database is damaged: {error}", where=where, hint=REPAIR)
+    if code in _LOCKED:
         message = f"the database was locked by another process for {BUSY_TIMEOUT_S:.0f} s"
         hint = "another gswarm is writing to it; try again when it has finished"
+    elif code in (*_NO_SPACE, *_READ_ONLY) and (full or code == sqlite3.SQLITE_FULL):
+        message = f"the database cannot be written: its disk is full ({error})"
+        hint = "make room; nothing that was written before is lost"
     elif code in _READ_ONLY:
         message, hint = f"the database cannot be written: {error}", _ELSEWHERE
     elif code in _NO_SPACE:
-        message, hint = f"the database cannot be written: {error}", "is the disk full?"
+        message = f"the database cannot be written: {error}"
+        hint = "is there a limit to what you may write (a quota, ulimit -f), or does the disk fail?"
     else:
-        message, hint = f"the database answered: {error}", None
-    return StateError(message, where=str(path), hint=hint)
+        return StateError(f"the database answered: {error}", where=where)
+    return StateError(message, where=where, hint=hint)
 
 
-def _primary(error: sqlite3.Error) -> int | None:
+def _is_full(folder: Path) -> bool:
+    """Whether not even a few pages fit on the folder's disk."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < 64 * 1024
+
+
+def primary_code(error: sqlite3.Error) -> int | None:
     """The result code without its extension (SQLITE_BUSY for SQLITE_BUSY_SNAPSHOT)."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF

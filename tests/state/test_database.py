@@ -15,14 +15,15 @@ def test_only_the_user_can_read_the_files(tmp_path: Path) -> None:
     umask = os.umask(0)
     try:
         with Database(tmp_path / "home" / "state.db") as database:
-            database.execute("INSERT INTO jobs VALUES (1, 'n', 'p', 's', 'h', 1, 1.0, 't', NULL)")
+            database.execute("INSERT INTO models VALUES ('a', 0, 0, 0, '', '', '', '')")
             modes = {
                 path.name: stat.S_IMODE(path.stat().st_mode)
                 for path in path_tree(tmp_path / "home")
             }
     finally:
         os.umask(umask)
-    assert modes == {"home": 0o700, "state.db": 0o600, "state.db-wal": 0o600, "state.db-shm": 0o600}
+    names = ("state.db", "state.db-wal", "state.db-shm", "state.db.checked")
+    assert modes == {"home": 0o700, **dict.fromkeys(names, 0o600)}
 
 
 def path_tree(root: Path) -> list[Path]:
@@ -114,7 +115,7 @@ def test_a_damaged_file_is_said_to_be_damaged(tmp_path: Path, content: bytes) ->
     path.write_bytes(content)
     with pytest.raises(StateError, match="damaged") as caught:
         Database(path)
-    assert "gswarm model scan" in str(caught.value.hint)
+    assert "gswarm state repair" in str(caught.value.hint)
     assert path.read_bytes() == content
 
 
@@ -137,3 +138,38 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     with pytest.raises(StateError, match=r"File exists|Not a directory") as caught:
         Database(tmp_path / "file" / "state.db")
     assert "--data-dir" in str(caught.value.hint)
+
+
+def test_a_transaction_within_another_is_a_part_of_it(tmp_path: Path) -> None:
+    with Database(tmp_path / "state.db") as database:
+        with pytest.raises(StateError, match="UNIQUE"), database.transaction():
+            add_within(database)
+        assert database.query("SELECT * FROM models") == []
+        with database.transaction(), database.transaction():
+            database.execute("INSERT INTO models VALUES ('b', 0, 0, 0, '', '', '', '')")
+    with Database(tmp_path / "state.db") as database:
+        assert len(database.query("SELECT * FROM models")) == 1
+
+
+def add_within(database: Database) -> None:
+    database.execute("INSERT INTO models VALUES ('b', 0, 0, 0, '', '', '', '')")
+    with database.transaction():
+        add_twice(database)
+
+
+def test_what_another_connection_commits_is_noticed_once(tmp_path: Path) -> None:
+    with Database(tmp_path / "state.db") as first, Database(tmp_path / "state.db") as second:
+        assert not first.changed()
+        first.execute("DELETE FROM models")
+        assert not first.changed()  # its own
+        second.execute("INSERT INTO models VALUES ('a', 0, 0, 0, '', '', '', '')")
+        assert first.changed()
+        assert not first.changed()
+
+
+def test_statements_of_a_script_are_told_apart_by_sql_not_by_lines() -> None:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    script = "CREATE TABLE a (x);  -- one; two\nCREATE TABLE b (\n  y -- not the end;\n);\n-- end\n"
+    module.apply(connection, [script])
+    names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master ORDER BY name")]
+    assert names == ["a", "b"]
