@@ -1,0 +1,295 @@
+"""Two runs of one playbook: a kernel lock by its name, held by the run that is under way.
+
+The lock dies with its holder, however that ends, and says who it is. Two controllers with data
+directories of their own don't meet here but at the nodes' leases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import re
+import signal
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final, Self, final
+
+import psutil
+
+from gswarm_tui.errors import LockedOutError, StateError, TimedOutError
+from gswarm_tui.state.jobs import Jobs
+
+_LOOK_EVERY_S: Final = 0.1
+PATIENCE_S: Final = 60.0
+"""How long a run that was asked to end has for it, before its process is told to."""
+
+_TERMINATED_S: Final = 15.0
+_CLOCK_S: Final = 2.0
+
+
+class Overlap(StrEnum):
+    """What a run does where another one of the same playbook is under way."""
+
+    FAIL = "fail"
+    WAIT = "wait"
+    SKIP = "skip"
+    CANCEL_PREVIOUS = "cancel-previous"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The run that holds a lock.
+
+    Args:
+        job: None until it has one.
+        since: ISO 8601 in UTC.
+    """
+
+    job: int | None
+    pid: int
+    process_started: float
+    host: str
+    since: str
+
+    def __str__(self) -> str:
+        """``job 17, process 4242 since 03:00``."""
+        began = datetime.fromisoformat(self.since).astimezone()
+        is_today = began.date() == datetime.now().astimezone().date()
+        since = began.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M")
+        where = "" if self.host == platform.node() else f" on {self.host}"
+        job = "" if self.job is None else f"job {self.job}, "
+        return f"{job}process {self.pid}{where} since {since}"
+
+    def process(self) -> psutil.Process | None:
+        """Its process, if that is here and lives."""
+        with suppress(psutil.Error):
+            process = psutil.Process(self.pid)
+            if (
+                self.host == platform.node()
+                and abs(process.create_time() - self.process_started) < _CLOCK_S
+            ):
+                return process
+        return None
+
+
+@final
+class Lock:
+    """The lock of one playbook, held by this process until it is released.
+
+    Args:
+        descriptor: the open file. Who inherits it holds the lock as well.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        os.set_inheritable(descriptor, False)
+        self._since = _now()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def name_holder(self, job_id: int | None) -> None:
+        """Write into the file that this process holds it, for this job."""
+        holder = Holder(
+            job_id, os.getpid(), psutil.Process().create_time(), platform.node(), self._since
+        )
+        text = json.dumps(asdict(holder)).encode()
+        os.ftruncate(self.descriptor, 0)
+        os.pwrite(self.descriptor, text, 0)
+
+    def hand_over(self) -> None:
+        """Leave the lock to a process that has inherited it."""
+        os.close(self.descriptor)
+
+    def release(self) -> None:
+        """Let the next one have it; what it says of its holder is no more."""
+        with suppress(OSError):  # the disk is full: the name of who is gone stays there
+            os.ftruncate(self.descriptor, 0)
+        os.close(self.descriptor)
+
+
+async def acquire(
+    folder: Path,
+    name: str,
+    overlap: Overlap,
+    jobs: Jobs,
+    *,
+    say: Callable[[str], None],
+    timeout_s: float | None = None,
+    patience_s: float = PATIENCE_S,
+) -> Lock | None:
+    """Take the lock of the playbook called ``name``, or do what ``overlap`` says.
+
+    Args:
+        folder: where locks are, `Home.locks`.
+        say: is told whom it waits for, in sentences.
+        timeout_s: how long it may wait.
+        patience_s: how long one that is asked to end has for it.
+
+    Returns:
+        The lock; None where the run is to be skipped.
+
+    Raises:
+        LockedOutError: another run has it, and does not end.
+        TimedOutError: that took longer than ``timeout_s``.
+        StateError: there is no locking in this folder.
+    """
+    path = folder / _file_name(name)
+    descriptor = _open(path)
+    try:
+        taken = _try(descriptor, path)
+        if not taken and overlap in (Overlap.WAIT, Overlap.CANCEL_PREVIOUS):
+            waiting = _Waiting(path, descriptor, name, say, patience_s)
+            turn = waiting.until_free() if overlap is Overlap.WAIT else waiting.end_holder(jobs)
+            await waiting.within(timeout_s, turn)
+            taken = True
+        if taken:
+            lock = Lock(descriptor)
+            lock.name_holder(None)
+            return lock
+    except BaseException:
+        os.close(descriptor)
+        raise
+    holder = _holder(path)
+    os.close(descriptor)
+    if overlap is Overlap.SKIP:
+        say(f"skipped: {_under_way(name, holder)}")
+        return None
+    follow = ""
+    if holder is not None and holder.job is not None:
+        follow = f"`gswarm job show {holder.job} --watch` follows it, and "
+    raise LockedOutError(_under_way(name, holder), hint=f"{follow}--overlap wait waits for its end")
+
+
+def holder_of(folder: Path, name: str) -> Holder | None:
+    """Who holds the lock of the playbook called ``name``, if anybody does."""
+    path = folder / _file_name(name)
+    descriptor = _open(path)
+    try:
+        return None if _try(descriptor, path) else _holder(path)
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """For a lock that somebody else has."""
+
+    path: Path
+    descriptor: int
+    name: str
+    say: Callable[[str], None]
+    patience_s: float
+
+    async def within(self, timeout_s: float | None, turn: Coroutine[Any, Any, None]) -> None:
+        """Wait for the turn, but not for longer than that."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await turn
+        except TimeoutError:
+            holder = _holder(self.path)
+            raise TimedOutError(
+                f"it could not begin within {timeout_s:g} s: {_under_way(self.name, holder)}"
+            ) from None
+
+    async def until_free(self) -> None:
+        said = ""
+        while not _try(self.descriptor, self.path):
+            sentence = f"waiting: {_under_way(self.name, _holder(self.path))}"
+            if sentence != said:
+                self.say(sentence)
+                said = sentence
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def end_holder(self, jobs: Jobs) -> None:
+        """Cancel the job of each one that has it, until it is ours."""
+        asked: Holder | None = None
+        began = time.monotonic()
+        is_told = False
+        while not _try(self.descriptor, self.path):
+            holder = _holder(self.path)
+            if holder is not None and holder.job is not None and holder != asked:
+                self.say(f"cancelling the other run of {self.name}: {holder}")
+                jobs.request_cancel(holder.job)
+                asked, began, is_told = holder, time.monotonic(), False
+            waited = time.monotonic() - began
+            if waited > self.patience_s and not is_told:
+                self._terminate(holder)
+                is_told = True
+            if waited > self.patience_s + _TERMINATED_S:
+                who = holder or "it does not say who it is"
+                raise LockedOutError(
+                    f"the other run of {self.name} does not end: {who}",
+                    hint="see what its process is doing; `kill -KILL` ends it in any case",
+                )
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    def _terminate(self, holder: Holder | None) -> None:
+        process = holder.process() if holder is not None else None
+        if process is not None:
+            self.say(
+                f"it has not ended in {self.patience_s:g} s: process {process.pid} gets a TERM"
+            )
+            with suppress(psutil.Error):
+                process.send_signal(signal.SIGTERM)
+
+
+def _under_way(name: str, holder: Holder | None) -> str:
+    return f"another run of {name} is under way{f': {holder}' if holder else ''}"
+
+
+def _file_name(name: str) -> str:
+    """Readable, and another one for each name."""
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:40]
+    return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:12]}.lock"
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        message = f"the lock cannot be opened: {error.strerror}"
+        raise StateError(message, where=str(path)) from error
+
+
+def _try(descriptor: int, path: Path) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno == errno.EINTR:
+            return False
+        raise StateError(
+            f"there is no locking here: {error.strerror}",
+            where=str(path),
+            hint="put the data directory on a disk of this machine (--data-dir, $GSWARM_HOME)",
+        ) from error
+    return True
+
+
+def _holder(path: Path) -> Holder | None:
+    """What the file says, unless it says nothing yet, or names one who is gone."""
+    try:
+        holder = Holder(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+    is_gone = holder.host == platform.node() and holder.process() is None
+    return None if is_gone else holder
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
