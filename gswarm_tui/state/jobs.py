@@ -14,7 +14,7 @@ from typing import Any, final
 
 import psutil
 
-from gswarm_tui.errors import EXIT_CANCELLED
+from gswarm_tui.errors import EXIT_CANCELLED, UnreachableError
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.queue import Claim, Queue
 from gswarm_tui.state.records import (
@@ -60,6 +60,20 @@ class NewJob:
     document: Mapping[str, Any]
     tasks: Sequence[NewTask]
     priority: Priority = Priority.NORMAL
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt of a task that has just begun.
+
+    Args:
+        number: from 1.
+        work: the attempt that nodes know the work by.
+    """
+
+    action_id: str
+    number: int
+    work: int
 
 
 @final
@@ -240,29 +254,30 @@ class Jobs:
                 self._task_to(job_id, action_id, State.READY)
                 self._queue.enter(job_id, action_id, claims, _now())
 
-    def admit(self, job_id: int, limit: int) -> list[str]:
+    def admit(self, job_id: int, limit: int) -> list[Attempt]:
         """Give the tasks of a job that have their turn what they wish for; they run from now on.
 
-        A task that was lost goes on with its attempt, so that nodes know its work again; another
-        begins a new one.
+        Each is a new attempt. Nodes know its work by that number, or by an earlier one where they
+        may still do what that began.
+
+        Args:
+            limit: how many tasks may run at once, in all jobs.
         """
+        admitted: list[Attempt] = []
         with self._database.transaction():
-            admitted = self._queue.admit(job_id, limit)
-            now = _now()
-            for action_id in admitted:
+            for action_id in self._queue.admit(job_id, limit):
                 self._task_to(job_id, action_id, State.RUNNING)
-                self._database.execute(
-                    "UPDATE tasks SET started_at = ?, attempt = attempt + 1 - resumes, resumes = 0"
-                    " WHERE job_id = ? AND action_id = ?",
-                    (now, job_id, action_id),
-                )
-                self._database.execute(
-                    "INSERT OR REPLACE INTO attempts (job_id, action_id, attempt, state,"
-                    " started_at) SELECT job_id, action_id, attempt, state, started_at FROM tasks"
-                    " WHERE job_id = ? AND action_id = ?",
-                    (job_id, action_id),
-                )
+                admitted.append(self._begin_attempt(job_id, action_id, _now()))
         return admitted
+
+    def why(self, job_id: int, action_id: str) -> str | None:
+        """Why a ready task waits, where that is for more than its turn."""
+        rows = self._database.query(
+            "SELECT * FROM tasks WHERE job_id = ? AND action_id = ?", (job_id, action_id)
+        )
+        if not rows or (rows[0]["blocked_on"] is None and not self._queue.is_paused()):
+            return None
+        return self._queue.waiting_for(rows[0])
 
     def waits(self, job_id: int, action_id: str, reason: str | None) -> None:
         """Note why a running task waits, or (None) that it does no more."""
@@ -287,10 +302,12 @@ class Jobs:
         with self._database.transaction():
             before = self._task_to(job_id, action_id, state)
             self._database.execute(
-                "UPDATE tasks SET finished_at = ?, error = ?, error_kind = ?, result = ?,"
-                " retry_at = ?, waiting = NULL WHERE job_id = ? AND action_id = ?",
+                "UPDATE tasks SET finished_at = ?, resumes = ?, error = ?, error_kind = ?,"
+                " result = ?, retry_at = ?, waiting = NULL WHERE job_id = ? AND action_id = ?",
                 (
                     None if state is State.RETRYING else now,
+                    # A node that cannot be reached may still be at it.
+                    error_kind == UnreachableError.kind,
                     error,
                     error_kind,
                     None if result is None else json.dumps(result),
@@ -320,17 +337,31 @@ class Jobs:
                 self._lose(job.id)
         return lost
 
-    def abandon(self, job_id: int) -> None:
-        """Cancel a job that no process runs, with all of its tasks that have not ended."""
+    def abandon(
+        self,
+        job_id: int,
+        state: State = State.CANCELLED,
+        *,
+        exit_code: int = EXIT_CANCELLED,
+        error: str | None = None,
+    ) -> None:
+        """End a job that no process runs; its tasks that have not ended are cancelled."""
+        now = _now()
         with self._database.transaction():
             for task in self.tasks(job_id):
                 if task.state not in ENDED:
                     self._task_to(job_id, task.action_id, State.CANCELLED)
-            self._queue.leave_all(job_id)
-            self._job_to(job_id, State.CANCELLED)
+                    self._end_attempt(job_id, task.action_id, State.CANCELLED, None, now)
             self._database.execute(
-                "UPDATE jobs SET finished_at = ?, exit_code = ? WHERE id = ?",
-                (_now(), EXIT_CANCELLED, job_id),
+                "UPDATE tasks SET resumes = 0, waiting = NULL, finished_at ="
+                " coalesce(finished_at, ?) WHERE job_id = ? AND state = 'cancelled'",
+                (now, job_id),
+            )
+            self._queue.leave_all(job_id)
+            self._job_to(job_id, state)
+            self._database.execute(
+                "UPDATE jobs SET finished_at = ?, exit_code = ?, error = ? WHERE id = ?",
+                (now, exit_code, error, job_id),
             )
 
     def lost_since_last_run(self, name: str) -> list[JobRecord]:
@@ -386,6 +417,24 @@ class Jobs:
             (state, *where),
         )
         return before
+
+    def _begin_attempt(self, job_id: int, action_id: str, now: str) -> Attempt:
+        where = (job_id, action_id)
+        self._database.execute(
+            "UPDATE tasks SET started_at = ?, attempt = attempt + 1, resumes = 0,"
+            " work = CASE WHEN resumes THEN work ELSE attempt + 1 END"
+            " WHERE job_id = ? AND action_id = ?",
+            (now, *where),
+        )
+        row = self._database.query(
+            "SELECT attempt, work FROM tasks WHERE job_id = ? AND action_id = ?", where
+        )[0]
+        self._database.execute(
+            "INSERT INTO attempts (job_id, action_id, attempt, state, started_at)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (*where, row["attempt"], State.RUNNING, now),
+        )
+        return Attempt(action_id, row["attempt"], row["work"])
 
     def _end_attempt(
         self, job_id: int, action_id: str, state: State, error: str | None, now: str

@@ -77,7 +77,7 @@ class Queue:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._last_rank = 0
+        self._last_rank: dict[Priority, int] = {}
 
     # For people
 
@@ -157,9 +157,10 @@ class Queue:
         row = self._database.query(
             "SELECT priority FROM tasks WHERE job_id = ? AND action_id = ?", where
         )[0]
-        moment = int((time.time() - HEAD_START_S[Priority(row["priority"])]) * 1e6)
+        priority = Priority(row["priority"])
+        moment = int((time.time() - HEAD_START_S[priority]) * 1e6)
         # Those that enter together keep their order.
-        rank = self._last_rank = moment if moment > self._last_rank else self._last_rank + 1
+        rank = self._last_rank[priority] = max(moment, self._last_rank.get(priority, 0) + 1)
         self._database.execute(
             "UPDATE tasks SET ready_at = ?, rank = ? WHERE job_id = ? AND action_id = ?",
             (now, rank, *where),

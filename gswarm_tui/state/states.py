@@ -2,12 +2,13 @@
 
 ::
 
-    pending ──> ready ──> running ──> succeeded
-       │          ^          ├──────> failed, cancelled
-       │          │          ├──────> retrying ──> ready      (the delay is over)
-       ├> skipped └───────── └──────> lost                    (its controller died; resumed)
+    pending ──> ready ──> running ──> succeeded, failed
+                  ^          ├──────> retrying ──> ready    (its delay is over)
+                  └──────────┴──────> lost     ──> ready    (its controller died; it is resumed)
 
-What is over can be opened again by `gswarm job resume` and `retry`, and is pending then.
+Whatever has not begun can be skipped, and whatever has not ended can be cancelled. A task whose
+values do not fit fails before it is ready. What has ended is pending again when `gswarm job resume`
+or `retry` opens it.
 """
 
 from __future__ import annotations
@@ -46,10 +47,10 @@ ENDED: Final = frozenset({State.SUCCEEDED, State.FAILED, State.SKIPPED, State.CA
 _AGAIN: Final = frozenset({State.PENDING})
 
 TASK_TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
-    State.PENDING: frozenset({State.READY, State.SKIPPED, State.CANCELLED}),
+    State.PENDING: frozenset({State.READY, State.SKIPPED, State.CANCELLED, State.FAILED}),
     State.READY: frozenset({State.RUNNING, State.SKIPPED, State.CANCELLED, State.PENDING}),
     State.RUNNING: frozenset(
-        {State.SUCCEEDED, State.FAILED, State.RETRYING, State.SKIPPED, State.CANCELLED, State.LOST}
+        {State.SUCCEEDED, State.FAILED, State.RETRYING, State.CANCELLED, State.LOST}
     ),
     State.RETRYING: frozenset({State.READY, State.CANCELLED, State.SKIPPED, State.PENDING}),
     State.SUCCEEDED: _AGAIN,

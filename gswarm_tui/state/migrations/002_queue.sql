@@ -11,7 +11,8 @@ UPDATE jobs SET started_at = created_at;
 ALTER TABLE tasks ADD COLUMN priority TEXT NOT NULL DEFAULT 'normal';
 ALTER TABLE tasks ADD COLUMN rank INTEGER NOT NULL DEFAULT 0;     -- the turn in the queue, see state/queue.py
 ALTER TABLE tasks ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0;  -- 0: never begun
-ALTER TABLE tasks ADD COLUMN resumes INTEGER NOT NULL DEFAULT 0;  -- its next run goes on with the attempt that was lost
+ALTER TABLE tasks ADD COLUMN resumes INTEGER NOT NULL DEFAULT 0;  -- nodes may still do its work: the next attempt goes on with it
+ALTER TABLE tasks ADD COLUMN work INTEGER NOT NULL DEFAULT 0;     -- the attempt that nodes know its work by
 ALTER TABLE tasks ADD COLUMN blocked_on TEXT;                     -- key of the claim that keeps a ready task waiting
 ALTER TABLE tasks ADD COLUMN waiting TEXT;                        -- why a running task waits, in a node's words
 ALTER TABLE tasks ADD COLUMN ready_at TEXT;
