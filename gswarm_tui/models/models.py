@@ -126,6 +126,11 @@ class Models:
         """
         return await hardware.missing_gpus(self._ground, devices)
 
+    @property
+    def nodes(self) -> Iterable[str]:
+        """The names of all nodes of the inventory."""
+        return self._ground.nodes.keys()
+
     async def look(
         self, nodes: Iterable[str]
     ) -> tuple[dict[str, looking.NodeLook], dict[str, GswarmError]]:
