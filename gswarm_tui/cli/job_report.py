@@ -1,65 +1,22 @@
-"""What a job did, in sentences: for the terminal, the log and the last lines of a run."""
+"""What a job did: what is where, what failed and why, and how to go on. The end of a run."""
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Collection, Iterator
 
 from gswarm_tui.cli import output
 from gswarm_tui.devices import parse
-from gswarm_tui.models.results import (
-    DeleteResult,
-    HealthResult,
-    PlacementResult,
-    ServeResult,
-    StopResult,
-)
-from gswarm_tui.playbook import JobResult, TaskResult
+from gswarm_tui.errors import GswarmError
+from gswarm_tui.models.results import PlacementResult
+from gswarm_tui.playbook import JobResult
+from gswarm_tui.playbook.failures import NOT_NEEDED
 from gswarm_tui.playbook.outcome import Outcome
-from gswarm_tui.state.jobs import State
+from gswarm_tui.playbook.sentences import verdict as verdict
+from gswarm_tui.state.states import State
 
 _COMPLETION_SHOWN = 600
-
-
-def state_and_ending(task: TaskResult) -> str:
-    """How a task ended, in a line that begins with its state."""
-    says_it = task.state in (State.SKIPPED, State.CANCELLED)
-    return ending(task) if says_it else f"{task.state}: {ending(task)}"
-
-
-def ending(task: TaskResult) -> str:
-    """How a task ended, in a line, beside a mark of its state."""
-    if task.state is State.SUCCEEDED:
-        return f"{done(task.result)} ({output.duration(task.seconds)})"
-    if task.state is State.FAILED:
-        # The rest, an engine's log say, is in the summary.
-        return output.clean(str(task.error).split("\n", 1)[0])
-    if task.state is State.SKIPPED:
-        return f"skipped: {task.because} did not succeed"
-    return "cancelled"
-
-
-def done(result: Any) -> str:
-    """What a task's result says, in a few words."""
-    match result:
-        case PlacementResult(already=True):
-            words = f"was on {', '.join(result.devices)} already"
-        case PlacementResult():
-            words = f"{output.size(result.size)} on {', '.join(result.devices)}"
-        case ServeResult():
-            words = f"{result.url} with {result.engine}{', already' if result.already else ''}"
-        case StopResult():
-            words = f"{result.stopped} stopped"
-        case DeleteResult():
-            words = f"{output.size(result.freed)} freed"
-        case HealthResult():
-            words = f"{result.status} in {result.latency_ms:.1f} ms from {result.checked_from}"
-        case _:
-            words = "done"
-    return output.clean(words)
 
 
 def outcome_of(result: JobResult) -> Outcome:
@@ -91,52 +48,39 @@ def report(result: JobResult, *, command: str) -> Iterator[str]:
             yield from (f"  {line}" for line in lines)
 
 
-def failures(result: JobResult) -> Iterator[str]:
-    """What failed and why, and what was not done because of it."""
-    for task in result.tasks:
-        if task.error is not None:
-            reason = output.clean(str(task.error), keep="\n")
-            yield f"failed: {task.task.action_id}: {reason}"
-            if task.error.hint:
-                hint = output.clean(task.error.hint, keep="\n")
-                yield f"  hint: {hint}"
-    skipped: dict[str, list[str]] = {}
-    for task in result.tasks:
-        if task.because is not None:
+def failures(result: JobResult, *, told: Collection[str] = ()) -> Iterator[str]:
+    """What failed and why, and what was not done because of it.
+
+    Args:
+        told: tasks whose failure the reader has just been told of in full.
+    """
+    untold = [
+        task for task in result.tasks if task.error is not None and task.task.action_id not in told
+    ]
+    for task in untold:
+        state = "failed (tolerated)" if task.tolerated else "failed"
+        yield from _error(f"{state}: {task.task.action_id}", task.error)
+    if result.error is not None:
+        yield from _error(f"job {result.job_id}", result.error)
+    skipped: dict[str | None, list[str]] = {}
+    for task in result.tasks if untold else ():
+        if task.because not in (None, NOT_NEEDED):
             skipped.setdefault(task.because, []).append(task.task.action_id)
     for because, names in skipped.items():
-        yield f"skipped, because of {because}: {', '.join(names)}"
+        yield output.clean(f"skipped: {', '.join(names)}: {because}")
 
 
-def verdict(result: JobResult) -> str:
-    """The last line: ``5 tasks done in 12.3 s``."""
-    counts = Counter(task.state for task in result.tasks)
-    seconds = output.duration(result.seconds)
-    if result.state is State.SUCCEEDED:
-        return f"{tasks(len(result.tasks))} done in {seconds}"
-    parts = [
-        f"{counts[state]} {word}"
-        for state, word in (
-            (State.SUCCEEDED, "done"),
-            (State.FAILED, "failed"),
-            (State.SKIPPED, "skipped"),
-            (State.CANCELLED, "cancelled"),
-        )
-        if counts[state]
-    ]
-    return f"{tasks(len(result.tasks))}: {', '.join(parts)}, in {seconds}"
+def _error(what: str, error: GswarmError | None) -> Iterator[str]:
+    yield output.clean(f"{what}: {error}", keep="\n")
+    if error is not None and error.hint:
+        yield output.clean(f"  hint: {error.hint}", keep="\n")
 
 
 def afterwards(result: JobResult) -> Iterator[str]:
     """What is left by a run that did not come to its end, and how it goes on."""
     if result.state is State.CANCELLED:
         yield "what is done stays done, and what was downloaded so far is kept:"
-        yield "the same command goes on from here"
-
-
-def tasks(count: int) -> str:
-    """``1 task``, ``2 tasks``."""
-    return "1 task" if count == 1 else f"{count} tasks"
+        yield f"gswarm job resume {result.job_id} goes on from here, and so does the same command"
 
 
 def _copies(outcome: Outcome) -> Iterator[str]:

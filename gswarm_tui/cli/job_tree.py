@@ -14,29 +14,39 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from gswarm_tui.cli import job_report, output
-from gswarm_tui.playbook import Event, TaskResult
+from gswarm_tui.cli import output
+from gswarm_tui.playbook import Event, TaskResult, sentences
 from gswarm_tui.playbook.events import (
     JobFinished,
     JobStarted,
     Task,
     TaskFinished,
     TaskProgress,
+    TaskRetrying,
     TaskStarted,
+    TaskWaiting,
 )
+from gswarm_tui.playbook.lines import of_retry
 from gswarm_tui.progress import Progress
-from gswarm_tui.state.jobs import State
+from gswarm_tui.state.states import State
 from gswarm_tui.wording import describe
 
 _FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _ICONS: Final = {
     State.PENDING: ("·", ".", "dim"),
+    State.READY: ("…", ":", "dim"),
     State.RUNNING: ("", "*", "cyan"),
+    State.RETRYING: ("↻", "~", "yellow"),
     State.SUCCEEDED: ("✔", "+", "green"),
     State.FAILED: ("✖", "x", "bold red"),
     State.SKIPPED: ("–", "-", "yellow"),
     State.CANCELLED: ("■", "#", "yellow"),
+    State.LOST: ("?", "?", "yellow"),
 }
+_INTEREST: Final = (
+    *(State.FAILED, State.RUNNING, State.RETRYING, State.LOST, State.CANCELLED),
+    *(State.READY, State.SKIPPED, State.PENDING, State.SUCCEEDED),
+)
 _MOST_ROWS_AT_THE_END: Final = 60
 _REFRESHES_A_SECOND: Final = 8
 
@@ -48,14 +58,18 @@ class Row:
     Args:
         guide: the lines of the tree in front of it.
         since: when it began, by the monotonic clock.
+        says: why it waits, or why it is tried again.
+        is_final: the job is over, and what failed and why follows below.
     """
 
     task: Task
     guide: str
     state: State = State.PENDING
     since: float = 0.0
+    says: str | None = None
     progress: Progress | None = None
     result: TaskResult | None = None
+    is_final: bool = False
 
 
 @final
@@ -88,15 +102,26 @@ class Tree:
         match event:
             case JobStarted():
                 self._begin(event)
+            case TaskWaiting():
+                self._wait(event)
             case TaskStarted():
-                self._change(event.task, state=State.RUNNING, since=time.monotonic())
+                since = time.monotonic() - event.ago_s
+                self._change(event.task, state=State.RUNNING, since=since, says=None, progress=None)
             case TaskProgress():
                 self._change(event.task, progress=event.progress)
+            case TaskRetrying():
+                says = of_retry(event.attempt, event.error, event.delay_s)
+                self._change(event.task, state=State.RETRYING, says=says)
             case TaskFinished():
                 self._change(event.task, state=event.result.state, result=event.result)
             case JobFinished():
                 self._live.stop()
                 self._console.print(self._at_the_end())
+
+    @property
+    def near(self) -> frozenset[str]:
+        """None: the tree that stays says that a task failed, and leaves the reason to the end."""
+        return frozenset()
 
     def cancelling(self) -> None:
         self._cancelling = True
@@ -122,8 +147,16 @@ class Tree:
         self._rows = {task.action_id: Row(task, guide) for task, guide in guides.in_order()}
         for notice in event.notices:
             self._console.print(Text(output.clean(notice), style="yellow"))
-        self._began = time.monotonic()
+        for result in event.done:
+            self._change(result.task, state=result.state, result=result)
+        self._began = time.monotonic() - event.ago_s
         self._live.start()
+
+    def _wait(self, event: TaskWaiting) -> None:
+        """A task waits for its turn in the queue; or, when it runs, for something on a node."""
+        is_running = self._rows[event.task.action_id].state is State.RUNNING
+        state = State.RUNNING if is_running else State.READY
+        self._change(event.task, state=state, says=event.reason)
 
     def _change(self, task: Task, **changes: object) -> None:
         row = self._rows[task.action_id]
@@ -144,6 +177,7 @@ class Tree:
         rows = list(self._rows.values())
         if len(rows) > _MOST_ROWS_AT_THE_END:
             rows = _most_interesting(rows, _MOST_ROWS_AT_THE_END)
+        rows = [replace(row, is_final=True) for row in rows]
         return Group(self._headline(), self._table(rows))
 
     def _table(self, rows: Sequence[Row]) -> Table:
@@ -168,7 +202,11 @@ def _what(row: Row) -> RenderableType:
     """What a task does, how far it is, or how it ended."""
     if row.result is not None:
         style = {State.FAILED: "red", State.SUCCEEDED: ""}.get(row.state, "dim")
-        return Text(job_report.ending(row.result), style=style)
+        if row.is_final and row.state is State.FAILED:
+            return Text(f"failed after {output.duration(row.result.seconds)}", style=style)
+        return Text(sentences.ending(row.result), style=style)
+    if row.says is not None:
+        return Text(output.clean(row.says), style="yellow")
     if row.state is State.RUNNING and row.progress is not None:
         return _progress(row.progress)
     style = "" if row.state is State.RUNNING else "dim"
@@ -176,7 +214,8 @@ def _what(row: Row) -> RenderableType:
 
 
 def _progress(progress: Progress) -> RenderableType:
-    text = Text(output.clean(f"{progress.phase}  {describe(progress)}"))
+    said = describe(progress) or _last_line(progress.output or "")
+    text = Text(output.clean(f"{progress.phase}  {said}"))
     if not progress.total or progress.done is None:
         return text
     line = Table.grid(padding=(0, 1))
@@ -184,6 +223,10 @@ def _progress(progress: Progress) -> RenderableType:
     line.add_column(no_wrap=True, overflow="ellipsis")
     line.add_row(ProgressBar(total=progress.total, completed=progress.done, width=20), text)
     return line
+
+
+def _last_line(written: str) -> str:
+    return next(reversed(written.strip().splitlines()), "")
 
 
 def _seconds(row: Row) -> Text:
@@ -194,9 +237,7 @@ def _seconds(row: Row) -> Text:
 
 def _most_interesting(rows: list[Row], room: int) -> list[Row]:
     """As many rows as there is room for: what failed, what runs, what is next, what is done."""
-    rank = {State.FAILED: 0, State.RUNNING: 1, State.CANCELLED: 2, State.SKIPPED: 3}
-    rank |= {State.PENDING: 4, State.SUCCEEDED: 5}
-    chosen = sorted(rows, key=lambda row: rank.get(row.state, 6))[:room]
+    chosen = sorted(rows, key=lambda row: _INTEREST.index(row.state))[:room]
     kept = {row.task.action_id for row in chosen}
     return [replace(row, guide="") for row in rows if row.task.action_id in kept]
 

@@ -8,30 +8,29 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Final, Protocol, final
+from typing import Any, Final, Protocol, final
 
 from gswarm_tui.cli import job_report, output
-from gswarm_tui.errors import GswarmError
-from gswarm_tui.playbook import Event
+from gswarm_tui.errors import GswarmError, UsageError
+from gswarm_tui.playbook import Event, TaskResult
 from gswarm_tui.playbook.events import (
     JobFinished,
     JobStarted,
     TaskFinished,
     TaskProgress,
+    TaskRetrying,
     TaskStarted,
+    TaskWaiting,
 )
-from gswarm_tui.progress import Progress
-from gswarm_tui.wording import describe
+from gswarm_tui.playbook.lines import Lines, Pace, date_and_time, time_of_day
+from gswarm_tui.playbook.logs import Log, LogFile
 
-_LINE_EVERY_S: Final = 5.0
 _JSON_EVERY_S: Final = 1.0
 
 
@@ -39,6 +38,10 @@ class View(Protocol):
     """An observer that can also be told that the user wants to leave."""
 
     def __call__(self, event: Event) -> None: ...
+
+    @property
+    def near(self) -> frozenset[str]:
+        """Tasks whose failure the reader has in view, in full: it need not be said again."""
 
     def cancelling(self) -> None:
         """The run was asked to end, and waits for what is being done on nodes."""
@@ -48,117 +51,90 @@ class View(Protocol):
 
 
 @contextmanager
-def open_view(*, as_json: bool, logs: Path) -> Iterator[View]:
-    """The view that fits, and a log file of the job in the folder ``logs``.
+def open_view(
+    *, as_json: bool, logs: Path | None, quiet: bool = False, log_file: Path | None = None
+) -> Iterator[View]:
+    """The view that fits, and the logs of the job.
 
     Events as JSON are data, on stdout; what is for people to watch is on stderr.
-    """
-    with Log(logs) as log:
-        if as_json:
-            yield Several(Json(), log)
-        elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-            from gswarm_tui.cli.job_tree import Tree
 
-            with Tree() as tree:
-                yield Several(tree, log)
-        else:
-            yield Several(Lines(output.say, clock=_time_of_day), log)
+    Args:
+        logs: the folder of the job's own logs, see `gswarm_tui.playbook.logs`; None for a job that
+            is only watched, and run by another process.
+        quiet: show nothing; what failed is said at the end by whoever opened this.
+        log_file: gets what the job's log gets, after what is there.
+
+    Raises:
+        UsageError: ``log_file`` cannot be written.
+    """
+    with ExitStack() as stack:
+        others: list[Lines | Log] = []
+        if logs is not None:
+            others.append(stack.enter_context(Log(logs, warn=output.say)))
+        if log_file is not None:
+            file = stack.enter_context(closing(_opened(log_file)))
+            others.append(
+                Lines(lambda line: file.write(f"{line}\n"), clock=date_and_time, is_log=True)
+            )
+        yield Views(_shown(stack, as_json=as_json, quiet=quiet), *others)
+
+
+def _shown(stack: ExitStack, *, as_json: bool, quiet: bool) -> View:
+    if as_json:
+        return Json()
+    if quiet:
+        return Nothing()
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        from gswarm_tui.cli.job_tree import Tree
+
+        return stack.enter_context(Tree())
+    # Who watches has today's date at hand; cron's mail and a file have not.
+    return Lines(output.say, clock=time_of_day if sys.stderr.isatty() else date_and_time)
 
 
 @final
-class Several:
-    """Views that are told the same."""
+class Views:
+    """What is shown, and what is written beside it."""
 
-    def __init__(self, *views: View) -> None:
-        self._views = views
+    def __init__(self, shown: View, *others: Lines | Log) -> None:
+        self._shown = shown
+        self._all: tuple[View | Lines | Log, ...] = (shown, *others)
+
+    @property
+    def near(self) -> frozenset[str]:
+        return self._shown.near
 
     def __call__(self, event: Event) -> None:
-        for view in self._views:
+        for view in self._all:
             view(event)
 
     def cancelling(self) -> None:
-        for view in self._views:
+        for view in self._all:
             view.cancelling()
 
     def leave(self) -> None:
-        for view in self._views:
+        for view in self._all:
             view.leave()
 
 
 @final
-class Pace:
-    """Lets a task's progress through when it says something new, else every few seconds.
+class Nothing:
+    """Shows nothing."""
 
-    A number that changes is nothing new: it may count the seconds.
-    """
+    near: frozenset[str] = frozenset()
 
-    def __init__(self, every_s: float) -> None:
-        self._every_s = every_s
-        self._last: dict[str, tuple[float, str, str]] = {}
+    def __call__(self, event: Event) -> None: ...
 
-    def lets_through(self, action_id: str, progress: Progress) -> bool:
-        now = time.monotonic()
-        at, *said = self._last.get(action_id, (0.0, "", ""))
-        says = [progress.phase, re.sub(r"\d+", "", progress.message or "")]
-        if said == says and now - at < self._every_s:
-            return False
-        self._last[action_id] = (now, says[0], says[1])
-        return True
+    def cancelling(self) -> None: ...
 
-
-@final
-class Lines:
-    """A line for each thing that happens, with the time in front.
-
-    Args:
-        write: takes a line, without its end.
-        clock: gives the time as it is written.
-        is_log: also write tracebacks, and how the job ended, which a user is told after the report.
-    """
-
-    def __init__(
-        self, write: Callable[[str], None], *, clock: Callable[[], str], is_log: bool = False
-    ) -> None:
-        self._write = write
-        self._clock = clock
-        self._is_log = is_log
-        self._pace = Pace(_LINE_EVERY_S)
-
-    def __call__(self, event: Event) -> None:
-        match event:
-            case JobStarted():
-                for notice in event.notices:
-                    self._line(notice)
-                count = job_report.tasks(len(event.tasks))
-                self._line(f"job {event.job_id}: {event.name}, {count}")
-            case TaskStarted():
-                task = event.task
-                self._line(f"{task.action_id}: {task.action_type} {task.summary}")
-            case TaskProgress():
-                if self._pace.lets_through(event.task.action_id, event.progress):
-                    facts = describe(event.progress)
-                    self._line(f"{event.task.action_id}: {event.progress.phase}  {facts}")
-            case TaskFinished():
-                result = event.result
-                self._line(f"{event.task.action_id}: {job_report.state_and_ending(result)}")
-                if self._is_log and result.details:
-                    self._write(output.clean(result.details, keep="\n"))
-            case JobFinished() if self._is_log:
-                self._line(f"job {event.result.job_id}: {job_report.verdict(event.result)}")
-
-    def cancelling(self) -> None:
-        self._line("cancelling what runs; Ctrl-C again leaves at once")
-
-    def leave(self) -> None:
-        self._line("left without waiting for what runs")
-
-    def _line(self, text: str) -> None:
-        self._write(f"{self._clock()}  {output.clean(text).rstrip()}")
+    def leave(self) -> None: ...
 
 
 @final
 class Json:
-    """One JSON object a line, each with ``event`` and ``time``."""
+    """One JSON object a line, each with ``event`` and ``time``; docs/jobs.md has them all."""
+
+    near: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
         self._pace = Pace(_JSON_EVERY_S)
@@ -166,23 +142,33 @@ class Json:
     def __call__(self, event: Event) -> None:
         match event:
             case JobStarted():
-                tasks = [asdict(task) for task in event.tasks]
-                self._write(
-                    "job_started",
-                    job=event.job_id,
-                    name=event.name,
-                    description=event.description,
-                    tasks=tasks,
-                    notices=event.notices,
-                )
+                self._write("job_started", **_beginning(event))
+            case TaskWaiting():
+                self._write("task_waiting", action_id=event.task.action_id, reason=event.reason)
             case TaskStarted():
-                self._write("task_started", action_id=event.task.action_id)
+                task = event.task
+                self._write(
+                    "task_started",
+                    action_id=task.action_id,
+                    action_type=task.action_type,
+                    summary=task.summary,
+                    attempt=event.attempt,
+                )
             case TaskProgress():
-                if self._pace.lets_through(event.task.action_id, event.progress):
-                    progress = asdict(event.progress)
-                    self._write("task_progress", action_id=event.task.action_id, **progress)
+                name, progress = event.task.action_id, event.progress
+                # What a command wrote comes once: it is all passed on.
+                if progress.output is not None or self._pace.lets_through(name, progress):
+                    self._write("task_progress", action_id=name, **asdict(progress))
+            case TaskRetrying():
+                self._write(
+                    "task_retrying",
+                    action_id=event.task.action_id,
+                    attempt=event.attempt,
+                    error=error_fields(event.error),
+                    delay_s=round(event.delay_s, 3),
+                )
             case TaskFinished():
-                self._write("task_finished", **_task(event))
+                self._write("task_finished", **_task(event.result))
             case JobFinished():
                 self._write("job_finished", **_job(event))
 
@@ -193,94 +179,78 @@ class Json:
         pass
 
     def _write(self, event: str, **fields: Any) -> None:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        _print(json.dumps({"event": event, "time": now, **fields}))
+        print_event(event, **fields)
 
 
-@final
-class Log:
-    """A file for each job, ``job-12.log``, readable by the user only."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._file: IO[str] | None = None
-        self._lines = Lines(self._append, clock=_date_and_time, is_log=True)
-
-    def __enter__(self) -> Log:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, JobStarted):
-            self._open(self._folder / f"job-{event.job_id}.log")
-        self._lines(event)
-
-    def cancelling(self) -> None:
-        self._lines.cancelling()
-
-    def leave(self) -> None:
-        self._lines.leave()
-
-    def _open(self, path: Path) -> None:
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            output.say(f"warning: no log is written: {path}: {error.strerror}")
-        else:
-            self._file = os.fdopen(descriptor, "w", buffering=1, encoding="utf-8")
-
-    def _append(self, line: str) -> None:
-        if self._file is None:
-            return
-        try:
-            self._file.write(line + "\n")
-        except OSError as error:
-            output.say(f"warning: the log ends here: {error.strerror}")
-            self._file = None
+def print_event(event: str, **fields: Any) -> None:
+    """Print one JSON object as `Json` does."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    line = json.dumps({"event": event, "time": now, **fields})
+    # Whoever reads the events should see each one when it happens.
+    with output.writing():
+        print(line, flush=True)  # noqa: T201
 
 
-def _task(event: TaskFinished) -> dict[str, Any]:
-    result = event.result
+def _opened(path: Path) -> LogFile:
+    def fail(path: Path, error: OSError) -> None:
+        output.say(f"warning: {path}: no log is written any more: {error.strerror}")
+
+    try:
+        return LogFile(path, fail)
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", where=str(path)) from None
+
+
+def _beginning(event: JobStarted) -> dict[str, Any]:
     return {
-        "action_id": event.task.action_id,
-        "action_type": event.task.action_type,
+        "job": event.job_id,
+        "name": event.name,
+        "description": event.description,
+        "tasks": [asdict(task) for task in event.tasks],
+        "done": [_task(result) for result in event.done],
+        "notices": event.notices,
+    }
+
+
+def _task(result: TaskResult) -> dict[str, Any]:
+    return {
+        "action_id": result.task.action_id,
+        "action_type": result.task.action_type,
         "state": result.state,
+        "attempt": result.attempt,
         "seconds": round(result.seconds, 3),
         "result": None if result.result is None else asdict(result.result),
         "error": None if result.error is None else error_fields(result.error),
         "because": result.because,
+        "tolerated": result.tolerated,
     }
 
 
 def _job(event: JobFinished) -> dict[str, Any]:
     result = event.result
-    outcome = job_report.outcome_of(result)
-    return {
+    fields = {
         "job": result.job_id,
         "name": result.name,
         "state": result.state,
         "seconds": round(result.seconds, 3),
         "exit_code": result.exit_code,
-        "models": [{"model": model, "device": device} for model, device in outcome.copies],
-        "services": [asdict(service) for service in outcome.services],
+        "error": None if result.error is None else error_fields(result.error),
+        "models": None,
+        "services": None,
     }
+    # Who only watches a job does not know its actions, and so not what it has left where.
+    if all(task.action is not None for task in result.tasks):
+        outcome = job_report.outcome_of(result)
+        fields["models"] = [{"model": model, "device": at} for model, at in outcome.copies]
+        fields["services"] = [asdict(service) for service in outcome.services]
+    return fields
 
 
 def error_fields(error: GswarmError) -> dict[str, Any]:
-    return {"message": error.message, "where": error.where, "hint": error.hint}
-
-
-def _print(line: str) -> None:
-    # Whoever reads the events should see each one when it happens.
-    print(line, flush=True)  # noqa: T201
-
-
-def _time_of_day() -> str:
-    return datetime.now().astimezone().strftime("%H:%M:%S")
-
-
-def _date_and_time() -> str:
-    return datetime.now().astimezone().isoformat(timespec="milliseconds")
+    """An error as it stands in events."""
+    return {
+        "message": error.message,
+        "where": error.where,
+        "hint": error.hint,
+        "kind": error.kind,
+    }

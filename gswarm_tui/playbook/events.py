@@ -103,6 +103,7 @@ class JobStarted:
 
     Args:
         done: the tasks that had ended before, where a job is resumed.
+        ago_s: how long ago that was, where somebody begins to watch later.
     """
 
     job_id: int
@@ -111,6 +112,7 @@ class JobStarted:
     tasks: tuple[Task, ...]
     notices: tuple[str, ...]
     done: tuple[TaskResult, ...] = ()
+    ago_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +125,15 @@ class TaskWaiting:
 
 @dataclass(frozen=True, slots=True)
 class TaskStarted:
-    """``task.summary`` has the values that only came with the run; ``attempt`` counts from 1."""
+    """``task.summary`` has the values that only came with the run; ``attempt`` counts from 1.
+
+    Args:
+        ago_s: as in `JobStarted`.
+    """
 
     task: Task
     attempt: int = 1
+    ago_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,12 @@ from gswarm_tui.playbook.events import (
     Task,
     TaskFinished,
     TaskProgress,
+    TaskRetrying,
     TaskStarted,
+    TaskWaiting,
 )
 from gswarm_tui.progress import Progress
-from gswarm_tui.state.jobs import State
+from gswarm_tui.state.states import State
 
 NO_ACTION = cast(Any, None)
 
@@ -82,13 +84,13 @@ def test_a_task_shows_its_state_its_progress_and_its_end() -> None:
         tree(TaskStarted(two))
         tree(TaskProgress(one, Progress("download", 1_000_000, 4_000_000, 500_000.0)))
         tree(ended(two, State.FAILED, error=GswarmError("no [bold]room\x1b[0m", where="node1")))
-        tree(ended(three, State.SKIPPED, because="two"))
+        tree(ended(three, State.SKIPPED, because="needs two, which failed"))
         lines = drawn(console, tree)
     assert "0 of 3 done, 1 failed" in lines[0]
     assert "━" in lines[1]
     assert "download  1.0 MB of 4.0 MB, 500 kB/s, 6.0 s left" in lines[1]
     assert lines[2] == "✖ two      node1: no [bold]room�[0m"
-    assert lines[3] == "└─ – three skipped: two did not succeed"
+    assert lines[3] == "└─ – three skipped: needs two, which failed"
 
 
 def test_a_large_job_fits_the_terminal_and_keeps_what_matters() -> None:
@@ -146,3 +148,64 @@ def test_the_whole_tree_stays_when_the_job_ends() -> None:
         with console.capture() as capture:
             tree(JobFinished(JobResult(7, "demo", State.CANCELLED, 1.0, ())))
     assert "■ one cancelled" in capture.get()
+
+
+def test_what_waits_says_for_what_and_what_is_tried_again_says_why() -> None:
+    console = screen()
+    one, two, three = task("one"), task("two"), task("three")
+    with Tree(console) as tree:
+        tree(started(one, two, three))
+        tree(TaskWaiting(one, "waiting for node1:gpu0, held by job 3 (serve llama)"))
+        tree(TaskStarted(two))
+        tree(TaskWaiting(two, "waiting for tiny on node1:disk, held by job 4"))
+        tree(TaskStarted(three))
+        tree(TaskRetrying(three, 1, GswarmError("no \x1banswer", where="node1"), 2.0))
+        lines = drawn(console, tree)
+        assert lines[1] == "… one   waiting for node1:gpu0, held by job 3 (serve llama)"
+        assert lines[2].split(" two ")[1].startswith("  waiting for tiny on node1:disk, held by")
+        assert lines[2].endswith(" s")
+        said = "attempt 1 failed: node1: no �answer; attempt 2 begins in 2.0 s"
+        assert lines[3] == f"↻ three {said}"
+        tree(TaskStarted(one))
+        tree(TaskWaiting(two, None))
+        tree(TaskStarted(three, 2))
+        assert "waiting" not in "".join(drawn(console, tree))
+
+
+def test_a_resumed_job_begins_with_what_had_ended() -> None:
+    console = screen()
+    one, two = task("one"), task("two", "one")
+    ended_before = ended(one, State.SUCCEEDED).result
+    with Tree(console) as tree:
+        tree(JobStarted(7, "demo", None, (one, two), (), done=(ended_before,), ago_s=75.0))
+        lines = drawn(console, tree)
+    assert lines[0] == "job 7  demo  1 of 2 done  1 min 15 s"
+    assert lines[1] == "✔ one    done (1.0 s)"
+
+
+def test_the_tree_that_stays_leaves_the_reason_to_what_follows() -> None:
+    console = screen()
+    one = task("one")
+    with Tree(console) as tree:
+        tree(started(one))
+        tree(TaskStarted(one))
+        tree(ended(one, State.FAILED, error=GswarmError("no room")))
+        assert "no room" in "\n".join(drawn(console, tree))
+        with console.capture() as capture:
+            tree(JobFinished(JobResult(7, "demo", State.FAILED, 1.0, ())))
+        assert tree.near == frozenset()
+    stays = capture.get().rpartition("job 7")[2]  # behind what was drawn before
+    assert "✖ one failed after 1.0 s" in stays
+    assert "no room" not in stays
+
+
+def test_a_command_shows_the_last_line_of_what_it_writes() -> None:
+    console = screen()
+    one = task("one")
+    with Tree(console) as tree:
+        tree(started(one))
+        tree(TaskStarted(one))
+        tree(TaskProgress(one, Progress("running", output="first\n\x1b[31mlast\n\n")))
+        text = "\n".join(drawn(console, tree))
+    assert "running  �[31mlast" in text
+    assert "first" not in text
