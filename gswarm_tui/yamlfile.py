@@ -59,12 +59,14 @@ class Document:
         name: what errors call the file.
         values: where each value begins, by its path from the root: ``("nodes", "node1", "port")``.
         keys: where each key of a mapping stands, by the path of its value.
+        text: what it was read from.
     """
 
     data: Any
     name: str
     values: Mapping[Location, Mark] = field(repr=False)
     keys: Mapping[Location, Mark] = field(repr=False)
+    text: str = field(default="", repr=False)
 
     def resolve(self, loc: Sequence[str | int]) -> Location:
         """The longest path in the data along ``loc``, leaving out the parts that are not there.
@@ -79,6 +81,15 @@ class Document:
         for part in path:
             value = value[part]
         return value
+
+    def part(self, path: Location) -> Document:
+        """What is at a path as a document of its own, with its places in the file."""
+        depth = len(path)
+
+        def below(marks: Mapping[Location, Mark]) -> dict[Location, Mark]:
+            return {at[depth:]: mark for at, mark in marks.items() if at[:depth] == path}
+
+        return Document(self.value(path), self.name, below(self.values), below(self.keys))
 
     def position(self, loc: Sequence[str | int]) -> str:
         """``file:line:column`` of the value at ``loc``, or of what is nearest above it."""
@@ -118,7 +129,7 @@ def load_yaml(
     except _YamlProblem as problem:
         where = f"{name}:{problem.mark.line}:{problem.mark.column}"
         raise error_class(problem.message, where=where, hint=problem.hint) from None
-    return Document(data=data, name=name, values=builder.values, keys=builder.keys)
+    return Document(data, name, values=builder.values, keys=builder.keys, text=text)
 
 
 def _read(path: Path, name: str, error_class: type[UsageError]) -> str:

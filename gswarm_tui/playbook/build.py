@@ -3,127 +3,91 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from dataclasses import replace
+from typing import Any
 
 from pydantic import ValidationError
 
 from gswarm_tui.errors import PlaybookError
 from gswarm_tui.playbook.actions import TYPES, Action
-from gswarm_tui.playbook.actions.base import ParseDevice, SpellingError
-from gswarm_tui.playbook.expressions import (
-    VARS,
-    ExpressionError,
-    Lookup,
-    Path,
-    Reference,
-    substitute,
-    texts,
-)
+from gswarm_tui.playbook.actions.base import SpellingError
+from gswarm_tui.playbook.expressions import ExpressionError, Path, substitute, texts
+from gswarm_tui.playbook.lookup import Ancestor, NoValueError, Values
+from gswarm_tui.playbook.options import Options
+from gswarm_tui.playbook.scope import Source
+from gswarm_tui.playbook.site import Site
 from gswarm_tui.yamlerrors import explain
 from gswarm_tui.yamlfile import Document, Mark
 
-_EXAMPLES: Mapping[Any, Any] = {int: 1, float: 1.0, bool: False, list: []}
-"""What stands for a value that is not there yet, by type. For text it is the expression itself."""
+
+class MissingValueError(PlaybookError):
+    """A value of the run is not there: the action that returns it has not succeeded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ancestor:
-    """An action that another one refers to, as far as it is known.
-
-    Args:
-        known: the fields that are certain before it runs.
-        result: what it returned; None before it ran.
-    """
-
-    action_type: str
-    known: Mapping[str, Any]
-    result: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """An action as written: its part of the document.
-
-    Args:
-        raw: the mapping.
-        path: where it is in ``document``.
-    """
-
-    raw: Mapping[str, Any]
-    path: Path
-    document: Document
+AS_WRITTEN = frozenset({"when", "for_each"})
+"""Keys whose expressions are not replaced here: they say whether and how often an action is."""
 
 
 def build(
+    name: str,
     source: Source,
-    variables: Mapping[str, Any],
     ancestors: Mapping[str, Ancestor],
-    parse: ParseDevice,
-) -> Action:
+    site: Site,
+    *,
+    running: bool = False,
+) -> tuple[Action, Options]:
     """Replace the expressions, check the shape, and make the normal form.
 
     Args:
-        ancestors: every action that ``source`` refers to.
+        name: its id in the whole playbook.
+        ancestors: every action that ``source`` refers to, by its id in the whole playbook.
+        running: every value must be there, and secrets are put in.
 
     Raises:
         PlaybookError: with each thing that is wrong and its place.
     """
     written = TYPES[source.raw["action_type"]].written
-    values, late = _values(source, variables, ancestors)
-    for name in sorted(written.decides & late.keys()):
-        raise _located(source, (name,), *_too_late(name, late[name], ancestors))
+    values, late, hidden = _values(name, source, Values(source, ancestors, site, running=running))
+    for key in sorted(written.decides & late.keys()):
+        raise located(source, (key,), *_too_late(key, late[key], ancestors))
     try:
-        return written.model_validate(values).action(parse, late)
+        valid = written.model_validate(values)
+        action = valid.action(site.device, late)
     except ValidationError as error:
         explained = explain(error, _part(source, values), PlaybookError, model=written)
         explained.hint = _origin(source, error)
         raise explained from None
     except SpellingError as error:
-        raise _located(source, error.path, error.message, error.hint) from None
+        raise located(source, error.path, error.message, error.hint) from None
+    if hidden:
+        action = replace(action, hidden=hidden)
+    return action, valid.options(always=source.always)
 
 
 def _values(
-    source: Source, variables: Mapping[str, Any], ancestors: Mapping[str, Ancestor]
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """The fields with their expressions replaced, and those that still wait for a value."""
+    name: str, source: Source, lookup: Values
+) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
+    """The fields with their expressions replaced; those that still wait for a value; and those
+    with a secret in them. Each of these with the expression's text.
+    """
     values: dict[str, Any] = {}
     late: dict[str, str] = {}
-    for name, value in source.raw.items():
-        waiting: list[Reference] = []
+    hidden: dict[str, str] = {}
+    for key, value in source.raw.items():
+        if key in AS_WRITTEN:
+            values[key] = value
+            continue
+        lookup.begin()
         try:
-            values[name] = substitute(value, _lookup(variables, ancestors, waiting))
+            values[key] = substitute(value, lookup)
         except ExpressionError as error:
-            raise _located(source, (name,), error.message, error.hint) from None
-        if waiting:
-            late[name] = value if isinstance(value, str) else str(waiting[0])
-    return values, late
-
-
-def _lookup(
-    variables: Mapping[str, Any], ancestors: Mapping[str, Ancestor], waiting: list[Reference]
-) -> Lookup:
-    def lookup(reference: Reference, whole: bool) -> Any:
-        if reference.owner == VARS:
-            return variables[reference.field]
-        ancestor = ancestors[reference.owner]
-        # What the plan was checked with is also what runs.
-        if reference.field in ancestor.known:
-            return ancestor.known[reference.field]
-        if ancestor.result is not None:
-            return getattr(ancestor.result, reference.field)
-        waiting.append(reference)
-        example = _example(TYPES[ancestor.action_type].fields()[reference.field])
-        return str(reference) if example is None or not whole else example
-
-    return lookup
-
-
-def _example(annotation: Any) -> Any:
-    if get_origin(annotation) in (Union, UnionType):
-        (annotation,) = (branch for branch in get_args(annotation) if branch is not NoneType)
-    return _EXAMPLES.get(get_origin(annotation) or annotation)
+            raise located_expression(source, (key,), error) from None
+        if lookup.waiting:
+            late[key] = value if isinstance(value, str) else str(lookup.waiting[0])
+        if lookup.secret:
+            hidden[key] = value if isinstance(value, str) else str(lookup.secret[0])
+    values["action_id"] = name
+    return values, late, hidden
 
 
 def _too_late(name: str, text: str, ancestors: Mapping[str, Ancestor]) -> tuple[str, str | None]:
@@ -134,26 +98,32 @@ def _too_late(name: str, text: str, ancestors: Mapping[str, Ancestor]) -> tuple[
 
 def _origin(source: Source, error: ValidationError) -> str | None:
     """The expressions that the values in question came from."""
-    fields = dict.fromkeys(problem["loc"][0] for problem in error.errors() if problem["loc"])
-    found = [text for name in fields for _, text in texts(source.raw.get(str(name)))]
+    fields = dict.fromkeys(str(problem["loc"][0]) for problem in error.errors() if problem["loc"])
+    replaced = [name for name in fields if name not in AS_WRITTEN]
+    found = [text for name in replaced for _, text in texts(source.raw.get(name))]
     return f"the value is that of {', '.join(found)}" if found else None
 
 
-def _located(source: Source, path: Path, message: str, hint: str | None) -> PlaybookError:
+def located(source: Source, path: Path, message: str, hint: str | None) -> PlaybookError:
+    """An error at a place within an action."""
     where = source.document.position((*source.path, *path))
     return PlaybookError(message, where=where, hint=hint)
 
 
+def located_expression(source: Source, path: Path, error: ExpressionError) -> PlaybookError:
+    """What is wrong with an expression at a place within an action, as an error to raise."""
+    where = source.document.position((*source.path, *path))
+    kind = MissingValueError if isinstance(error, NoValueError) else PlaybookError
+    return kind(error.message, where=where, hint=error.hint)
+
+
 def _part(source: Source, values: Mapping[str, Any]) -> Document:
     """The action as a document of its own, with its values in place of the expressions."""
-    depth, document = len(source.path), source.document
-
-    def below(marks: Mapping[Path, Mark]) -> dict[Path, Mark]:
-        return {path[depth:]: mark for path, mark in marks.items() if path[:depth] == source.path}
-
-    marks = below(document.values)
-    part = Document(dict(source.raw), document.name, marks, below(document.keys))
-    _mark_replaced(part, values, (), marks)
+    part = source.document.part(source.path)
+    marks = dict(part.values)
+    part = replace(part, values=marks)
+    shown = {key: value for key, value in values.items() if key != "action_id"}
+    _mark_replaced(part, shown, (), marks)
     return replace(part, data=values)
 
 

@@ -1,5 +1,7 @@
-"""``${action_id.field}`` and ``${vars.name}`` in the strings of a playbook.
+"""``${action_id.field}``, ``${vars.name}`` and their like in the strings of a playbook.
 
+``${env.NAME}`` is a variable of the environment, ``${nodes.PATTERN}`` the names of nodes,
+``${each.value}`` the item of a ``for_each``, ``${secrets.name}`` a secret.
 A string that is one expression and nothing else becomes the value itself, with its type; elsewhere
 the value is put into the text. ``$${`` is a ``${`` that stays. That is all: nothing else is
 evaluated, and what comes out of an expression is never read again for expressions.
@@ -10,23 +12,40 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
-VARS = "vars"
-"""The owner of variables, and therefore no action's id."""
+VARS: Final = "vars"
+ENV: Final = "env"
+NODES: Final = "nodes"
+EACH: Final = "each"
+SECRETS: Final = "secrets"
+OWNERS: Final = (VARS, ENV, NODES, EACH, SECRETS)
+"""The owners that are not actions, and therefore no action's ids."""
+
+FORMS: Final = (
+    "${action_id.field}, ${vars.name}, ${env.NAME}, ${nodes.PATTERN}, ${each.value} or "
+    "${secrets.name}"
+)
 
 Path: TypeAlias = tuple[str | int, ...]
 
 _TOKEN = re.compile(r"\$\$\{|\$\{(?P<inside>[^}]*)(?P<end>\}?)")
 _INSIDE = re.compile(r"\s*(?P<owner>[A-Za-z0-9_][A-Za-z0-9_-]*)\.(?P<field>[A-Za-z0-9_-]+)\s*")
+# A pattern of node names has its own grammar: see `gswarm_tui.patterns`.
+_NODES = re.compile(r"\s*(?P<owner>nodes)\.(?P<field>[^{}\s](?:[^{}]*[^{}\s])?)\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One expression: ``owner`` is an action's id, or `VARS`."""
+    """One expression: ``owner`` is an action's id, or one of `OWNERS`."""
 
     owner: str
     field: str
+
+    @property
+    def is_output(self) -> bool:
+        """Whether it is what an action returns."""
+        return self.owner not in OWNERS
 
     def __str__(self) -> str:
         return f"${{{self.owner}.{self.field}}}"
@@ -58,13 +77,13 @@ def parse(text: str) -> list[str | Reference]:
 
 
 def _reference(match: re.Match[str]) -> Reference:
-    inside = _INSIDE.fullmatch(match["inside"])
+    inside = _INSIDE.fullmatch(match["inside"]) or _NODES.fullmatch(match["inside"])
     if not match["end"]:
         raise ExpressionError("`${` is not closed with `}`", hint="a `${` that is text is `$${`")
     if inside is None:
         raise ExpressionError(
             f"`{match[0]}` is not an expression",
-            hint="write ${action_id.field} or ${vars.name}; a `${` that is text is `$${`",
+            hint=f"write {FORMS}; a `${{` that is text is `$${{`",
         )
     return Reference(inside["owner"], inside["field"])
 
@@ -115,12 +134,17 @@ def _substitute_text(text: str, lookup: Lookup) -> Any:
     if len(parts) == 1 and isinstance(parts[0], Reference):
         return lookup(parts[0], True)
     return "".join(
-        _as_text(part, lookup(part, False)) if isinstance(part, Reference) else part
+        as_text(part, lookup(part, False)) if isinstance(part, Reference) else part
         for part in parts
     )
 
 
-def _as_text(reference: Reference, value: Any) -> str:
+def as_text(reference: Reference, value: Any) -> str:
+    """What a value is within a longer text.
+
+    Raises:
+        ExpressionError: it is a list, a mapping, or nothing.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str | int | float):

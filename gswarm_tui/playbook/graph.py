@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from graphlib import CycleError, TopologicalSorter
 from typing import TypeAlias
 
@@ -53,15 +53,18 @@ class Ancestry:
 
     Args:
         ordered: the actions, each after what it needs.
+        asked: those that will be asked for; all of them by default.
     """
 
-    def __init__(self, needs: Needs, ordered: Sequence[str]) -> None:
-        self._bit = {name: 1 << index for index, name in enumerate(ordered)}
+    def __init__(self, needs: Needs, ordered: Sequence[str], asked: Set[str] | None = None) -> None:
+        # Only what is asked for has a bit: of many actions, most share nothing with others.
+        bits = {name: 1 << index for index, name in enumerate(ordered if asked is None else asked)}
+        self._bit = bits
         self._above: dict[str, int] = {}
-        for name in ordered:
+        for name in ordered if bits else ():
             above = 0
             for needed in needs[name]:
-                above |= self._above[needed] | self._bit[needed]
+                above |= self._above[needed] | bits.get(needed, 0)
             self._above[name] = above
 
     def is_ordered(self, one: str, other: str) -> bool:

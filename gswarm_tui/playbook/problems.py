@@ -12,14 +12,20 @@ from gswarm_tui.playbook.expressions import Path
 from gswarm_tui.yamlfile import Document
 
 MAX_SHOWN = 40
+MAX_NOTED = 1000
 
 _PLACE = re.compile(r":(\d+):(\d+): ")
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong; ``line`` and ``column`` count from 1."""
+    """One thing that is wrong; ``line`` and ``column`` count from 1.
 
+    Args:
+        file: which of the files it is in, in the order in which problems were found in them.
+    """
+
+    file: int
     where: str
     line: int
     column: int
@@ -29,45 +35,67 @@ class Problem:
 
 @final
 class Problems:
-    """A list that grows while a document is looked at.
+    """A list that grows while the files of a playbook are looked at.
+
+    Places in a document are paths such as ``("actions", 2, "port")``.
 
     Args:
-        document: the playbook; places in it are paths such as ``("actions", 2, "port")``.
+        first: the playbook itself; what is wrong with it is said before what is wrong with the
+            files that it includes.
     """
 
-    def __init__(self, document: Document) -> None:
-        self._document = document
-        self._found: list[Problem] = []
+    def __init__(self, first: Document) -> None:
+        self._files = {first.name: 0}
+        self._found: dict[Problem, None] = {}
 
     def __bool__(self) -> bool:
         return bool(self._found)
 
-    def add(self, path: Path, message: str, *, hint: str | None = None, key: bool = False) -> None:
-        """Note a problem at the value of a path, or at its key."""
-        resolved = self._document.resolve(path)
-        mark = self._document.values[resolved]
-        if key:
-            mark = self._document.keys.get(resolved, mark)
-        where = f"{self._document.name}:{mark.line}:{mark.column}"
-        self._found.append(Problem(where, mark.line, mark.column, message, hint))
+    @property
+    def is_full(self) -> bool:
+        """Whether there are so many that more would help nobody."""
+        return len(self._found) >= MAX_NOTED
 
-    def add_error(self, error: PlaybookError) -> None:
-        """Note what an error about a part of this document says, a problem for each line."""
+    def add(
+        self,
+        document: Document,
+        path: Path,
+        message: str,
+        *,
+        hint: str | None = None,
+        key: bool = False,
+    ) -> None:
+        """Note a problem at the value of a path, or at its key."""
+        resolved = document.resolve(path)
+        mark = document.values[resolved]
+        if key:
+            mark = document.keys.get(resolved, mark)
+        where = f"{document.name}:{mark.line}:{mark.column}"
+        self._note(document, where, mark.line, mark.column, message, hint)
+
+    def add_error(self, document: Document, error: PlaybookError) -> None:
+        """Note what an error about a part of a document says, a problem for each line."""
         lines = f"{error.where}: {error.message}".split("\n")
         for index, text in enumerate(lines):
-            place = _PLACE.match(text, pos=len(self._document.name))
+            place = _PLACE.match(text, pos=len(document.name))
             line, column = (int(place[1]), int(place[2])) if place else (sys.maxsize, 0)
-            where = text[: place.end() - 2] if place else self._document.name
+            where = text[: place.end() - 2] if place else document.name
             message = text[place.end() :] if place else text
             hint = error.hint if index == 0 else None
-            self._found.append(Problem(where, line, column, message, hint))
+            self._note(document, where, line, column, message, hint)
+
+    def _note(
+        self, document: Document, where: str, line: int, column: int, message: str, hint: str | None
+    ) -> None:
+        file = self._files.setdefault(document.name, len(self._files))
+        self._found[Problem(file, where, line, column, message, hint)] = None
 
     def error(self) -> PlaybookError:
-        """All of them as one error, in the order of the file. There must be one at least.
+        """All of them as one error, in the order of the files. There must be one at least.
 
         A single problem keeps its hint; of several, each has a line, with its hint in brackets.
         """
-        found = sorted(dict.fromkeys(self._found), key=lambda p: (p.line, p.column))
+        found = sorted(self._found, key=lambda p: (p.file, p.line, p.column))
         first = found[0]
         if len(found) == 1:
             return PlaybookError(first.message, where=first.where, hint=first.hint)

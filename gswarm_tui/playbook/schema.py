@@ -1,117 +1,192 @@
-"""Reading a playbook: the frame of the file, and its variables.
+"""Reading a playbook: the frames of its files, variables, secrets, and what it includes.
 
-What its actions say is looked at by `gswarm_tui.playbook.plan`, which knows the inventory and can
-therefore report everything that is wrong with them at once.
+What its actions say is looked at by `gswarm_tui.playbook.planner`, which knows the inventory and
+can therefore report everything that is wrong with them at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
-from gswarm_tui.errors import PlaybookError
+from gswarm_tui.errors import UsageError
 from gswarm_tui.playbook import variables
-from gswarm_tui.playbook.expressions import ExpressionError, Path
+from gswarm_tui.playbook.durations import seconds
+from gswarm_tui.playbook.expressions import ExpressionError
+from gswarm_tui.playbook.frame import Frame, read_frame
+from gswarm_tui.playbook.includes import Files
+from gswarm_tui.playbook.options import CONTINUE, STOP, OnFailure, read_priority
+from gswarm_tui.playbook.origin import Origin
 from gswarm_tui.playbook.problems import Problems
-from gswarm_tui.yamlerrors import validate
-from gswarm_tui.yamlfile import Document, load_yaml
-
-
-class _Frame(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    name: str | None = None
-    description: str | None = None
-    vars: dict[str, Any] | None = None
-    actions: list[dict[str, Any]]
+from gswarm_tui.playbook.reader import Reader
+from gswarm_tui.playbook.scope import Scope, Source
+from gswarm_tui.playbook.secrets import Mask
+from gswarm_tui.playbook.variables import Given
+from gswarm_tui.state.states import Priority
+from gswarm_tui.yamlfile import Document
 
 
 @dataclass(frozen=True, slots=True)
 class Playbook:
-    """A file whose frame is right; ``variables`` have their values.
+    """A file whose frame is right, with what it includes.
 
     Args:
         file: the file, as the user named it.
-        actions: as they are written, expressions and all.
-        actions_path: where the list of actions is in the document.
+        actions: as they are written, expressions and all; included ones are before those of the
+            file that includes them.
+        scopes: the files, the playbook itself first.
+        priority: of its actions that have none of their own.
+        timeout_s: how long the whole job may take.
+        on_failure: ``stop`` or ``continue``.
+        schedule: the five fields of cron.
     """
 
     name: str
     description: str | None
     file: str
-    document: Document
-    variables: Mapping[str, Any]
-    actions: tuple[Mapping[str, Any], ...]
-    actions_path: Path
+    actions: tuple[Source, ...]
+    scopes: tuple[Scope, ...]
+    priority: Priority | None
+    timeout_s: float | None
+    on_failure: OnFailure
+    schedule: str | None
+    mask: Mask
+    _reader: Reader = field(repr=False)
+    _overrides: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def document(self) -> Document:
+        """The playbook's own file."""
+        return self.scopes[0].document
+
+    @property
+    def variables(self) -> Mapping[str, Any]:
+        """The playbook's own variables, with their values."""
+        return self.scopes[0].variables
+
+    def origin(self) -> Origin:
+        """All that it was read from until now."""
+        return self._reader.origin(self.file, self._overrides)
 
 
-def load(file: FilePath, overrides: Mapping[str, Any] | None = None) -> Playbook:
+def load(
+    file: FilePath,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+) -> Playbook:
     """Read a playbook.
 
     Args:
         overrides: values for its variables; text is converted to the type of the default.
+        environ: the process's own environment by default.
 
     Raises:
-        PlaybookError: it cannot be read, is no YAML, or its frame or variables are wrong. The
-            error says all of it, each with ``file:line:column``.
+        PlaybookError: it cannot be read, is no YAML, or its frame, variables, secrets or included
+            files are wrong. The error says all of it, each with ``file:line:column``.
     """
-    document = load_yaml(file, error_class=PlaybookError)
-    return read(document, overrides or {}, default_name=file.stem)
+    reader = Reader(environ=environ)
+    document = reader.document(str(file))
+    return read(document, overrides or {}, default_name=file.stem, reader=reader)
 
 
-def read(document: Document, overrides: Mapping[str, Any], *, default_name: str) -> Playbook:
+def reload(origin: Origin, *, environ: Mapping[str, str] | None = None) -> Playbook:
+    """Read a playbook again as it was; secrets are read anew, from the environment and files.
+
+    Raises:
+        PlaybookError: a secret is not there any more.
+    """
+    reader = Reader(folder=FilePath(origin.folder), environ=environ, origin=origin)
+    document = reader.document(origin.file)
+    name = FilePath(origin.file).stem
+    return read(document, origin.overrides, default_name=name, reader=reader)
+
+
+def read(
+    document: Document,
+    overrides: Mapping[str, Any],
+    *,
+    default_name: str,
+    reader: Reader | None = None,
+) -> Playbook:
     """Like `load`, of a document that is already there."""
-    if document.data is None:
-        raise PlaybookError("the playbook is empty", where=document.position(()))
-    # A list of actions by itself is a playbook without a name.
-    bare = isinstance(document.data, list)
-    framed = _in_frame(document) if bare else document
-    frame = validate(framed, _Frame, PlaybookError)
+    reader = reader or Reader()
+    reader.note(document)
+    frame, actions_path = read_frame(document)
     problems = Problems(document)
-    if not frame.actions:
-        problems.add(("actions",), "there are no actions", key=True)
-    values = variables.resolve(frame.vars or {}, overrides, problems)
-    if problems:
-        raise problems.error()
-    name, description = (
-        _text(text, values, problems, key)
-        for key, text in (("name", frame.name), ("description", frame.description))
-    )
-    if problems:
-        raise problems.error()
-    return Playbook(
-        name=name or default_name,
-        description=description,
+    files = Files(reader, problems)
+    scope = files.read(document, frame, actions_path, Given(overrides))
+    job = _Job(frame, scope, problems)
+    playbook = Playbook(
+        name=job.text("name") or default_name,
+        description=job.text("description"),
         file=document.name,
-        document=document,
-        variables=values,
-        actions=tuple(frame.actions),
-        actions_path=() if bare else ("actions",),
+        actions=tuple(files.sources),
+        scopes=tuple(files.scopes),
+        priority=job.value("priority", read_priority),
+        timeout_s=job.value("timeout", seconds),
+        on_failure=job.value("on_failure", _on_failure) or CONTINUE,
+        schedule=job.value("schedule", _schedule),
+        mask=Mask(value for one in files.scopes for value in one.secrets.values()),
+        _reader=reader,
+        _overrides=overrides,
     )
+    if problems:
+        raise problems.error()
+    return playbook
 
 
-def _in_frame(document: Document) -> Document:
-    def below(marks: Mapping[Path, Any]) -> dict[Path, Any]:
-        return {("actions", *path): mark for path, mark in marks.items()}
-
-    return replace(
-        document,
-        data={"actions": document.data},
-        values={(): document.values[()], **below(document.values)},
-        keys=below(document.keys),
-    )
+def _on_failure(written: Any) -> OnFailure:
+    if written == STOP:
+        return "stop"
+    if written == CONTINUE:
+        return "continue"
+    raise ValueError(f"expected {STOP} or {CONTINUE}, found {written!r:.60}")
 
 
-def _text(text: str | None, values: Mapping[str, Any], problems: Problems, key: str) -> str | None:
-    if text is None:
-        return None
+def _schedule(written: Any) -> str:
+    # Cron's own part is above this one: only a playbook with a schedule needs it.
+    from gswarm_tui.cron import schedule
+
+    if not isinstance(written, str):
+        raise ValueError(f"expected the five fields of cron as a text, found {written!r:.60}")
     try:
-        value = variables.static(text, values, key)
-    except ExpressionError as error:
-        problems.add((key,), error.message, hint=error.hint)
-        return None
-    return None if value is None else str(value)
+        schedule.parse(written)
+    except UsageError as error:
+        hint = f" ({error.hint})" if error.hint else ""
+        raise ValueError(error.message + hint) from None
+    return written
+
+
+class _Job:
+    """The keys at the top that say how the job is run; variables can be in them."""
+
+    def __init__(self, frame: Frame, scope: Scope, problems: Problems) -> None:
+        self._frame = frame
+        self._scope = scope
+        self._problems = problems
+
+    def text(self, key: str) -> str | None:
+        value = self._static(key)
+        return None if value is None else str(value)
+
+    def value(self, key: str, parse: Any) -> Any:
+        """What ``parse`` makes of a key; it raises ValueError where that is wrong."""
+        written = self._static(key)
+        if written is None:
+            return None
+        try:
+            return parse(written)
+        except ValueError as error:
+            self._problems.add(self._scope.document, (key,), f"{key}: {error}")
+            return None
+
+    def _static(self, key: str) -> Any:
+        written = getattr(self._frame, key)
+        try:
+            return variables.static(written, self._scope.variables, self._scope.reader, key)
+        except ExpressionError as error:
+            self._problems.add(self._scope.document, (key,), error.message, hint=error.hint)
+            return None

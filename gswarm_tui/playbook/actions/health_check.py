@@ -10,13 +10,20 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from gswarm_tui.models.results import HealthResult
+from gswarm_tui.models.serving import api_key
 from gswarm_tui.playbook.actions.base import Action, ParseDevice, SpellingError, Use, Written
+from gswarm_tui.playbook.durations import Duration
+from gswarm_tui.playbook.finding import Draft, Finding
 from gswarm_tui.progress import ProgressCallback
 from gswarm_tui.sources.urls import hide_secrets
+from gswarm_tui.wording import duration
 
 if TYPE_CHECKING:
     from gswarm_tui.models import Models
+    from gswarm_tui.playbook.expected import Expected
     from gswarm_tui.playbook.outcome import Outcome
+
+TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +41,19 @@ class HealthCheck(Action):
     def summary(self) -> str:
         return f"{hide_secrets(self.url)}{'' if self.prompt is None else ' and a completion'}"
 
+    def sentence(self) -> str:
+        url = hide_secrets(self.shown("target_url", self.url))
+        prompt = "" if self.prompt is None else " and for a completion"
+        return f"asks {url} for an answer{prompt}, for {duration(self.timeout_s)} at most"
+
     def uses(self) -> Iterable[Use]:
         return ()
+
+    async def compare(self, expected: Expected) -> Finding:
+        api_key(self.api_key_env)
+        found = Draft()
+        found.does("what is answered is seen when it runs")
+        return found.finding()
 
     async def run(self, models: Models, *, progress: ProgressCallback) -> HealthResult:
         return await models.check_health(
@@ -54,9 +72,13 @@ class WrittenHealthCheck(Written):
     target_url: str
     model_name: str | None = None
     prompt: str | None = None
-    timeout: float = Field(default=30.0, gt=0)
+    timeout: Duration | None = Field(
+        default=TIMEOUT_S, description="The time until it must answer."
+    )
     api_key_env: str | None = None
     devices: list[str] | None = None
+
+    own_timeout: ClassVar[bool] = True
 
     @field_validator("target_url")
     @classmethod
@@ -82,6 +104,6 @@ class WrittenHealthCheck(Written):
             url=self.target_url,
             prompt=self.prompt,
             model=self.model_name,
-            timeout_s=self.timeout,
+            timeout_s=self.timeout or TIMEOUT_S,
             api_key_env=self.api_key_env,
         )

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from gswarm_tui.devices import DRAM, GPU, Device
+from gswarm_tui.devices import DISK, DRAM, GPU, Device
 from gswarm_tui.errors import DeviceError
 from gswarm_tui.loopback import is_loopback
 from gswarm_tui.models.addresses import node_url
 from gswarm_tui.models.engines import one_engine
 from gswarm_tui.models.results import ServeResult
+from gswarm_tui.models.serving import api_key
 from gswarm_tui.playbook.actions.base import (
     Action,
     ParseDevice,
@@ -22,18 +23,26 @@ from gswarm_tui.playbook.actions.base import (
     WrittenForModel,
     all_services_of,
     copy_of,
+    described,
+    gpu_of,
     listed,
     service_of,
 )
+from gswarm_tui.playbook.actions.carrying import not_there
 from gswarm_tui.playbook.actions.engine import engine_and_config
 from gswarm_tui.playbook.actions.places import Place, read_places, require_tiers
+from gswarm_tui.playbook.durations import Duration
+from gswarm_tui.playbook.expected import Service
+from gswarm_tui.playbook.finding import Draft, Finding
 from gswarm_tui.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from gswarm_tui.models import Models
+    from gswarm_tui.playbook.expected import Expected
     from gswarm_tui.playbook.outcome import Outcome
 
 LOOPBACK = "127.0.0.1"
+TIMEOUT_S = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +69,18 @@ class Serve(Action):
         engine = "" if self.engine is None else f" with {self.engine}"
         return f"{self.model} on {listed(self.devices)}{engine}, {port}"
 
+    def sentence(self) -> str:
+        engine = "" if self.engine is None else f" with {self.shown('engine', self.engine)}"
+        port = "a free port" if self.port is None else f"port {self.shown('port', self.port)}"
+        address = self.shown("address", self.address)
+        reach = "reached from that node only"
+        if "address" in self.late or not is_loopback(self.address):
+            reach = f"open to other machines at {address}, with the key in ${self.api_key_env}"
+        return (
+            f"serves {self.model} from {described(self.devices)}{engine} at {port} of {self.node},"
+            f" {reach}, and waits until a request is answered"
+        )
+
     def uses(self) -> Iterable[Use]:
         yield all_services_of(self.model, "starts a service", exclusive=False)
         for device in self.devices:
@@ -67,6 +88,7 @@ class Serve(Action):
             # On a GPU the engine is the copy; in memory the engine reads the files.
             verb, exclusive = ("writes", True) if device.is_gpu else ("reads", False)
             yield copy_of(self.model, device, verb, exclusive=exclusive)
+            yield from gpu_of(device, "loads on")
         if self.port is not None and "port" not in self.late:
             does = f"takes port {self.port} of {self.node}"
             yield Use(("port", self.node, str(self.port)), does, exclusive=True)
@@ -87,6 +109,37 @@ class Serve(Action):
             known["port"] = self.port
             known["url"] = node_url(self.node, self.port)
         return known
+
+    async def compare(self, expected: Expected) -> Finding:
+        found, node = Draft(), expected.node(self.node)
+        key = api_key(self.api_key_env)
+        for tier in (DISK, DRAM):
+            expected.refuse_doubt("copy", self.model, f"{self.node}:{tier}")
+        files = node.files(self.model)
+        if files is None and not any(engine.model == self.model for engine in node.engines):
+            found.fails(await not_there(expected, self.model, self.devices[0]))
+            return found.finding()
+        if files is not None and self.devices[0].tier == DRAM:
+            _, copy = files
+            expected.place(found, self.model, self.devices[0], copy.revision, copy.size)
+        wanted = Service(
+            model=self.model,
+            places=frozenset(device.tier_name for device in self.devices),
+            port=None if "port" in self.late else self.port,
+            address=self.address,
+            guarded=key is not None,
+        )
+        if expected.publish(found, self.model, self.devices, wanted):
+            expected.load(
+                found,
+                self.model,
+                self.devices,
+                engine=None if "engine" in self.late else self.engine,
+                revision=None,
+                reads=None if files is None else files[0],
+                with_service=True,
+            )
+        return found.finding()
 
     async def run(self, models: Models, *, progress: ProgressCallback) -> ServeResult:
         return await models.serve(
@@ -114,7 +167,11 @@ class WrittenServe(WrittenForModel):
     api_key_env: str | None = None
     engine: str | None = None
     config: dict[str, Any] | None = None
-    timeout: float = Field(default=600.0, gt=0)
+    timeout: Duration | None = Field(
+        default=TIMEOUT_S, description="The time until it must answer."
+    )
+
+    own_timeout: ClassVar[bool] = True
 
     def action(self, parse: ParseDevice, late: Mapping[str, str]) -> Serve:
         engine, config = engine_and_config(self.engine, self.config)
@@ -129,7 +186,7 @@ class WrittenServe(WrittenForModel):
             address=self.address,
             api_key_env=self.api_key_env,
             config=config,
-            timeout_s=self.timeout,
+            timeout_s=self.timeout or TIMEOUT_S,
         )
 
     def _places(self, parse: ParseDevice) -> list[Place]:

@@ -1,0 +1,53 @@
+"""Lengths of time in a playbook: seconds, or a text such as ``90s``, ``10m``, ``1h30m``."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator
+
+_UNITS: Final = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(d|h|ms|m|s)")
+_WHOLE = re.compile(rf"(?:{_PART.pattern})+")
+_FORMS = "seconds, or a text such as 90s, 10m or 2h"
+
+
+def seconds(written: Any, *, zero: bool = False) -> float:
+    """Read a length of time.
+
+    Args:
+        zero: whether it may be nothing at all.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(written, bool) or not isinstance(written, str | int | float):
+        raise ValueError(f"expected {_FORMS}")
+    value = _of_text(written) if isinstance(written, str) else float(written)
+    if not (0 < value < math.inf or (zero and value == 0)):
+        raise ValueError(f"expected a time above zero, found {written}")
+    return value
+
+
+def _of_text(text: str) -> float:
+    text = text.strip()
+    if not _WHOLE.fullmatch(text):
+        raise ValueError(f"{text!r:.60} is no length of time: write {_FORMS}")
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+
+
+def _read(written: Any) -> Any:
+    return written if written is None else seconds(written)
+
+
+def _read_delay(written: Any) -> Any:
+    return written if written is None else seconds(written, zero=True)
+
+
+Duration = Annotated[float, BeforeValidator(_read)]
+"""A field that holds seconds, and is written in either way."""
+
+Delay = Annotated[float, BeforeValidator(_read_delay)]
+"""A `Duration` that may be zero."""
