@@ -9,10 +9,13 @@ from typing import Any, cast
 
 import pytest
 
+from gswarm_tui.config import QueueConfig
 from gswarm_tui.devices import Device
 from gswarm_tui.errors import GswarmError
+from gswarm_tui.fleet import TASK
 from gswarm_tui.inventory import Inventory
 from gswarm_tui.models import Models
+from gswarm_tui.models.leases import Want, Who
 from gswarm_tui.models.moving import keeps_source
 from gswarm_tui.models.results import (
     CopyResult,
@@ -66,9 +69,14 @@ def make_plan(inventory: Inventory) -> MakePlan:
 
 
 @pytest.fixture
-def jobs(tmp_path: Path) -> Iterator[Jobs]:
+def database(tmp_path: Path) -> Iterator[Database]:
     with Database(tmp_path / "state.db") as database:
-        yield Jobs(database)
+        yield database
+
+
+@pytest.fixture
+def jobs(database: Database) -> Jobs:
+    return Jobs(database)
 
 
 class FakeModels:
@@ -90,8 +98,22 @@ class FakeModels:
         self.reports: list[Progress] = []
         self.no_gpus: dict[str, str] = {}
         self.asked_for_gpus: list[str] = []
+        self.leases: list[tuple[str, str, Any]] = []
+        self.who: list[Who] = []
+        self.leased_elsewhere: list[str] = []
         self.at_once = 0
         self.most_at_once = 0
+
+    async def take_leases(
+        self, wants: Mapping[str, Sequence[Want]], who: Who, waiting: Callable[[str], None]
+    ) -> None:
+        self.leases.append(("take", str(TASK.get()), dict(wants)))
+        self.who.append(who)
+        for reason in self.leased_elsewhere:
+            waiting(reason)
+
+    async def drop_leases(self, nodes: Iterable[str]) -> None:
+        self.leases.append(("drop", str(TASK.get()), sorted(nodes)))
 
     async def _work(
         self, verb: str, name: str, progress: ProgressCallback | None = None, **arguments: Any
@@ -209,7 +231,8 @@ def graph_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GraphRun]:
             fake.failures = {call: GswarmError("no") for call in failing}
             document = load_yaml(text, name="p.yaml")
             planned = plan(schema.read(document, {}, default_name="p"), two_nodes())
-            runner = Runner(planned, cast(Models, fake), Jobs(database), parallel=parallel)
+            config = QueueConfig(max_concurrent_tasks=parallel)
+            runner = Runner(planned, cast(Models, fake), database, config=config)
             return asyncio.run(runner.run()), fake
 
         yield run

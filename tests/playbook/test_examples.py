@@ -8,7 +8,9 @@ import pytest
 from gswarm_tui.inventory import Inventory
 from gswarm_tui.models import Models
 from gswarm_tui.playbook import Plan, Runner, load, plan
-from gswarm_tui.state.jobs import Jobs, State
+from gswarm_tui.state.database import Database
+from gswarm_tui.state.jobs import Jobs
+from gswarm_tui.state.states import State
 
 if TYPE_CHECKING:
     from tests.playbook.conftest import FakeModels
@@ -34,20 +36,20 @@ def test_every_example_is_tested() -> None:
 @pytest.mark.parametrize("name", VARIABLES)
 @pytest.mark.parametrize("memory", ["dram", "gpu1"])
 async def test_an_example_runs(
-    name: str, memory: str, inventory: Inventory, models: Models, jobs: Jobs
+    name: str, memory: str, inventory: Inventory, models: Models, database: Database, jobs: Jobs
 ) -> None:
     variables = {} if name == "replicate" else {"memory": memory, "engine": "vllm"}
     ready = planned(name, inventory, **variables)
     assert ready.description
-    result = await Runner(ready, models, jobs).run()
+    result = await Runner(ready, models, database).run()
     assert result.state is State.SUCCEEDED
 
 
 async def test_the_quickstart_does_the_main_job(
-    inventory: Inventory, models: Models, fake: "FakeModels", jobs: Jobs
+    inventory: Inventory, models: Models, fake: "FakeModels", database: Database, jobs: Jobs
 ) -> None:
     ready = planned("quickstart", inventory, model="hf://demo/tiny", name="tiny")
-    result = await Runner(ready, models, jobs).run()
+    result = await Runner(ready, models, database).run()
     verbs = [verb for verb, _ in fake.calls]
     assert {verb: verbs.count(verb) for verb in verbs} == {
         "download": 1,

@@ -8,6 +8,7 @@ import pytest
 from gswarm_tui.models import Models
 from gswarm_tui.playbook import Plan, Runner
 from gswarm_tui.playbook.outcome import Outcome
+from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs
 
 SEEDS = Path(__file__).parents[1] / "data" / "seeds"
@@ -47,10 +48,11 @@ async def test_later_actions_count(
     services: list[str],
     make_plan: Callable[[str], Plan],
     models: Models,
+    database: Database,
     jobs: Jobs,
 ) -> None:
     outcome = Outcome()
-    for task in (await Runner(make_plan(text), models, jobs).run()).tasks:
+    for task in (await Runner(make_plan(text), models, database).run()).tasks:
         task.action.settle(task.result, outcome)
     assert set(outcome.copies) == copies
     assert [service.device for service in outcome.services] == services

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gswarm_tui.config import QueueConfig
 from gswarm_tui.errors import GswarmError, PlaybookError, StateError, UnreachableError
 from gswarm_tui.models import Models
 from gswarm_tui.playbook import Event, JobResult, Plan, Runner
@@ -23,7 +24,8 @@ from gswarm_tui.playbook.events import (
 )
 from gswarm_tui.progress import Progress
 from gswarm_tui.state.database import Database
-from gswarm_tui.state.jobs import Jobs, NewTask, State
+from gswarm_tui.state.jobs import Jobs, NewJob, NewTask
+from gswarm_tui.state.states import State
 
 if TYPE_CHECKING:
     from tests.playbook.conftest import FakeModels
@@ -87,10 +89,10 @@ def check(name: str) -> tuple[str, str]:
 
 
 async def test_everything_is_done_with_the_values_of_what_came_before(
-    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+    make_plan: MakePlan, models: Models, fake: FakeModels, database: Database, jobs: Jobs
 ) -> None:
     recorder = Recorder()
-    result = await Runner(make_plan(DEPLOY), models, jobs).run(recorder)
+    result = await Runner(make_plan(DEPLOY), models, database).run(recorder)
     assert result.state is State.SUCCEEDED
     assert result.exit_code == 0
     serve = next(task.result for task in result.tasks if task.task.action_id == "serve")
@@ -101,7 +103,7 @@ async def test_everything_is_done_with_the_values_of_what_came_before(
 
 
 async def test_the_database_has_said_it_before_an_observer_does(
-    make_plan: MakePlan, models: Models, jobs: Jobs
+    make_plan: MakePlan, models: Models, database: Database, jobs: Jobs
 ) -> None:
     seen: list[tuple[str, str, str]] = []
 
@@ -111,7 +113,7 @@ async def test_the_database_has_said_it_before_an_observer_does(
             stored = {task.action_id: str(task.state) for task in jobs.tasks(1)}
             seen.append((type(event).__name__, name, stored[name]))
 
-    await Runner(make_plan(DEPLOY), models, jobs).run(observer)
+    await Runner(make_plan(DEPLOY), models, database).run(observer)
     expected = {("TaskStarted", "running"), ("TaskFinished", "succeeded")}
     assert {(kind, stored) for kind, _, stored in seen} == expected
     assert len(seen) == 10
@@ -123,11 +125,11 @@ async def test_the_database_has_said_it_before_an_observer_does(
 
 
 async def test_a_gpu_that_is_not_there_ends_it_before_anything_is_done(
-    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+    make_plan: MakePlan, models: Models, fake: FakeModels, database: Database, jobs: Jobs
 ) -> None:
     fake.no_gpus["node1:gpu0"] = "node1 has no gpu0 (it has none)"
     with pytest.raises(PlaybookError) as caught:
-        await Runner(make_plan(DEPLOY), models, jobs).run()
+        await Runner(make_plan(DEPLOY), models, database).run()
     assert str(caught.value).splitlines() == [
         "p.yaml:8:5: node1 has no gpu0 (it has none)",
         "p.yaml:10:5: node1 has no gpu0 (it has none)",
@@ -139,7 +141,7 @@ async def test_a_gpu_that_is_not_there_ends_it_before_anything_is_done(
 
 
 async def test_a_run_can_be_cancelled_while_nodes_are_asked_for_gpus(
-    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+    make_plan: MakePlan, models: Models, fake: FakeModels, database: Database, jobs: Jobs
 ) -> None:
     asked = asyncio.Event()
 
@@ -148,7 +150,7 @@ async def test_a_run_can_be_cancelled_while_nodes_are_asked_for_gpus(
         await asyncio.Event().wait()
 
     fake.missing_gpus = missing_gpus  # type: ignore[method-assign,assignment]
-    runner = Runner(make_plan(DEPLOY), models, jobs)
+    runner = Runner(make_plan(DEPLOY), models, database)
     run = asyncio.create_task(runner.run())
     await asked.wait()
     runner.cancel()
@@ -158,12 +160,12 @@ async def test_a_run_can_be_cancelled_while_nodes_are_asked_for_gpus(
 
 
 async def test_branches_run_side_by_side(
-    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+    make_plan: MakePlan, models: Models, fake: FakeModels, database: Database, jobs: Jobs
 ) -> None:
     """`copy` is held; `load`, which does not need it, and all after it go on to the end."""
     fake.holds["copy", "m"] = asyncio.Event()
     recorder = Recorder()
-    run = asyncio.create_task(Runner(make_plan(DEPLOY), models, jobs).run(recorder))
+    run = asyncio.create_task(Runner(make_plan(DEPLOY), models, database).run(recorder))
     await recorder.until(TaskFinished, "ask")
     assert not run.done()
     fake.holds["copy", "m"].set()
@@ -171,20 +173,20 @@ async def test_branches_run_side_by_side(
 
 
 async def test_no_more_tasks_run_at_once_than_allowed(
-    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+    make_plan: MakePlan, models: Models, fake: FakeModels, database: Database, jobs: Jobs
 ) -> None:
     plan = make_plan(checks({f"c{n}": [] for n in range(20)}))
-    await Runner(plan, models, jobs, parallel=3).run()
+    await Runner(plan, models, database, config=QueueConfig(max_concurrent_tasks=3)).run()
     assert fake.most_at_once == 3
     assert len(fake.calls) == 20
 
 
 async def test_a_failure_skips_what_needs_it_and_nothing_else(
-    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+    make_plan: MakePlan, models: Models, fake: FakeModels, database: Database, jobs: Jobs
 ) -> None:
     fake.failures["move", "m"] = GswarmError("no room", where="node1:gpu0", hint="free some")
     recorder = Recorder()
-    result = await Runner(make_plan(DEPLOY), models, jobs).run(recorder)
+    result = await Runner(make_plan(DEPLOY), models, database).run(recorder)
     assert states(result) == {
         "fetch": "succeeded",
         "copy": "succeeded",
@@ -194,10 +196,11 @@ async def test_a_failure_skips_what_needs_it_and_nothing_else(
     }
     assert (result.state, result.exit_code) == (State.FAILED, 1)
     because = {task.task.action_id: task.because for task in result.tasks}
-    assert (because["serve"], because["ask"]) == ("load", "load")
+    assert because["serve"] == "needs load, which failed"
+    assert because["ask"] == "needs serve, which was skipped"
     stored = {task.action_id: task.error for task in jobs.tasks(result.job_id)}
     assert stored["load"] == "node1:gpu0: no room"
-    assert stored["ask"] == "needs load"
+    assert stored["ask"] == "needs serve, which was skipped"
     assert len(recorder.of(TaskFinished)) == 5
     assert recorder.of(JobFinished)[0].result == result
 
@@ -214,41 +217,43 @@ async def test_an_unreachable_node_outranks_other_failures(
     make_plan: MakePlan,
     models: Models,
     fake: FakeModels,
+    database: Database,
     jobs: Jobs,
     failures: dict[str, GswarmError],
     code: int,
 ) -> None:
     fake.failures = {check(name): error for name, error in failures.items()}
     plan = make_plan(checks({"a": [], "b": [], "c": []}))
-    assert (await Runner(plan, models, jobs).run()).exit_code == code
+    config = QueueConfig(retry_count=0)
+    assert (await Runner(plan, models, database, config=config).run()).exit_code == code
 
 
 async def test_a_bug_in_one_action_fails_that_one(
-    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+    make_plan: MakePlan, models: Models, fake: FakeModels, database: Database, jobs: Jobs
 ) -> None:
     fake.failures[check("a")] = ZeroDivisionError("oops")
-    result = await Runner(make_plan(checks({"a": [], "b": []})), models, jobs).run()
+    result = await Runner(make_plan(checks({"a": [], "b": []})), models, database).run()
     assert states(result) == {"a": "failed", "b": "succeeded"}
     assert str(result.tasks[0].error) == "unexpected ZeroDivisionError: oops"
     assert "Traceback" in str(result.tasks[0].details)
 
 
 async def test_a_value_that_does_not_fit_fails_the_task(
-    make_plan: MakePlan, models: Models, jobs: Jobs
+    make_plan: MakePlan, models: Models, database: Database, jobs: Jobs
 ) -> None:
     plan = make_plan(DEPLOY.replace("${serve.url}", "${serve.endpoint}"))
-    result = await Runner(plan, models, jobs).run()
+    result = await Runner(plan, models, database).run()
     assert states(result)["ask"] == "failed"
     assert "target_url: expected text, found nothing" in str(result.tasks[-1].error)
     assert result.exit_code == 1
 
 
 async def test_cancelling_ends_what_runs_and_begins_no_more(
-    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+    make_plan: MakePlan, models: Models, fake: FakeModels, database: Database, jobs: Jobs
 ) -> None:
     fake.holds[check("b")] = asyncio.Event()
     plan = make_plan(checks({"a": [], "b": [], "c": ["b"]}))
-    recorder, runner = Recorder(), Runner(plan, models, jobs)
+    recorder, runner = Recorder(), Runner(plan, models, database)
     run = asyncio.create_task(runner.run(recorder))
     await recorder.until(TaskFinished, "a")
     runner.cancel()
@@ -263,7 +268,7 @@ async def test_cancelling_ends_what_runs_and_begins_no_more(
 
 
 async def test_a_task_that_ends_with_an_error_when_it_is_cancelled(
-    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+    make_plan: MakePlan, models: Models, fake: FakeModels, database: Database, jobs: Jobs
 ) -> None:
     """As a node's helper may answer: the job was cancelled all the same."""
 
@@ -274,7 +279,7 @@ async def test_a_task_that_ends_with_an_error_when_it_is_cancelled(
             raise GswarmError("the operation was cancelled") from None
 
     fake.check_health = check_health  # type: ignore[method-assign,assignment]
-    recorder, runner = Recorder(), Runner(make_plan(checks({"a": []})), models, jobs)
+    recorder, runner = Recorder(), Runner(make_plan(checks({"a": []})), models, database)
     run = asyncio.create_task(runner.run(recorder))
     await recorder.until(TaskStarted, "a")
     await asyncio.sleep(0)
@@ -285,12 +290,12 @@ async def test_a_task_that_ends_with_an_error_when_it_is_cancelled(
 
 
 async def test_cancelling_the_coroutine_does_the_same_and_raises(
-    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+    make_plan: MakePlan, models: Models, fake: FakeModels, database: Database, jobs: Jobs
 ) -> None:
     fake.holds[check("a")] = asyncio.Event()
     recorder = Recorder()
     run = asyncio.create_task(
-        Runner(make_plan(checks({"a": [], "b": ["a"]})), models, jobs).run(recorder)
+        Runner(make_plan(checks({"a": [], "b": ["a"]})), models, database).run(recorder)
     )
     await recorder.until(TaskStarted, "a")
     await asyncio.sleep(0)
@@ -304,21 +309,26 @@ async def test_cancelling_the_coroutine_does_the_same_and_raises(
 
 
 async def test_work_that_somebody_else_cancelled_is_a_failure(
-    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+    make_plan: MakePlan, models: Models, fake: FakeModels, database: Database, jobs: Jobs
 ) -> None:
     fake.failures[check("a")] = asyncio.CancelledError()  # type: ignore[assignment]
-    result = await Runner(make_plan(checks({"a": []})), models, jobs).run()
+    result = await Runner(make_plan(checks({"a": []})), models, database).run()
     assert states(result) == {"a": "failed"}
     assert str(result.tasks[0].error) == "its work was cancelled elsewhere"
 
 
 async def test_a_database_that_cannot_be_written_ends_the_run(
-    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs, tmp_path: Path
+    make_plan: MakePlan,
+    models: Models,
+    fake: FakeModels,
+    database: Database,
+    jobs: Jobs,
+    tmp_path: Path,
 ) -> None:
     fake.holds[check("b")] = asyncio.Event()
     recorder = Recorder()
     run = asyncio.create_task(
-        Runner(make_plan(checks({"a": [], "b": []})), models, jobs).run(recorder)
+        Runner(make_plan(checks({"a": [], "b": []})), models, database).run(recorder)
     )
     await recorder.until(TaskStarted, "b")
     with sqlite3.connect(tmp_path / "state.db") as connection:
@@ -330,7 +340,7 @@ async def test_a_database_that_cannot_be_written_ends_the_run(
 
 
 async def test_an_observer_that_fails_ends_the_run(
-    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+    make_plan: MakePlan, models: Models, fake: FakeModels, database: Database, jobs: Jobs
 ) -> None:
     fake.holds[check("b")] = asyncio.Event()
 
@@ -339,13 +349,13 @@ async def test_an_observer_that_fails_ends_the_run(
             raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):
-        await Runner(make_plan(checks({"a": [], "b": []})), models, jobs).run(observer)
+        await Runner(make_plan(checks({"a": [], "b": []})), models, database).run(observer)
     assert fake.cancelled == [check("b")]
     assert jobs.recent()[0].state is State.CANCELLED
 
 
 async def test_progress_reaches_the_observer_from_any_thread(
-    make_plan: MakePlan, models: Models, fake: FakeModels, jobs: Jobs
+    make_plan: MakePlan, models: Models, fake: FakeModels, database: Database, jobs: Jobs
 ) -> None:
     here = threading.get_ident()
     callbacks: list[Any] = []
@@ -365,7 +375,7 @@ async def test_progress_reaches_the_observer_from_any_thread(
         threads.append(threading.get_ident())
         recorder(event)
 
-    await Runner(make_plan(DEPLOY), models, jobs).run(observer)
+    await Runner(make_plan(DEPLOY), models, database).run(observer)
     phases = [event.progress.phase for event in recorder.of(TaskProgress)]
     assert phases == ["download", "verify"]
     assert set(threads) == {here}
@@ -374,36 +384,36 @@ async def test_progress_reaches_the_observer_from_any_thread(
 
 
 async def test_earlier_runs_of_the_playbook_are_noticed(
-    make_plan: MakePlan, models: Models, jobs: Jobs, tmp_path: Path
+    make_plan: MakePlan, models: Models, database: Database, jobs: Jobs, tmp_path: Path
 ) -> None:
-    lost = jobs.begin("deploy", "p.yaml", [NewTask("a", "copy", "", ())])
-    with Database(tmp_path / "state.db") as database:
-        database.execute("UPDATE jobs SET process_started = 0")
-    jobs.begin("deploy", "p.yaml", [])
+    lost = jobs.create(NewJob("deploy", "p.yaml", {}, [NewTask("a", "copy", "", ())]))
+    jobs.begin(lost)
+    database.execute("UPDATE jobs SET process_started = 0")
     recorder = Recorder()
-    await Runner(make_plan(DEPLOY), models, jobs).run(recorder)
+    await Runner(make_plan(DEPLOY), models, database).run(recorder)
     (started,) = recorder.of(JobStarted)
-    assert started.notices[0].startswith("job 1 of this playbook was lost")
-    assert started.notices[1].startswith("job 2 of this playbook is still run by process")
+    assert started.notices == (
+        "job 1 of this playbook was lost: the process that ran it is gone"
+        " (gswarm job resume 1 goes on with it)",
+    )
     stored = jobs.get(lost)
     assert stored is not None
     assert stored.state is State.LOST
 
 
 async def test_a_lost_run_is_told_of_once_when_its_playbook_runs_again(
-    make_plan: MakePlan, models: Models, jobs: Jobs, tmp_path: Path
+    make_plan: MakePlan, models: Models, database: Database, jobs: Jobs, tmp_path: Path
 ) -> None:
     """Also where a run of another playbook was the one that marked it."""
-    jobs.begin("deploy", "p.yaml", [])
-    with Database(tmp_path / "state.db") as database:
-        database.execute("UPDATE jobs SET process_started = 0")
+    jobs.begin(jobs.create(NewJob("deploy", "p.yaml", {}, [])))
+    database.execute("UPDATE jobs SET process_started = 0")
     told = []
     for text in (checks({"a": []}), DEPLOY, DEPLOY):
         recorder = Recorder()
-        await Runner(make_plan(text), models, jobs).run(recorder)
+        await Runner(make_plan(text), models, database).run(recorder)
         (started,) = recorder.of(JobStarted)
-        told.append(started.notices)
-    assert told == [(), ("job 1 of this playbook was lost: the process that ran it is gone",), ()]
+        told.append(len(started.notices))
+    assert told == [0, 1, 0]
 
 
 @st.composite

@@ -14,14 +14,20 @@ from gswarm_tui.playbook.actions.base import (
     Use,
     WrittenForModel,
     copy_of,
+    described,
+    gpu_of,
     listed,
+    network_of,
 )
+from gswarm_tui.playbook.actions.carrying import carry, not_there
 from gswarm_tui.playbook.actions.download import known_places
 from gswarm_tui.playbook.actions.places import read_route
+from gswarm_tui.playbook.finding import Draft, Finding
 from gswarm_tui.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from gswarm_tui.models import Models
+    from gswarm_tui.playbook.expected import Expected
     from gswarm_tui.playbook.outcome import Outcome
 
 
@@ -36,16 +42,28 @@ class Copy(Action):
     def summary(self) -> str:
         return f"{self.model} from {self.source} to {listed(self.targets)}"
 
+    def sentence(self) -> str:
+        return f"copies {self.model} from {described([self.source])} to {described(self.targets)}"
+
     def uses(self) -> Iterable[Use]:
         yield copy_of(self.model, self.source, "reads", exclusive=False)
         for target in self.targets:
             yield copy_of(self.model, target, "writes", exclusive=True)
+            yield from gpu_of(target, "loads on")
+            if target.node != self.source.node:
+                yield network_of(target.node)
 
     def loads_on(self) -> Iterable[Device]:
         return self.targets
 
     def known(self) -> Mapping[str, Any]:
         return known_places(self.model, self.targets)
+
+    async def compare(self, expected: Expected) -> Finding:
+        found = Draft()
+        if carry(expected, found, self.model, self.source, self.targets) is None:
+            found.fails(await not_there(expected, self.model, self.source))
+        return found.finding()
 
     async def run(self, models: Models, *, progress: ProgressCallback) -> CopyResult:
         return await models.copy(self.model, self.source, self.targets, progress=progress)

@@ -16,15 +16,19 @@ from gswarm_tui.playbook.actions.base import (
     Use,
     WrittenForModel,
     copy_of,
+    described,
     listed,
+    network_of,
 )
 from gswarm_tui.playbook.actions.places import Place, read_places, require_tiers
+from gswarm_tui.playbook.finding import Draft, Finding, Unknowable
 from gswarm_tui.progress import ProgressCallback
 from gswarm_tui.sources import parse as parse_source
 from gswarm_tui.sources.urls import hide_secrets
 
 if TYPE_CHECKING:
     from gswarm_tui.models import Models
+    from gswarm_tui.playbook.expected import Expected
     from gswarm_tui.playbook.outcome import Outcome
 
 
@@ -46,11 +50,39 @@ class Download(Action):
         source = "its registered source" if self.source is None else hide_secrets(self.source)
         return f"{self.model} from {source} to {listed(self.targets)}"
 
+    def sentence(self) -> str:
+        source = "where it is registered to come from"
+        if self.source is not None:
+            source = hide_secrets(self.shown("source", self.source))
+        return f"downloads {self.model} from {source} to {described(self.targets)}"
+
     def uses(self) -> Iterable[Use]:
-        return [copy_of(self.model, target, "writes", exclusive=True) for target in self.targets]
+        for target in self.targets:
+            yield copy_of(self.model, target, "writes", exclusive=True)
+            yield network_of(target.node)
 
     def known(self) -> Mapping[str, Any]:
         return known_places(self.model, self.targets)
+
+    async def compare(self, expected: Expected) -> Finding:
+        for target in self.targets:
+            expected.node(target.node)
+        for name in ("source", "source_url", "include", "exclude"):
+            if name in self.late:
+                raise Unknowable(f"{self.late[name]} is known only when it runs")
+        if self.source is not None:
+            expected.sources[self.model] = self.source
+        source = await expected.models.look_at_source(
+            self.model,
+            expected.sources.get(self.model),
+            node=str(self.targets[0].node),
+            include=self.include,
+            exclude=self.exclude,
+        )
+        found = Draft()
+        for target in self.targets:
+            expected.place(found, self.model, target, source.revision, source.size)
+        return found.finding()
 
     async def run(self, models: Models, *, progress: ProgressCallback) -> DownloadResult:
         return await models.download(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from gswarm_tui.devices import Device
+from gswarm_tui.devices import DISK, Device
 from gswarm_tui.models.moving import keeps_source
 from gswarm_tui.models.results import MoveResult
 from gswarm_tui.playbook.actions.base import (
@@ -15,16 +15,27 @@ from gswarm_tui.playbook.actions.base import (
     Use,
     WrittenForModel,
     copy_of,
+    described,
+    gpu_of,
     listed,
+    network_of,
     removal_of,
+)
+from gswarm_tui.playbook.actions.carrying import (
+    are_there,
+    carry,
+    has_other_copy,
+    not_there,
 )
 from gswarm_tui.playbook.actions.download import known_places
 from gswarm_tui.playbook.actions.engine import engine_and_config
 from gswarm_tui.playbook.actions.places import read_route
+from gswarm_tui.playbook.finding import Draft, Finding
 from gswarm_tui.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from gswarm_tui.models import Models
+    from gswarm_tui.playbook.expected import Expected, Held
     from gswarm_tui.playbook.outcome import Outcome
 
 
@@ -53,6 +64,13 @@ class Move(Action):
         kept = ", the source is kept" if self.keeps_source else ""
         return f"{self.model} from {self.source} to {listed(self.targets)}{kept}"
 
+    def sentence(self) -> str:
+        source, targets = described([self.source]), described(self.targets)
+        with_engine = "" if self.engine is None else f" with {self.shown('engine', self.engine)}"
+        after = "stays as well" if self.keeps_source else "is removed from there afterwards"
+        forced = ", even if it is the last copy or in use" if self.force else ""
+        return f"brings {self.model} from {source} to {targets}{with_engine}; it {after}{forced}"
+
     def uses(self) -> Iterable[Use]:
         if self.keeps_source:
             yield copy_of(self.model, self.source, "reads", exclusive=False)
@@ -60,12 +78,47 @@ class Move(Action):
             yield from removal_of(self.model, self.source)
         for target in self.targets:
             yield copy_of(self.model, target, "writes", exclusive=True)
+            yield from gpu_of(target, "loads on")
+            if target.node != self.source.node:
+                yield network_of(target.node)
 
     def loads_on(self) -> Iterable[Device]:
         return self.targets
 
     def known(self) -> Mapping[str, Any]:
         return known_places(self.model, self.targets)
+
+    async def compare(self, expected: Expected) -> Finding:
+        found = Draft()
+        engine = None if "engine" in self.late else self.engine
+        copy = carry(expected, found, self.model, self.source, self.targets, engine=engine)
+        if copy is None:
+            if self.keeps_source or not are_there(expected, self.model, self.targets):
+                found.fails(await not_there(expected, self.model, self.source))
+            found.has("it was moved before")
+        elif not self.keeps_source:
+            await self._compare_removal(expected, found, copy)
+        return found.finding()
+
+    async def _compare_removal(self, expected: Expected, found: Draft, copy: Held) -> None:
+        if self.source.is_gpu:
+            expected.unload(found, self.model, self.source, force=self.force)
+            return
+        lands = any(target.tier in (DISK, self.source.tier) for target in self.targets)
+        if not lands and not self.force:
+            await expected.look(None)
+            if not has_other_copy(expected, self.model, self.source, copy):
+                found.fails(
+                    f"no other disk that answers has {self.model}, and {self.source} loses it"
+                )
+        loads_here = any(gpu.is_gpu and gpu.node == self.source.node for gpu in self.targets)
+        expected.remove_files(
+            found,
+            self.model,
+            self.source,
+            revision=copy.revision,
+            force=self.force or loads_here,
+        )
 
     async def run(self, models: Models, *, progress: ProgressCallback) -> MoveResult:
         return await models.move(

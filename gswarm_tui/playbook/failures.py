@@ -1,0 +1,49 @@
+"""What ended a task, in words for people."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
+
+from gswarm_tui import wording
+from gswarm_tui.errors import GswarmError, TimedOutError
+
+NOT_NEEDED = "its `when` is false"
+"""Why a task was skipped that did not have to run: what needs it goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """An error for the user; `details` is a traceback, where it is a bug of ours."""
+
+    error: GswarmError
+    details: str | None = None
+
+
+def explain(error: BaseException, mask: Callable[[str], str]) -> Explained:
+    """What an attempt raised, without secrets."""
+    if isinstance(error, GswarmError):
+        return Explained(_masked(error, mask))
+    # A bug in one action must not take the others along; the log gets the traceback.
+    message = mask(f"unexpected {type(error).__name__}: {error}")
+    hint = "this is a bug in gswarm; the job's log has the details"
+    details = mask("".join(traceback.format_exception(error)))
+    return Explained(GswarmError(message, hint=hint), details)
+
+
+def job_timed_out(limit_s: float) -> TimedOutError:
+    return TimedOutError(
+        f"the job took longer than {wording.duration(limit_s)}",
+        hint="what ran was cancelled; `gswarm job resume` goes on from there",
+    )
+
+
+def _masked(error: GswarmError, mask: Callable[[str], str]) -> GswarmError:
+    masked = copy(error)
+    masked.message = mask(error.message)
+    masked.where = None if error.where is None else mask(error.where)
+    masked.hint = None if error.hint is None else mask(error.hint)
+    masked.args = (masked.message,)
+    return masked

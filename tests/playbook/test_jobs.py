@@ -1,0 +1,398 @@
+"""What makes a run a job: retries, limits, `always`, resuming, and what other processes ask for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gswarm_tui import playbook
+from gswarm_tui.config import QueueConfig
+from gswarm_tui.devices import Device
+from gswarm_tui.errors import GswarmError, SourceError, UnreachableError
+from gswarm_tui.models import Models
+from gswarm_tui.models.leases import Want
+from gswarm_tui.playbook import JobResult, Plan, Runner
+from gswarm_tui.playbook.events import (
+    JobStarted,
+    TaskFinished,
+    TaskProgress,
+    TaskRetrying,
+    TaskStarted,
+    TaskWaiting,
+)
+from gswarm_tui.progress import Progress
+from gswarm_tui.state.database import Database
+from gswarm_tui.state.jobs import Jobs
+from gswarm_tui.state.queue import Claim, Queue
+from gswarm_tui.state.states import State
+
+if TYPE_CHECKING:
+    from tests.playbook.conftest import FakeModels
+
+MakePlan = Callable[..., Plan]
+
+AT_ONCE = QueueConfig(retry_backoff_s=0.0, retry_max_backoff_s=0.0)
+
+
+def asks(name: str, *more: str) -> str:
+    """A health check, whose outcome the fake decides by its URL."""
+    keys = ", ".join(
+        [f'action_id: {name}, action_type: health_check, target_url: "{url(name)}"', *more]
+    )
+    return f"  - {{{keys}}}\n"
+
+
+def url(name: str) -> str:
+    return f"http://{name}/"
+
+
+def check(name: str) -> tuple[str, str]:
+    return ("health_check", url(name))
+
+
+def states(result: JobResult) -> dict[str, str]:
+    return {task.task.action_id: str(task.state) for task in result.tasks}
+
+
+class Recorder(list[Any]):
+    def __call__(self, event: Any) -> None:
+        self.append(event)
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self if isinstance(event, kind)]
+
+
+class Runs:
+    """Runs playbooks of one database."""
+
+    def __init__(self, make_plan: MakePlan, models: Models, database: Database) -> None:
+        self.plan, self.models, self.database = make_plan, models, database
+        self.events = Recorder()
+
+    def runner(self, text: str, job_id: int | None = None, **options: Any) -> Runner:
+        options.setdefault("config", AT_ONCE)
+        return Runner(self.plan(text), self.models, self.database, job_id=job_id, **options)
+
+    async def __call__(self, text: str, job_id: int | None = None, **options: Any) -> JobResult:
+        return await self.runner(text, job_id, **options).run(self.events)
+
+
+@pytest.fixture
+def run(make_plan: MakePlan, models: Models, database: Database) -> Runs:
+    return Runs(make_plan, models, database)
+
+
+def fails_first(fake: FakeModels, name: str, *errors: Exception) -> list[int]:
+    """Let a check fail with each of `errors`, and succeed then; the list counts the calls."""
+    calls: list[int] = []
+    original = fake.check_health
+
+    async def check_health(target: str, **arguments: Any) -> Any:
+        if target == url(name):
+            calls.append(len(calls))
+            if len(calls) <= len(errors):
+                raise errors[len(calls) - 1]
+        return await original(target, **arguments)
+
+    fake.check_health = check_health  # type: ignore[method-assign,assignment]
+    return calls
+
+
+LOST = UnreachableError("connection lost", where="node1")
+
+
+async def test_what_can_pass_is_tried_again_and_each_attempt_is_known(
+    run: Runs, fake: FakeModels, jobs: Jobs
+) -> None:
+    fails_first(fake, "a", LOST, LOST)
+    result = await run(asks("a"))
+    assert states(result) == {"a": "succeeded"}
+    assert result.tasks[0].attempt == 3
+    assert [a.state for a in jobs.attempts(result.job_id)] == ["failed", "failed", "succeeded"]
+    assert [(e.attempt, e.error.kind) for e in run.events.of(TaskRetrying)] == [
+        (1, "unreachable"),
+        (2, "unreachable"),
+    ]
+    assert [e.attempt for e in run.events.of(TaskStarted)] == [1, 2, 3]
+
+
+async def test_what_cannot_pass_is_not_tried_again(run: Runs, fake: FakeModels) -> None:
+    calls = fails_first(fake, "a", SourceError("no such model (404)"))
+    result = await run(asks("a"))
+    assert (states(result), len(calls)) == ({"a": "failed"}, 1)
+
+
+async def test_an_action_says_how_often_and_after_what(run: Runs, fake: FakeModels) -> None:
+    calls = fails_first(fake, "a", *[SourceError("no")] * 5)
+    result = await run(asks("a", "retry: {attempts: 3, backoff: 0.001, on: [source]}"))
+    assert (states(result), len(calls)) == ({"a": "failed"}, 3)
+    calls = fails_first(fake, "b", LOST)
+    result = await run(asks("b", "retry: 1"))
+    assert (states(result), len(calls), result.exit_code) == ({"b": "failed"}, 1, 3)
+
+
+async def test_while_it_waits_for_its_next_attempt_others_have_the_slot(
+    run: Runs, fake: FakeModels
+) -> None:
+    fails_first(fake, "a", LOST)
+    text = asks("a", "retry: {attempts: 2, backoff: 0.01}") + asks("b")
+    result = await run(text, config=QueueConfig(max_concurrent_tasks=1))
+    assert states(result) == {"a": "succeeded", "b": "succeeded"}
+    began = [(e.task.action_id, e.attempt) for e in run.events.of(TaskStarted)]
+    assert began == [("a", 1), ("b", 1), ("a", 2)]
+
+
+async def test_an_action_that_takes_too_long_is_ended(run: Runs, fake: FakeModels) -> None:
+    fake.holds["copy", "m"] = asyncio.Event()
+    text = """
+  - {action_id: a, action_type: copy, model_name: m, devices: ["node1:disk", "node2:disk"],
+     timeout: 0.01}
+"""
+    result = await run(text)
+    assert states(result) == {"a": "failed"}
+    assert result.exit_code == 5
+    assert "it took longer than" in str(result.tasks[0].error)
+    assert fake.cancelled == [("copy", "m")]
+
+
+async def test_a_job_that_takes_too_long_is_ended_and_says_so(
+    run: Runs, fake: FakeModels, jobs: Jobs
+) -> None:
+    fake.holds[check("a")] = asyncio.Event()
+    text = "timeout: 0.01\nactions:\n" + asks("a") + asks("b", "dependencies: [a]")
+    text += "always:\n" + asks("tidy")
+    result = await run(text)
+    assert states(result) == {"a": "cancelled", "b": "cancelled", "tidy": "succeeded"}
+    assert (result.state, result.exit_code) == (State.FAILED, 5)
+    job = jobs.get(result.job_id)
+    assert job is not None
+    assert "the job took longer than" in str(job.error)
+
+
+async def test_always_steps_run_after_a_failure_a_success_and_a_cancel(
+    run: Runs, fake: FakeModels
+) -> None:
+    text = "actions:\n" + asks("a") + asks("b", "dependencies: [a]")
+    text += "always:\n" + asks("one") + asks("two", "dependencies: [one]")
+    result = await run(text)
+    assert set(states(result).values()) == {"succeeded"}
+    assert fake.order[-2:] == [("began", check("two")), ("ended", check("two"))]
+    fake.failures[check("a")] = GswarmError("no")
+    result = await run(text)
+    expected = {"a": "failed", "b": "skipped", "one": "succeeded", "two": "succeeded"}
+    assert (states(result), result.exit_code) == (expected, 1)
+    del fake.failures[check("a")]
+    fake.holds[check("a")] = asyncio.Event()
+    runner = run.runner(text)
+    task = asyncio.create_task(runner.run(run.events))
+    while check("a") not in fake.calls[-1:]:
+        await asyncio.sleep(0)
+    runner.cancel()
+    result = await task
+    assert states(result) == expected | {"a": "cancelled", "b": "cancelled"}
+    assert result.exit_code == 130
+
+
+async def test_on_failure_stop_lets_nothing_else_begin(run: Runs, fake: FakeModels) -> None:
+    fake.failures[check("a")] = GswarmError("no")
+    text = asks("a", "on_failure: stop") + asks("b") + asks("c", "dependencies: [b]")
+    result = await run(text, config=QueueConfig(max_concurrent_tasks=1))
+    assert states(result) == {"a": "failed", "b": "skipped", "c": "skipped"}
+    assert result.tasks[1].because == "the job stopped when a failed"
+    result = await run("on_failure: stop\nactions:\n" + asks("a") + asks("b", "dependencies: [a]"))
+    assert states(result) == {"a": "failed", "b": "skipped"}
+
+
+async def test_on_failure_continue_lets_those_run_that_need_it(run: Runs, fake: FakeModels) -> None:
+    fake.failures[check("a")] = GswarmError("no")
+    text = asks("a", "on_failure: continue") + asks("b", "dependencies: [a]")
+    result = await run(
+        text + asks("c", 'prompt: "${a.url}"') + asks("d", 'prompt: "got ${a.status}"')
+    )
+    assert states(result)["b"] == "succeeded"
+    assert states(result)["d"] == "skipped", "what it would be told is not there"
+    assert (result.state, result.exit_code) == (State.SUCCEEDED, 0)
+
+
+async def test_what_is_not_needed_is_skipped_and_the_rest_goes_on(run: Runs) -> None:
+    text = asks("a", 'when: "${vars.on} == yes"') + asks("b", "dependencies: [a]")
+    text = 'vars: {on: "no"}\nactions:\n' + text + asks("c", 'when: "${b.ok}"')
+    result = await run(text)
+    assert states(result) == {"a": "skipped", "b": "succeeded", "c": "succeeded"}
+    assert result.tasks[0].because == "its `when` is false"
+    assert result.exit_code == 0
+
+
+async def test_a_resumed_job_does_only_what_is_left_with_the_values_from_before(
+    run: Runs, fake: FakeModels, jobs: Jobs, database: Database
+) -> None:
+    text = """
+  - {action_id: s, action_type: serve, model_name: m, device: "node1:gpu0", engine: mlx}
+  - {action_id: ask, action_type: health_check, target_url: "${s.url}"}
+  - {action_id: after, action_type: health_check, target_url: "http://after/", dependencies: [ask]}
+"""
+    fake.holds["health_check", "http://node1:40001"] = asyncio.Event()
+    first = asyncio.create_task(run(text))
+    while not fake.calls or fake.calls[-1][0] != "health_check":
+        await asyncio.sleep(0)
+    # The process is gone: nothing of it is written any more.
+    database.execute("UPDATE jobs SET process_started = 0")
+    assert [job.id for job in jobs.mark_lost()] == [1]
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    fake.holds.clear()
+    served = [call for call in fake.calls if call[0] == "serve"]
+
+    document = playbook.Origin.from_json(jobs.document(1))
+    assert playbook.reload(document).actions
+    jobs.reset(1)
+    run.events.clear()
+    result = await run(text, 1)
+    assert set(states(result).values()) == {"succeeded"}
+    assert [call for call in fake.calls if call[0] == "serve"] == served
+    assert [task.task.action_id for task in run.events.of(JobStarted)[0].done] == ["s"]
+    assert result.tasks[0].result.port == 40001
+    assert [e.task.action_id for e in run.events.of(TaskStarted)] == ["ask", "after"]
+
+
+async def test_a_failure_whose_consequences_were_not_written_has_them_after_a_resume(
+    run: Runs, fake: FakeModels, jobs: Jobs, database: Database
+) -> None:
+    text = asks("a") + asks("b", "dependencies: [a]") + asks("c", "dependencies: [b]")
+    fake.failures[check("a")] = GswarmError("no")
+    await run(text)
+    database.execute("UPDATE tasks SET state = 'pending' WHERE action_id = 'c'")
+    jobs.reset(1)
+    result = await run(text, 1)
+    assert states(result) == {"a": "failed", "b": "skipped", "c": "skipped"}
+    assert len(fake.calls) == 1
+
+
+async def test_another_process_asks_for_the_end_of_a_job(
+    run: Runs, fake: FakeModels, tmp_path: Path
+) -> None:
+    fake.holds[check("a")] = asyncio.Event()
+    task = asyncio.create_task(run(asks("a") + asks("b", "dependencies: [a]")))
+    while not fake.calls:
+        await asyncio.sleep(0)
+    with Database(tmp_path / "state.db") as other:
+        Jobs(other).request_cancel(1)
+    result = await task
+    assert states(result) == {"a": "cancelled", "b": "cancelled"}
+    assert result.exit_code == 130
+
+
+async def test_another_process_asks_for_the_end_of_a_task(
+    run: Runs, fake: FakeModels, tmp_path: Path
+) -> None:
+    fake.holds[check("a")] = asyncio.Event()
+    text = asks("a") + asks("b", "dependencies: [a]") + asks("c")
+    task = asyncio.create_task(run(text))
+    while check("a") not in fake.calls:
+        await asyncio.sleep(0)
+    with Database(tmp_path / "state.db") as other:
+        Jobs(other).request_cancel_task(1, "a")
+    result = await task
+    assert states(result) == {"a": "cancelled", "b": "skipped", "c": "succeeded"}
+    because = {task.task.action_id: task.because for task in result.tasks}
+    assert because["b"] == "needs a, which was cancelled"
+
+
+async def test_a_task_waits_for_what_another_job_holds_and_says_for_whom(
+    run: Runs, fake: FakeModels, jobs: Jobs, tmp_path: Path
+) -> None:
+    load = """
+  - {action_id: load, action_type: move, model_name: MODEL, devices: ["node1:disk", "node1:gpu0"]}
+"""
+    fake.holds["move", "one"] = asyncio.Event()
+    first = asyncio.create_task(run(load.replace("MODEL", "one")))
+    while not fake.calls:
+        await asyncio.sleep(0)
+    with Database(tmp_path / "state.db") as other:
+        events = Recorder()
+        second = Runner(run.plan(load.replace("MODEL", "two")), run.models, other)
+        waiting = asyncio.create_task(second.run(events))
+        while not events.of(TaskWaiting):
+            await asyncio.sleep(0)
+        reason = "waiting for node1:gpu0, held by job 1 (move load)"
+        assert events.of(TaskWaiting)[0].reason == reason
+        assert [task.waiting for task in Queue(other).tasks(State.READY)] == [reason]
+        fake.holds["move", "one"].set()
+        assert (await first).exit_code == 0
+        assert (await waiting).exit_code == 0
+    assert jobs.get(2) is not None
+
+
+async def test_leases_are_taken_in_the_name_of_the_attempt_and_dropped_after_it(
+    run: Runs, fake: FakeModels, jobs: Jobs
+) -> None:
+    fake.leased_elsewhere = ["waiting for node1:gpu0, held by job 9 of ana@box (serve x)"]
+    text = """
+  - {action_id: load, action_type: move, model_name: m, devices: ["node1:disk", "node1:gpu0"]}
+"""
+    result = await run(text)
+    job = jobs.get(result.job_id)
+    assert job is not None
+    wants = {"node1": [Want(model="m", tier="disk", shared=True), Want(device="gpu0")]}
+    key = f"{job.key}/load/1"
+    assert fake.leases == [("take", key, wants), ("drop", key, ["node1"])]
+    assert (fake.who[0].job, fake.who[0].does) == (1, "move load")
+    reasons = [event.reason for event in run.events.of(TaskWaiting)]
+    assert reasons == [*fake.leased_elsewhere, None]
+
+
+async def test_a_job_that_holds_nothing_in_the_queue_any_more_is_passed_over(
+    run: Runs, fake: FakeModels, jobs: Jobs, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dead process holds a GPU in the queue; whoever waits for it looks after that."""
+    monkeypatch.setattr("gswarm_tui.playbook.journal._LOST_EVERY_S", 0.0)
+    dead = playbook.submit(run.plan(asks("a")), jobs)
+    jobs.begin(dead)
+    jobs.enter(dead, [("a", [Claim("device/node1:gpu0", "node1:gpu0", exclusive=True)])])
+    assert len(jobs.admit(dead, 9)) == 1
+    text = """
+  - {action_id: load, action_type: move, model_name: m, devices: ["node1:disk", "node1:gpu0"]}
+"""
+    task = asyncio.create_task(run(text))
+    while not run.events.of(TaskWaiting):
+        await asyncio.sleep(0)
+    database.execute("UPDATE jobs SET process_started = 0 WHERE id = ?", (dead,))
+    assert (await task).exit_code == 0
+    lost = jobs.get(dead)
+    assert lost is not None
+    assert lost.state is State.LOST
+
+
+async def test_secrets_are_nowhere_to_be_seen(
+    run: Runs, fake: FakeModels, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THE_KEY", "hush-hush")
+
+    async def check_health(target: str, *, progress: Any = None, **_: Any) -> Any:
+        raise GswarmError("refused hush-hush", where="at hush-hush", hint="not hush-hush")
+
+    async def download(name: str, source: str, devices: list[Device], **options: Any) -> Any:
+        options["progress"](Progress("run", output="one hush-"))
+        options["progress"](Progress("run", output="hush two\nthree"))
+        raise GswarmError("over", where="hush-hush")
+
+    fake.check_health = check_health  # type: ignore[method-assign,assignment]
+    fake.download = download  # type: ignore[method-assign,assignment]
+    text = "secrets: {key: {env: THE_KEY}}\nactions:\n" + asks("a")
+    text += "  - {action_id: f, action_type: download, model_name: m, "
+    text += 'source: "hf://a/b", device: "node1:disk"}\n'
+    result = await run(text)
+    outputs = [e.progress.output for e in run.events.of(TaskProgress) if e.progress.output]
+    assert outputs == ["one *** two\n", "three"]
+    assert str(result.tasks[0].error) == "at ***: refused ***"
+    assert result.tasks[0].error is not None
+    assert result.tasks[0].error.hint == "not ***"
+    assert "hush" not in repr(run.events)
+    for table in ("jobs", "tasks", "attempts"):
+        for row in database.query(f"SELECT * FROM {table}"):
+            assert "hush" not in repr(tuple(row))
+    assert len(run.events.of(TaskFinished)) == 2
