@@ -23,6 +23,8 @@ class Kind:
     UNREACHABLE = "unreachable"  # the network in between
     ENGINE_FAILED = "engine_failed"
     PORT_TAKEN = "port_taken"
+    FAILED = "failed"  # a command ended with another status than 0
+    TIMEOUT = "timeout"
     CANCELLED = "cancelled"
     UNSUPPORTED = "unsupported"
     PERMISSION = "permission"

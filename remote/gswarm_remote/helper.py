@@ -200,6 +200,7 @@ class Helper:
             "pid": os.getpid(),
             "python": platform.python_version(),
             "root": str(self._paths.root),
+            "hostname": socket.gethostname(),
             "boot_id": self.node.boot_id,
             "capabilities": sorted(self._handlers),
         }

@@ -14,14 +14,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
+from . import machine
 from .errors import HelperError, Kind
 from .metrics import gpus
 from .operations import OperationTable, in_thread
 from .paths import Paths, lingers, private_folder
 from .rpc import Call, Handler
+from .tasks.entry import Entry, check_task
+from .tasks.ledger import Ledger
 
 if TYPE_CHECKING:
+    from .commands.commands import Commands
     from .engines.replicas import Replicas
+    from .leases.leases import Leases
     from .models.store import Store
     from .services.services import Services
     from .transfer.bulk import BulkTable
@@ -47,7 +52,26 @@ _METHODS = {
     ),
     "engines.handlers": ("engine.start", "engine.stop", "engine.log"),
     "services.handlers": ("service.start", "service.stop", "http.check"),
+    "commands.handlers": ("command.run",),
+    "leases.handlers": ("lease.take", "lease.drop"),
+    "tasks.handlers": ("task.list", "task.cancel"),
 }
+
+# The methods whose results are kept for the task that asks.
+_KEPT = frozenset(
+    {
+        "model.fetch",
+        "model.import",
+        "model.stage",
+        "model.receive.finish",
+        "model.verify",
+        "model.scan",
+        "model.adopt",
+        "engine.start",
+        "service.start",
+        "command.run",
+    }
+)
 
 DISK, DRAM = "disk", "dram"
 
@@ -62,14 +86,17 @@ class Node:
     def __init__(self, paths: Paths) -> None:
         self.paths = paths
         self.settings: Dict[str, Any] = _read_settings(paths.settings)
-        self.operations = OperationTable()
+        self.ledger = Ledger(paths.tasks)
+        self.operations = OperationTable(self.ledger.keep)
         self.gpus = gpus.Reader()
-        self.boot_id = _boot_id()
+        self.boot_id = machine.boot_id()
         self.leaving = False
         self._stores: Dict[Path, Store] = {}
         self._replicas: Optional[Replicas] = None
         self._services: Optional[Services] = None
         self._bulk: Optional[BulkTable] = None
+        self._leases: Optional[Leases] = None
+        self._commands: Optional[Commands] = None
         self._loaded: Dict[str, Dict[str, Handler]] = {}
         self._helper_facts: Callable[[], Dict[str, Any]] = dict
         self._apply_settings()
@@ -81,11 +108,15 @@ class Node:
             self.replicas.adopt()
         if any(self.paths.services.glob("*.json")):
             self.services.adopt()
+        if any(self.paths.tasks.glob("*/record.json")):
+            self.commands.adopt()
 
     async def stop(self) -> None:
         """End the work under way and let go of the rest: engines and forwarders go on."""
         self.leaving = True
         await self.operations.cancel_all()
+        if self._leases is not None:
+            await self._leases.close()
         await self.gpus.close()
         self._leave_dram_if_empty()
 
@@ -98,6 +129,8 @@ class Node:
             found.append(_count(self._replicas.running(), "engine"))
         if self._services is not None and self._services.running():
             found.append(_count(self._services.running(), "service"))
+        if self._leases is not None and len(self._leases):
+            found.append(_count(len(self._leases), "lease"))
         if self._staged_need_us():
             found.append("staged copies in dram, which the system removes after the last session")
         return found
@@ -152,6 +185,22 @@ class Node:
         return self._services
 
     @property
+    def leases(self) -> Leases:
+        from .leases.leases import Leases
+
+        if self._leases is None:
+            self._leases = Leases(self.operations)
+        return self._leases
+
+    @property
+    def commands(self) -> Commands:
+        from .commands.commands import Commands
+
+        if self._commands is None:
+            self._commands = Commands(self)
+        return self._commands
+
+    @property
     def bulk(self) -> BulkTable:
         from .transfer.bulk import BulkTable
 
@@ -173,7 +222,7 @@ class Node:
     def handlers(self) -> Dict[str, Handler]:
         """Every method of the node, each imported when first called."""
         late = {
-            method: self._late(module, method)
+            method: self._kept(method, self._late(module, method))
             for module, methods in _METHODS.items()
             for method in methods
         }
@@ -193,14 +242,31 @@ class Node:
 
         return handler
 
+    def _kept(self, method: str, handler: Handler) -> Handler:
+        """The handler of a method, whose result is kept for the task that asks for it."""
+        if method not in _KEPT:
+            return handler
+
+        async def once(call: Call, params: Dict[str, Any]) -> Any:
+            asked = {key: value for key, value in params.items() if key != "task"}
+            if params.get("task") is not None:
+                entry = Entry.of(check_task(params["task"]), method, asked)
+                found = await self.ledger.find(entry)
+                if found is not None:
+                    return found["result"]
+                call.entry = entry
+            return await handler(call, asked)
+
+        return once
+
     async def _info(self, call: Call, params: Dict[str, Any]) -> Dict[str, Any]:
         snapshot, disk, dram = await asyncio.gather(
             self.gpus.snapshot(), in_thread(self._space, DISK), in_thread(self._space, DRAM)
         )
-        memory = _memory()
+        memory = machine.memory()
         return {
             "hostname": socket.gethostname(),
-            "os": _os_name(),
+            "os": machine.os_name(),
             "arch": platform.machine(),
             "python": platform.python_version(),
             "helper": self._helper_facts(),
@@ -221,6 +287,7 @@ class Node:
             "replicas": self.replicas.list() if self._has_records(self.paths.engines) else [],
             "services": self.services.list() if self._has_records(self.paths.services) else [],
             "operations": self.operations.list(),
+            "leases": self._leases.list() if self._leases is not None else [],
         }
 
     async def _configure(self, call: Call, params: Dict[str, Any]) -> Dict[str, Any]:
@@ -290,7 +357,7 @@ class Node:
         root = self.paths.models if tier == DISK else self.paths.dram
         if root is None:
             return None
-        usage = shutil.disk_usage(_existing(root))
+        usage = shutil.disk_usage(machine.existing(root))
         used = self.store(tier).used() if root.is_dir() else 0
         return {
             "path": str(root),
@@ -323,40 +390,6 @@ def _write_settings(path: Path, settings: Dict[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-
-
-def _boot_id() -> str:
-    """What changes at each boot. Source: proc(5), /proc/sys/kernel/random/boot_id."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return "unknown"
-
-
-def _memory() -> Dict[str, int]:
-    """/proc/meminfo in bytes; empty where there is none."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return {}
-    return {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}
-
-
-def _os_name() -> str:
-    try:
-        lines = Path("/etc/os-release").read_text().splitlines()
-    except OSError:
-        return platform.platform(terse=True)
-    for line in lines:
-        if line.startswith("PRETTY_NAME="):
-            return line.split("=", 1)[1].strip('"')
-    return platform.platform(terse=True)
-
-
-def _existing(path: Path) -> Path:
-    while not path.exists():
-        path = path.parent
-    return path
 
 
 def _count(number: int, noun: str) -> str:

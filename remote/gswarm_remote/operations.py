@@ -8,19 +8,21 @@ import functools
 import logging
 import threading
 import time
-from typing import Any, Awaitable, Callable, Dict, Hashable, List, Optional, Set
+from typing import Any, Awaitable, Callable, Dict, Hashable, List, Optional, Set, Tuple
 
 from .errors import HelperError, Kind
 from .rpc import Call
+from .tasks.entry import Entry
 
 log = logging.getLogger("gswarm.operations")
 
 Report = Callable[[Dict[str, Any]], None]
 Work = Callable[[Report, threading.Event], Awaitable[Any]]
+Keep = Callable[[Entry, Any], Awaitable[None]]
 
 
 class Operation:
-    """One piece of work under way, and the requests that wait for it."""
+    """One piece of work under way, the requests that wait for it and the tasks that it is for."""
 
     def __init__(self, kind: str, *, model: Optional[str], tier: Optional[str]) -> None:
         self.kind = kind
@@ -29,6 +31,7 @@ class Operation:
         self.started_at = time.time()
         self.progress: Dict[str, Any] = {}
         self.calls: Set[Call] = set()
+        self.entries: Set[Entry] = set()
         self.cancelled = threading.Event()
         self.task: Optional[asyncio.Task[Any]] = None
         self._loop = asyncio.get_running_loop()
@@ -42,7 +45,8 @@ class Operation:
             self._loop.call_soon_threadsafe(self._tell, progress)
 
     def _tell(self, progress: Dict[str, Any]) -> None:
-        self.progress = progress
+        # Output is told once: who comes later is given it from its file.
+        self.progress = {key: value for key, value in progress.items() if key != "output"}
         for call in self.calls:
             call.progress(progress)
 
@@ -56,14 +60,20 @@ class Operation:
             "total": self.progress.get("total"),
             "rate": self.progress.get("rate"),
             "started_at": self.started_at,
+            "tasks": sorted({entry.task for entry in self.entries}),
         }
 
 
 class OperationTable:
-    """The operations of this helper; it is their only owner."""
+    """The operations of this helper; it is their only owner.
 
-    def __init__(self) -> None:
-        self._running: Dict[Hashable, Operation] = {}
+    Args:
+        keep: notes the result of work for each task that it was for, before anybody gets it.
+    """
+
+    def __init__(self, keep: Optional[Keep] = None) -> None:
+        self._running: Dict[Tuple[str, Hashable], Operation] = {}
+        self._keep = keep
         self.on_change: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
@@ -71,6 +81,18 @@ class OperationTable:
 
     def list(self) -> List[Dict[str, Any]]:
         return [operation.to_wire() for operation in self._running.values()]
+
+    def keys(self, kind: str) -> List[Any]:
+        """The keys of what runs of that kind."""
+        return [key for of, key in list(self._running) if of == kind]
+
+    def entries(self) -> Set[Entry]:
+        """What runs for tasks."""
+        return {entry for operation in self._running.values() for entry in operation.entries}
+
+    def runs_for(self, task: str) -> bool:
+        """Whether anything runs for the task with this key."""
+        return any(entry.task == task for entry in self.entries())
 
     async def run(
         self,
@@ -85,7 +107,8 @@ class OperationTable:
         """Do `work`, or wait for the equal work that is under way.
 
         The work goes on when `call`'s connection is lost. It ends when every request that waits for
-        it was cancelled: its event is set, its task is cancelled, and this returns after its end.
+        it was cancelled, and no task is left that it is for: its event is set, its task is
+        cancelled, and this returns after its end.
 
         Args:
             key: equal keys are the same work.
@@ -102,6 +125,8 @@ class OperationTable:
         if operation is None:
             operation = self._start(kind, key, work, model=model, tier=tier)
         operation.calls.add(call)
+        if call.entry is not None:
+            operation.entries.add(call.entry)
         if operation.progress:
             call.progress(operation.progress)
         assert operation.task is not None
@@ -109,11 +134,35 @@ class OperationTable:
             return await asyncio.shield(operation.task)
         except asyncio.CancelledError:
             operation.calls.discard(call)
-            if not call.connection_lost and not operation.calls:
-                await self._cancel(operation)
+            if not call.connection_lost:
+                await self._leave(operation, call.entry)
             raise
         finally:
             operation.calls.discard(call)
+
+    def start_unasked(
+        self, entry: Entry, *, kind: str, key: Hashable, work: Work, model: Optional[str] = None
+    ) -> None:
+        """Go on with what an earlier helper did for a task; whoever asks for it later joins."""
+        operation = self._start(kind, key, work, model=model, tier=None)
+        operation.entries.add(entry)
+
+    async def cancel_tasks(self, prefix: str) -> int:
+        """End what runs for tasks whose key begins so, whoever asked for it, and wait for its end.
+
+        What is also done for somebody else goes on, and only those who ask for these tasks hear
+        that it was cancelled.
+
+        Returns:
+            How many pieces of work ran for them.
+        """
+        found = [
+            operation
+            for operation in self._running.values()
+            if any(entry.task.startswith(prefix) for entry in operation.entries)
+        ]
+        await asyncio.gather(*(self._cancel_for(operation, prefix) for operation in found))
+        return len(found)
 
     async def cancel_all(self) -> None:
         """End everything that runs, as the helper does before it exits."""
@@ -127,7 +176,9 @@ class OperationTable:
 
         async def do() -> Any:
             try:
-                return await work(operation.report, operation.cancelled)
+                result = await work(operation.report, operation.cancelled)
+                await self._note(operation, result)
+                return result
             finally:
                 del self._running[(kind, key)]
                 self.on_change()
@@ -138,10 +189,38 @@ class OperationTable:
         self.on_change()
         return operation
 
+    async def _note(self, operation: Operation, result: Any) -> None:
+        noted: Set[Entry] = set()
+        while self._keep is not None and operation.entries - noted:
+            entry = (operation.entries - noted).pop()
+            noted.add(entry)
+            await self._keep(entry, result)
+
+    async def _leave(self, operation: Operation, entry: Optional[Entry]) -> None:
+        """One who waited does not any more; the last one ends the work."""
+        if entry is not None and all(call.entry != entry for call in operation.calls):
+            operation.entries.discard(entry)
+        if not operation.calls and not operation.entries:
+            await self._cancel(operation)
+
+    async def _cancel_for(self, operation: Operation, prefix: str) -> None:
+        operation.entries = {e for e in operation.entries if not e.task.startswith(prefix)}
+        asking = [
+            call
+            for call in operation.calls
+            if call.entry is not None and call.entry.task.startswith(prefix)
+        ]
+        if operation.entries or len(operation.calls) > len(asking):
+            for call in asking:
+                call.cancel()
+        else:
+            await self._cancel(operation)
+
     async def _cancel(self, operation: Operation) -> None:
-        operation.cancelled.set()
         assert operation.task is not None
-        operation.task.cancel()
+        if not operation.cancelled.is_set():  # a second time would disturb how it ends
+            operation.cancelled.set()
+            operation.task.cancel()
         await self._ended(operation)
 
     async def _ended(self, operation: Operation) -> None:

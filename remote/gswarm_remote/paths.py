@@ -56,6 +56,10 @@ class Paths:
         return self.host / "services"
 
     @property
+    def tasks(self) -> Path:
+        return self.host / "tasks"
+
+    @property
     def logs(self) -> Path:
         return self.host / "logs"
 
@@ -103,7 +107,7 @@ def locate(root: str, *, models: Optional[str] = None) -> Paths:
         dram=_dram_folder(resolved),
         run=run_folder(),
     )
-    for folder in (paths.engines, paths.services, paths.logs):
+    for folder in (paths.engines, paths.services, paths.tasks, paths.logs):
         _make(folder)
     return paths
 

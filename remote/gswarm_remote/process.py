@@ -29,6 +29,9 @@ _SCAN_S = 1.0  # between two looks at the whole table: a node may have thousands
 _KILL_WAIT_S = 5.0  # a process that hangs in the kernel (in a driver) outlasts SIGKILL
 _PIPE_CAPACITY = 65536  # bytes that a new pipe takes while nobody reads, pipe(7)
 
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)  # there is no way to ask that leaves it alone
+
 _children: Dict[int, subprocess.Popen[bytes]] = {}
 """What this helper itself started and has not forgotten, by pid; `spawn` and `forget` own it."""
 
@@ -130,6 +133,11 @@ def spawn(
     _children[child.pid] = child
     assert record is not None
     return record
+
+
+def umask() -> str:
+    """The mask with which this helper was started, in octal: the user's own, for commands."""
+    return f"{_UMASK:04o}"
 
 
 def reap() -> None:

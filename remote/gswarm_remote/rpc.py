@@ -9,10 +9,13 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from typing import Any, Awaitable, Callable, Dict, Mapping, Optional, Set
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, List, Mapping, Optional, Set
 
-from . import wire
+from . import output, wire
 from .errors import HelperError, Kind
+
+if TYPE_CHECKING:
+    from .tasks.entry import Entry
 
 log = logging.getLogger("gswarm.rpc")
 
@@ -28,6 +31,7 @@ class Call:
 
     Attributes:
         connection_lost: the requester has gone without cancelling; long work goes on.
+        entry: the task that it is done for, and as what the result is kept.
     """
 
     def __init__(self, peer: Peer, request_id: int) -> None:
@@ -36,10 +40,27 @@ class Call:
         self._newest: Optional[Dict[str, Any]] = None
         self._sender: Optional[asyncio.Task[None]] = None
         self.connection_lost = False
+        self.entry: Optional[Entry] = None
+
+    @property
+    def connection(self) -> object:
+        """What is the same for all requests of one connection."""
+        return self._peer
+
+    def when_lost(self, told: Callable[[], None]) -> None:
+        """Have `told` called when the connection ends, however that is."""
+        self._peer.when_closed(told)
+
+    def cancel(self) -> None:
+        """End this request, as if the requester had cancelled it."""
+        self._peer.cancel_served(self._id)
 
     def progress(self, report: Dict[str, Any]) -> None:
-        """Tell the requester how far the work is; a slow one gets the newest report only."""
-        self._newest = report
+        """Tell the requester how far the work is; a slow one gets the newest report only.
+
+        Of output nothing is passed over: see `output`.
+        """
+        self._newest = output.joined(self._newest, report)
         if self._sender is None or self._sender.done():
             self._sender = asyncio.ensure_future(self._send_newest())
 
@@ -75,6 +96,7 @@ class Peer:
         self._serving: Dict[int, asyncio.Task[None]] = {}
         self._calls: Dict[int, Call] = {}
         self._closed: Optional[str] = None
+        self._when_closed: List[Callable[[], None]] = []
 
     @property
     def closed(self) -> Optional[str]:
@@ -146,6 +168,19 @@ class Peer:
         self._end("the connection was closed")
         self._writer.close()
 
+    def when_closed(self, told: Callable[[], None]) -> None:
+        """Have `told` called once, when the connection has ended."""
+        if self._closed is not None:
+            told()
+        else:
+            self._when_closed.append(told)
+
+    def cancel_served(self, request_id: int) -> None:
+        """Cancel a request of the other end, if it is under way."""
+        task = self._serving.get(request_id)
+        if task is not None:
+            task.cancel()
+
     # What the other end sends
 
     def _receive(self, message: wire.Message) -> None:
@@ -154,9 +189,7 @@ class Peer:
         elif isinstance(message, wire.Response):
             self._answered(message)
         elif message.method == "cancel":
-            task = self._serving.get(message.params.get("id", -1))
-            if task is not None:
-                task.cancel()
+            self.cancel_served(message.params.get("id", -1))
         elif message.method == "progress":
             listener = self._listeners.get(message.params.get("id", -1))
             if listener is not None:
@@ -264,6 +297,9 @@ class Peer:
             tasks.add(task)
         for task in tasks:
             task.cancel()
+        told, self._when_closed = self._when_closed, []
+        for tell in told:
+            tell()
 
 
 async def say_hello(reader: Any, writer: Any, params: Mapping[str, Any]) -> Dict[str, Any]:

@@ -20,6 +20,8 @@ from gswarm_remote.models import adopt
 from gswarm_remote.node import Node
 from gswarm_remote.paths import locate
 
+from .helpers import Helpers
+
 ENGINE = Path(__file__).with_name("engine.py")
 
 
@@ -51,6 +53,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (folder / "shm").mkdir()
     monkeypatch.setenv("GSWARM_RUN_DIR", str(folder / "run"))
     monkeypatch.setenv("GSWARM_DRAM_DIR", str(folder / "shm"))
+    monkeypatch.setenv("GSWARM_LEASE_DIR", str(folder / "leases"))
     yield folder
     deadline = time.monotonic() + 5
     while (left := processes_below(folder)) and time.monotonic() < deadline:
@@ -90,6 +93,14 @@ def processes_below(folder: Path) -> list[list[str]]:
         for entry in processtable.entries()
         if not entry.dead and folder in (processtable.folder(entry.pid) or Path("/")).parents
     ]
+
+
+@pytest.fixture
+def helpers(place: Path) -> Iterator[Helpers]:
+    """Starts helpers as processes; none outlives the test."""
+    made = Helpers(place)
+    yield made
+    made.end()
 
 
 @pytest.fixture

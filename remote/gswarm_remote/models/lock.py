@@ -8,30 +8,21 @@ leaves lying what only a lock's holder may clean up.
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import getpass
 import json
-import logging
 import os
 import socket
 import threading
 import time
 from pathlib import Path
-from typing import Iterator, Optional, Set
+from typing import Iterator, Optional
 
 from ..errors import HelperError, Kind
+from ..flocks import flock, is_still
 from .files import stopped
-
-log = logging.getLogger("gswarm.models")
 
 WAIT_S = 60.0
 _POLL_S = 0.05
-_UNSUPPORTED = (
-    *(errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL),
-    errno.EBADF,  # flock(2): NFS locks only what is open for writing, and another user's is not
-)
-_said: Set[int] = set()
 
 
 class Lock:
@@ -57,8 +48,8 @@ def try_lock(path: Path) -> Optional[Lock]:
     while True:
         descriptor = _open(path)
         try:
-            real = _flock(descriptor, path)
-            if real is not None and not _is_still(descriptor, path):
+            real = flock(descriptor, path)
+            if real is not None and not is_still(descriptor, path):
                 os.close(descriptor)  # its last holder removed it: there is another file by now
                 continue
         except BaseException:
@@ -126,31 +117,6 @@ def _open(path: Path) -> int:
             return os.open(path, os.O_RDONLY)  # another user's can be locked all the same
         except FileNotFoundError:
             continue  # the last holder removed the folder that very moment
-
-
-def _flock(descriptor: int, path: Path) -> Optional[bool]:
-    """True: locked. False: there are no locks here. None: somebody else has it."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return None
-    except OSError as error:
-        if error.errno not in _UNSUPPORTED:
-            raise
-        device = os.fstat(descriptor).st_dev
-        if device not in _said:
-            _said.add(device)
-            log.warning("%s: this filesystem has no locks (%s); going on without", path, error)
-        return False
-    return True
-
-
-def _is_still(descriptor: int, path: Path) -> bool:
-    try:
-        there = path.stat()
-    except FileNotFoundError:
-        return False
-    return os.path.samestat(os.fstat(descriptor), there)
 
 
 def _sign(descriptor: int) -> None:

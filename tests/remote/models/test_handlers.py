@@ -19,6 +19,7 @@ class Requester:
 
     def __init__(self) -> None:
         self.connection_lost = False
+        self.entry = None
         self.reports: list[dict[str, Any]] = []
 
     def progress(self, report: dict[str, Any]) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gswarm_remote import flocks
 from gswarm_remote.errors import HelperError, Kind
-from gswarm_remote.models import journal, lock, partial, publication
+from gswarm_remote.models import journal, partial, publication
 from gswarm_remote.models.store import Store
 
 from .conftest import FILES, Bytes, content, fetch, plan_of, whole_models, write_folder
@@ -172,8 +173,8 @@ def test_without_locks_nothing_is_cleaned_and_it_is_said_once(
     def unsupported(descriptor: int, operation: int) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(lock.fcntl, "flock", unsupported)
-    monkeypatch.setattr(lock, "_said", set())
+    monkeypatch.setattr(flocks.fcntl, "flock", unsupported)
+    monkeypatch.setattr(flocks, "_said", set())
     fetch(store, PLAN, Bytes(FILES))
     orphan = store.layout.record("tiny", "gone")
     orphan.write_bytes(store.layout.record("tiny", "r1").read_bytes().replace(b'"r1"', b'"gone"'))

@@ -371,6 +371,7 @@ class Requester:
     """As much of an `rpc.Call` as operations need."""
 
     connection_lost = False
+    entry = None
 
     def progress(self, report: dict[str, Any]) -> None:
         pass
