@@ -14,14 +14,17 @@ from gswarm_tui.playbook.actions.base import (
     SpellingError,
     Use,
     WrittenForModel,
+    described,
     listed,
     removal_of,
 )
 from gswarm_tui.playbook.actions.places import read_places, require_tiers
+from gswarm_tui.playbook.finding import Draft, Finding
 from gswarm_tui.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from gswarm_tui.models import Models
+    from gswarm_tui.playbook.expected import Expected
     from gswarm_tui.playbook.outcome import Outcome
 
 
@@ -36,12 +39,25 @@ class Delete(Action):
     def summary(self) -> str:
         return f"{self.model} from {listed(self.devices)}{', by force' if self.force else ''}"
 
+    def sentence(self) -> str:
+        forced = ", even while it is in use" if self.force else ""
+        return f"removes {self.model} from {described(self.devices)}{forced}"
+
     def uses(self) -> Iterable[Use]:
         for device in self.devices:
             yield from removal_of(self.model, device)
 
     def known(self) -> Mapping[str, Any]:
         return {"model": self.model, "devices": [str(device) for device in self.devices]}
+
+    async def compare(self, expected: Expected) -> Finding:
+        found = Draft()
+        for device in sorted(self.devices, key=lambda device: device.tier == DISK):
+            if device.tier != DISK:
+                expected.unload(found, self.model, device, force=self.force)
+            if device.is_store:
+                expected.remove_files(found, self.model, device, revision=None, force=self.force)
+        return found.finding()
 
     async def run(self, models: Models, *, progress: ProgressCallback) -> DeleteResult:
         return await models.delete(self.model, self.devices, force=self.force)

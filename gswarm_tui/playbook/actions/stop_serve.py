@@ -14,14 +14,17 @@ from gswarm_tui.playbook.actions.base import (
     Use,
     WrittenForModel,
     all_services_of,
+    described,
     listed,
     service_of,
 )
 from gswarm_tui.playbook.actions.places import read_places, require_tiers
+from gswarm_tui.playbook.finding import Draft, Finding
 from gswarm_tui.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from gswarm_tui.models import Models
+    from gswarm_tui.playbook.expected import Expected
     from gswarm_tui.playbook.outcome import Outcome
 
 
@@ -38,6 +41,10 @@ class StopServe(Action):
         where = "everywhere" if self.devices is None else f"on {listed(self.devices)}"
         return f"{self.model} {where}"
 
+    def sentence(self) -> str:
+        where = "wherever it is served" if self.devices is None else f"on {described(self.devices)}"
+        return f"ends the service of {self.model} {where}, after the requests under way"
+
     def uses(self) -> Iterable[Use]:
         if self.devices is None:
             return [all_services_of(self.model, "stops every service", exclusive=True)]
@@ -48,6 +55,22 @@ class StopServe(Action):
         if self.devices is None:
             return {"model": self.model}
         return {"model": self.model, "devices": [str(device) for device in self.devices]}
+
+    async def compare(self, expected: Expected) -> Finding:
+        found = Draft()
+        if self.devices is None:
+            await expected.look(None)
+            expected.all_answer()
+            expected.refuse_doubt("service", self.model)
+            for name, _ in expected.nodes():
+                expected.unpublish(found, name, self.model, None)
+        for device in self.devices or ():
+            expected.refuse_doubt("service", self.model, str(device))
+            expected.unpublish(found, str(device.node), self.model, frozenset({device.tier_name}))
+        finding = found.finding()
+        if not finding.because:
+            found.has("it is not served there")
+        return found.finding()
 
     async def run(self, models: Models, *, progress: ProgressCallback) -> StopResult:
         return await models.stop_serve(self.model, self.devices)

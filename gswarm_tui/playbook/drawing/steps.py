@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gswarm_tui.playbook import graph
-from gswarm_tui.playbook.plan import Plan
+from gswarm_tui.playbook.plan import Plan, PlannedAction
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,22 @@ def steps_of(plan: Plan) -> list[Step]:
                 for other in action.needs
             )
         )
-        steps[name] = Step(name, action.action_type, action.summary, direct)
+        steps[name] = Step(
+            id=name,
+            type=action.action_type,
+            summary=plan.mask(action.summary),
+            needs=direct,
+            notes=tuple(_notes(action)),
+            always=action.options.always,
+        )
     return [steps[name] for name in _depth_first(steps)]
+
+
+def _notes(action: PlannedAction) -> Iterator[str]:
+    if action.options.always:
+        yield "always"
+    if action.options.when is not None:
+        yield f"when {action.options.when}"
 
 
 def _depth_first(steps: dict[str, Step]) -> list[str]:
