@@ -28,6 +28,7 @@ CHECKED_EVERY_S: Final = 24 * 3600.0
 
 Value: TypeAlias = str | int | float | None
 
+_INCREMENTAL = 2  # of PRAGMA auto_vacuum
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _READ_ONLY = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
@@ -69,7 +70,7 @@ class Database:
         try:
             with self._explained():
                 self._connection.row_factory = sqlite3.Row
-                if self._number("page_count") == 0:  # `retention` does it for those that are older
+                if self._number("page_count") == 0:  # an older one: see `shrink`
                     self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
                 _use_write_ahead_log(self._connection)
                 self._connection.execute("PRAGMA synchronous = NORMAL")
@@ -134,6 +135,21 @@ class Database:
         with self._explained():
             before, self._seen = self._seen, self._number("data_version")
         return self._seen != before
+
+    def shrink(self) -> None:
+        """Give the space of what was deleted back to the disk; not within a transaction.
+
+        A file that was made before this was thought of is written anew, once.
+        """
+        with self._explained():
+            if self._number("auto_vacuum") == _INCREMENTAL:
+                # By a script: it goes on to the end, where `execute` frees one page.
+                self._connection.executescript("PRAGMA incremental_vacuum")
+            else:
+                self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+                self._connection.execute("VACUUM")
+            # The file shrinks when the log of writes is merged into it; where others read, later.
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _number(self, pragma: str) -> int:
         value: int = self._connection.execute(f"PRAGMA {pragma}").fetchone()[0]

@@ -19,7 +19,6 @@ DAY_S: Final = 24 * 3600.0
 
 _LOG: Final = re.compile(r"job-([0-9]+)(\.log)?")
 _LAST: Final = "pruned_at"
-_AUTO_VACUUM_INCREMENTAL: Final = 2
 
 # What is over, oldest first. A lost job can be resumed, and one that is pending can be run: they
 # go by age only. One that runs is never touched.
@@ -85,7 +84,7 @@ def prune(database: Database, retention: Retention, logs: Path) -> Pruned:
     for job in everything:
         _remove_files(logs, job)
     if gone:
-        _shrink(database)
+        database.shrink()
     removed = sum(sizes.get(job, 0) for job in everything)
     return Pruned(len(gone), removed, max(0, before - _file_size(database.path)))
 
@@ -144,17 +143,6 @@ def _used(database: Database) -> int:
 
 def _number(database: Database, pragma: str) -> int:
     return int(database.query(f"PRAGMA {pragma}")[0][0])
-
-
-def _shrink(database: Database) -> None:
-    """Give the free pages back; a file from before this was thought of is written anew once."""
-    if _number(database, "auto_vacuum") == _AUTO_VACUUM_INCREMENTAL:
-        database.query("PRAGMA incremental_vacuum")
-    else:
-        database.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        database.execute("VACUUM")
-    # The file shrinks when the log of writes is merged into it; where others read, later.
-    database.query("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _file_size(path: Path) -> int:
