@@ -44,7 +44,12 @@ COMMANDS = (
     Entry("model", "Register, place, serve and check models.", "model:app", "Models"),
     Entry("hub", "Serve a folder of models like the Hugging Face Hub.", "hub:app", "Models"),
     Entry("run", "Run a playbook.", "run:run", "Playbooks"),
+    Entry("cron", "Run playbooks at set times.", "cron:app", "Playbooks"),
     Entry("example", "Write example playbooks and an inventory.", "example:example", "Playbooks"),
+    Entry("jobs", "Show jobs: what ran, how it ended, and why it failed.", "jobs:jobs", "Jobs"),
+    Entry("job", "Look at a job, follow it, end it, go on with it.", "job:app", "Jobs"),
+    Entry("queue", "See the queue of all jobs' tasks, hold it, clear it.", "queue:app", "Jobs"),
+    Entry("runner", "(Runs a job that was handed over.)", "detached:run_handed_over", ""),
     Entry("host", "(There is no host daemon.)", "legacy:host", ""),
     Entry("client", "(There is no client daemon.)", "legacy:client", ""),
 )

@@ -69,6 +69,12 @@ def show(text: str = "") -> None:
     _print(clean(text, keep="\n"))
 
 
+def show_part(text: str) -> None:
+    """Print a part of a text on stdout, as `show` does; tabs stay, no line is ended."""
+    with writing():
+        sys.stdout.write(clean(text, keep="\n\t"))
+
+
 def print_error(error: GswarmError, *, debug: bool = False) -> None:
     """Print ``error: where: message`` and the hint; with `debug`, how it came to it first."""
     if debug:

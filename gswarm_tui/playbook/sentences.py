@@ -6,7 +6,7 @@ What comes from nodes or playbooks is in them without what could steer a termina
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, Final
 
 from gswarm_tui.errors import GswarmError
 from gswarm_tui.models.results import (
@@ -21,7 +21,10 @@ from gswarm_tui.playbook.events import JobResult, TaskResult
 from gswarm_tui.state.states import State
 from gswarm_tui.wording import clean, duration, size
 
-_COUNTED = (
+DONE: Final = "done"
+"""What is said of a result that says nothing of its own."""
+
+_COUNTED: Final = (
     (State.SUCCEEDED, "done"),
     (State.FAILED, "failed"),
     (State.SKIPPED, "skipped"),
@@ -78,7 +81,7 @@ def done(result: Any) -> str:
         case HealthResult():
             words = f"{result.status} in {result.latency_ms:.1f} ms from {result.checked_from}"
         case _:
-            words = "done"
+            words = DONE
     return clean(words)
 
 

@@ -1,0 +1,276 @@
+"""`gswarm job`: look at one job, follow it, end it, go on with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gswarm_tui.cli import history, options, output
+from gswarm_tui.cli.context import settings_of
+from gswarm_tui.cli.history import History, JobId
+from gswarm_tui.errors import GswarmError, UsageError
+from gswarm_tui.state.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gswarm_tui.state.jobs import Jobs
+    from gswarm_tui.state.records import JobRecord
+
+app = typer.Typer(
+    help="Look at a job, follow it, end it, go on with it.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+Task = Annotated[str | None, typer.Argument(metavar="TASK", help="One of its tasks.")]
+Detach = Annotated[
+    bool, typer.Option("--detach", help="Hand it to a background process, and return.")
+]
+Events = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    job: JobId,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Follow it until it ends; ends with its code.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Show a job and its tasks: their states, why they wait, and why they failed."""
+    with history.open_history(ctx) as opened:
+        found = opened.job(job)
+        if watch:
+            raise typer.Exit(_watch(opened, found, as_json=json))
+        if json:
+            from gswarm_tui.state.export import document
+
+            output.emit(document(opened.jobs, found))
+            return
+        from gswarm_tui.cli import job_show
+
+        job_show.show(opened, found, command=history.command(settings_of(ctx)))
+
+
+@app.command()
+def logs(
+    ctx: typer.Context,
+    job: JobId,
+    task: Task = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it ends.")] = False,
+    attempt: Annotated[
+        int | None, typer.Option("--attempt", metavar="N", help="Which one; the last by default.")
+    ] = None,
+) -> None:
+    """Print the log of a job, or of a task: progress, a command's output, errors."""
+    from gswarm_tui.cli import job_logs
+
+    with history.open_history(ctx) as opened:
+        found = opened.job(job)
+        if not follow:
+            path, _ = job_logs.path_of(opened, found, task, attempt)
+            what = f"job {found.id}" if task is None else f"{task} of job {found.id}"
+            job_logs.show(path, what=what)
+            return
+        job_logs.path_of(opened, found, task, attempt)
+        job_logs.follow(
+            lambda: job_logs.path_of(opened, found, task, attempt),
+            lambda: job_logs.is_over(opened, found),
+        )
+
+
+@app.command()
+def cancel(ctx: typer.Context, job: JobId) -> None:
+    """End a job: what runs is cancelled, on the nodes too."""
+    from gswarm_tui.cli import job_cancel
+
+    with history.open_history(ctx) as opened:
+        code = job_cancel.cancel(opened, opened.job(job), settings_of(ctx))
+    raise typer.Exit(code)
+
+
+@app.command()
+def resume(ctx: typer.Context, job: JobId, detach: Detach = False, json: Events = False) -> None:
+    """Go on with a job that was lost or cancelled, from where it and its nodes are."""
+    with history.open_history(ctx) as opened:
+        found = opened.job(job)
+        _refuse_running(opened, found)
+        _refuse_all_done(opened, found)
+    _run(ctx, found, _reopen(found), detach=detach, as_json=json)
+
+
+@app.command()
+def retry(
+    ctx: typer.Context,
+    job: JobId,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TASK", help="Do this task again, and all that need it."),
+    ] = None,
+    detach: Detach = False,
+    json: Events = False,
+) -> None:
+    """Do again what failed in a job, and what was skipped because of it."""
+    with history.open_history(ctx) as opened:
+        found = opened.job(job)
+        _refuse_running(opened, found)
+        if start is not None:
+            opened.task(found, start)
+        elif found.state is State.SUCCEEDED:
+            raise UsageError(
+                f"nothing of job {found.id} failed",
+                hint=f"gswarm job retry {found.id} --from TASK does a part of it again",
+            )
+    _run(ctx, found, _reopen(found, retry=True, start=start), detach=detach, as_json=json)
+
+
+@app.command("rm")
+def remove(
+    ctx: typer.Context,
+    jobs: Annotated[list[str], typer.Argument(metavar="ID…", help="Numbers of jobs, or last.")],
+) -> None:
+    """Remove jobs that have ended, with their logs."""
+    from gswarm_tui.playbook import logs as files
+
+    with history.open_history(ctx) as opened:
+        found = {job.id: job for job in map(opened.job, jobs)}
+        for job in found.values():
+            _refuse_running(opened, job)
+        for job in found.values():
+            try:
+                files.remove(opened.home.logs, job.id)
+            except OSError as error:
+                raise GswarmError(
+                    f"its logs cannot be removed: {error.strerror}", where=str(error.filename)
+                ) from None
+            opened.jobs.remove(job.id)
+            output.show(f"job {job.id} ({job.name}) is removed")
+
+
+@app.command()
+def export(
+    ctx: typer.Context,
+    job: JobId,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="jobs/job_ID.json by default; - is stdout."
+        ),
+    ] = None,
+) -> None:
+    """Write a job as a JSON document: tasks, attempts, results, times, errors."""
+    from gswarm_tui.state.export import document
+
+    with history.open_history(ctx) as opened:
+        found = opened.job(job)
+        content = document(opened.jobs, found)
+        if target == "-":
+            output.emit(content)
+            return
+        path = _default_path(opened, found) if target is None else Path(target)
+    _write(path, content)
+    output.show(str(path))
+
+
+def _watch(opened: History, job: JobRecord, *, as_json: bool) -> int:
+    """Follow a job to its end, and say how it ended; returns its exit code."""
+    from gswarm_tui.cli import EXIT_INTERRUPTED, job_report
+    from gswarm_tui.cli.following import follow
+    from gswarm_tui.cli.job_view import open_view
+
+    with open_view(as_json=as_json, logs=None) as view:
+        try:
+            followed = follow(opened.database, job.id, view)
+        except KeyboardInterrupt:
+            view.leave()
+            output.say(f"job {job.id} goes on; to end it: gswarm job cancel {job.id}")
+            return EXIT_INTERRUPTED
+        near = view.near
+    output.flush()
+    for line in job_report.failures(followed.result, told=near):
+        output.say(line)
+    verdict = f"job {job.id}: {followed.job.state}, {job_report.verdict(followed.result)}"
+    output.say(output.clean(verdict))
+    if followed.job.state is State.LOST:
+        output.say(f"  the process that ran it is gone: gswarm job resume {job.id}")
+    return followed.exit_code
+
+
+def _refuse_running(opened: History, job: JobRecord) -> None:
+    if opened.jobs.is_alive(job):
+        raise UsageError(
+            f"job {job.id} is run by process {job.pid} on {job.host}",
+            hint=f"gswarm job show {job.id} --watch follows it, gswarm job cancel {job.id} ends it",
+        )
+
+
+def _refuse_all_done(opened: History, job: JobRecord) -> None:
+    """What ended by itself does not go on: it is done again, or not."""
+    if job.state not in (State.SUCCEEDED, State.FAILED):
+        return
+    cut = [task for task in opened.jobs.tasks(job.id) if task.state is State.CANCELLED]
+    if job.state is State.FAILED and cut:
+        return
+    raise UsageError(
+        f"job {job.id} has ended: {job.state}",
+        hint=f"gswarm job retry {job.id} does again what failed; with --from TASK, from there on",
+    )
+
+
+def _reopen(
+    job: JobRecord, *, retry: bool = False, start: str | None = None
+) -> Callable[[Jobs], None]:
+    """What makes a job ready to be run, as soon as it is sure that nobody else runs it."""
+
+    def reopen(jobs: Jobs) -> None:
+        now = jobs.get(job.id)
+        if now is not None and now.state is not State.PENDING:
+            jobs.reset(job.id, retry=retry, from_task=start)
+
+    return reopen
+
+
+def _run(
+    ctx: typer.Context,
+    job: JobRecord,
+    reopen: Callable[[Jobs], None],
+    *,
+    detach: bool,
+    as_json: bool,
+) -> None:
+    from gswarm_tui.cli import running
+
+    manner = running.Manner(as_json=as_json)
+    if detach:
+        from gswarm_tui.cli import detached
+
+        detached.hand_over_job(settings_of(ctx), job.id, manner, prepare=reopen)
+        return
+    raise typer.Exit(running.run_job(settings_of(ctx), job.id, manner, prepare=reopen))
+
+
+def _default_path(opened: History, job: JobRecord) -> Path:
+    folder = opened.home.root / "jobs"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise GswarmError(f"cannot be made: {error.strerror}", where=str(folder)) from None
+    return folder / f"job_{job.id}.json"
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    import json
+    import os
+
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise GswarmError(f"cannot be written: {error.strerror}", where=str(path)) from None

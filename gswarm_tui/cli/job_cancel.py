@@ -1,0 +1,103 @@
+"""`gswarm job cancel`: the end of a job, whether somebody still runs it or not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from gswarm_tui.cli import output
+from gswarm_tui.cli.context import Settings, open_session
+from gswarm_tui.cli.history import History
+from gswarm_tui.errors import EXIT_OK, EXIT_UNREACHABLE, GswarmError
+from gswarm_tui.state.states import ENDED, State
+
+if TYPE_CHECKING:
+    from gswarm_tui.models import Models
+    from gswarm_tui.state.records import JobRecord
+
+POLL_S: Final = 0.1
+_BEGINS_WITHIN_S: Final = 3.0
+"""A job that was handed over is begun by then, if anybody is there to begin it."""
+
+_UNDER_WAY: Final = (State.PENDING, State.RUNNING)
+
+
+def cancel(
+    history: History,
+    job: JobRecord,
+    settings: Settings,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
+    """End a job and say how; returns an exit code. What has ended already stays as it is.
+
+    The process that runs it ends its tasks, on their nodes too, and this waits for it. Where that
+    process is gone, or never was, the nodes are asked from here.
+    """
+    if job.state in ENDED:
+        output.show(f"job {job.id} has ended already: {job.state}")
+        return EXIT_OK
+    history.jobs.request_cancel(job.id)
+    if job.state in _UNDER_WAY:
+        said = False
+        begins_until = time.monotonic() + _BEGINS_WITHIN_S
+        while (job := _again(history, job)).state in _UNDER_WAY:
+            if job.state is State.PENDING and time.monotonic() > begins_until:
+                break
+            if job.state is State.RUNNING and not said:
+                said = True
+                output.say(f"asked process {job.pid} on {job.host} to end job {job.id}; waiting")
+            sleep(POLL_S)
+    if job.state in (State.PENDING, State.LOST):
+        return _end_from_here(history, job, settings)
+    output.show(f"job {job.id}: {job.state}")
+    return EXIT_OK
+
+
+def _again(history: History, job: JobRecord) -> JobRecord:
+    history.jobs.mark_lost()
+    now = history.jobs.get(job.id)
+    if now is None:
+        raise GswarmError(f"job {job.id} was removed meanwhile")
+    return now
+
+
+def _end_from_here(history: History, job: JobRecord, settings: Settings) -> int:
+    """End a job that no process runs: what nodes still do for it, then its rows."""
+    left: dict[str, str] = {}
+    begun = [task for task in history.jobs.tasks(job.id) if task.attempt and _may_go_on(task.state)]
+    if begun:
+        ended, left = asyncio.run(_end_on_nodes(job, settings))
+        output.say(f"nobody runs job {job.id} any more; ended on nodes: {ended}")
+    history.jobs.abandon(job.id)
+    output.show(f"job {job.id}: {State.CANCELLED}")
+    for node, reason in left.items():
+        output.say(output.clean(f"{node} could not be asked, and may go on: {reason}"))
+    return EXIT_UNREACHABLE if left else EXIT_OK
+
+
+def _may_go_on(state: State) -> bool:
+    # Also what failed: where a node was not reached, it may still be at it.
+    return state not in (State.SUCCEEDED, State.SKIPPED)
+
+
+async def _end_on_nodes(job: JobRecord, settings: Settings) -> tuple[int, dict[str, str]]:
+    """Ask every node to end what it does for a job; how much, and who could not be asked."""
+    async with open_session(settings) as session:
+        nodes = list(session.inventory.nodes)
+        answers = await asyncio.gather(*(_ask(session.models, node, job.key) for node in nodes))
+    left = {
+        node: answer.message
+        for node, answer in zip(nodes, answers, strict=True)
+        if isinstance(answer, GswarmError)
+    }
+    return sum(answer for answer in answers if isinstance(answer, int)), left
+
+
+async def _ask(models: Models, node: str, key: str) -> int | GswarmError:
+    try:
+        return await models.task_cancel(node, f"{key}/")
+    except GswarmError as error:
+        return error

@@ -1,0 +1,97 @@
+"""A job as people read it: what it is, and a line for each of its tasks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from gswarm_tui.cli import output
+from gswarm_tui.cli.following import result_of
+from gswarm_tui.cli.jobs import said_of
+from gswarm_tui.playbook import sentences
+from gswarm_tui.state.overview import JobSummary, seconds_of
+from gswarm_tui.state.states import State
+
+if TYPE_CHECKING:
+    from gswarm_tui.cli.history import History
+    from gswarm_tui.state.records import JobRecord, TaskRecord
+
+
+def show(history: History, job: JobRecord, *, command: str) -> None:
+    """Print a job, its tasks, and what failed with what to look at.
+
+    Args:
+        command: how `gswarm` is to be called.
+    """
+    tasks = history.jobs.tasks(job.id)
+    counts = Counter(task.state for task in tasks)
+    output.fields(_about(job, counts))
+    output.show()
+    output.table(
+        ("task", "state", "attempt", "took", "what"),
+        [
+            (
+                task.action_id,
+                task.state,
+                task.attempt or None,
+                output.duration(seconds_of(task)),
+                _what(task),
+            )
+            for task in tasks
+        ],
+        apart=("what",),
+    )
+    for line in _failures(job, tasks, command):
+        output.show(line)
+    if job.state is not State.FAILED:
+        for line in said_of(JobSummary(job, counts, None, None), command=command):
+            output.show(line)
+
+
+def _about(job: JobRecord, counts: Counter[State]) -> Iterator[tuple[str, object]]:
+    yield "job", f"{job.id}: {job.name}"
+    state = str(job.state)
+    if job.cancel_requested and job.state is State.RUNNING:
+        state += ", asked to end"
+    yield "state", state if job.exit_code is None else f"{state} (exit code {job.exit_code})"
+    yield "tasks", sentences.counted(counts)
+    yield "playbook", job.playbook
+    yield "priority", job.priority
+    by = f"{job.user} on {job.host}"
+    yield "run by", by if job.pid is None else f"{by}, process {job.pid}"
+    yield "began", output.moment(job.started_at)
+    yield "took", output.duration(seconds_of(job))
+
+
+def _what(task: TaskRecord) -> str:
+    """Why it waits, how it ended, or else what it does."""
+    does = f"{task.action_type} {task.summary}".rstrip()
+    if task.waiting is not None:
+        return task.waiting
+    if task.error is not None and task.state in (State.FAILED, State.SKIPPED):
+        return _first_line(task.error)
+    if task.state is State.SUCCEEDED:
+        said = sentences.done(result_of(task).result)
+        return does if said == sentences.DONE else said
+    if task.state is State.PENDING and task.dependencies:
+        return f"{does}; after {', '.join(task.dependencies)}"
+    return does
+
+
+def _failures(job: JobRecord, tasks: Sequence[TaskRecord], command: str) -> Iterator[str]:
+    failed = [task for task in tasks if task.state is State.FAILED]
+    for task in failed:
+        yield ""
+        yield f"failed: {task.action_id}: {task.error}"
+        yield f"  its log: {command} job logs {job.id} {task.action_id}"
+    if job.error is not None:
+        yield ""
+        yield f"job {job.id}: {job.error}"
+    if job.state is State.FAILED:
+        yield ""
+        yield f"to do again what failed: {command} job retry {job.id}"
+
+
+def _first_line(text: str) -> str:
+    return text.split("\n", 1)[0]

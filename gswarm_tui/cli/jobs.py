@@ -1,0 +1,168 @@
+"""`gswarm jobs`: what ran, how it ended, and why it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gswarm_tui.cli import history, options, output
+from gswarm_tui.cli.context import settings_of
+from gswarm_tui.errors import UsageError
+from gswarm_tui.nearest import did_you_mean
+from gswarm_tui.state.states import JOB_TRANSITIONS, State
+
+if TYPE_CHECKING:
+    from gswarm_tui.state.overview import JobSummary
+    from gswarm_tui.state.records import JobRecord
+
+_UNTIL_NOW = -1
+
+
+def jobs(
+    ctx: typer.Context,
+    status: Annotated[
+        str | None, typer.Option("--status", metavar="STATE", help="Only those in this state.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Only those of this playbook.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="Only newer ones: 24h, 7d, 2026-11-21."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, metavar="N", help="How many; 20 by default.")
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Show jobs: what ran, how it ended, and why it failed."""
+    from gswarm_tui.state.overview import summaries
+
+    state = None if status is None else state_named(status, JOB_TRANSITIONS)
+    begin = None if since is None else _moment(since)
+    with history.open_history(ctx) as opened:
+        most = limit or (20 if begin is None else _UNTIL_NOW)
+        found = opened.jobs.recent(state=state, name=name, limit=most)
+        found = [job for job in found if begin is None or _is_newer(job, begin)]
+        listed = summaries(opened.database, found)
+    if json:
+        output.emit({"jobs": [_document(summary) for summary in listed]})
+        return
+    _show(listed, command=history.command(settings_of(ctx)))
+
+
+def state_named(word: str, known: Any) -> State:
+    """A state by its word.
+
+    Raises:
+        UsageError: there is no such state.
+    """
+    names = [str(state) for state in known]
+    if word not in names:
+        raise UsageError(
+            f"there is no state `{word}`{did_you_mean(word, names)}", hint=", ".join(names)
+        )
+    return State(word)
+
+
+def _moment(written: str) -> datetime:
+    """``24h`` ago, or a date or time as ISO 8601 writes it, in the user's own zone."""
+    from gswarm_tui import durations
+
+    try:
+        return datetime.now(UTC) - timedelta(seconds=durations.parse(written))
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return datetime.fromisoformat(written).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"--since {written} is no time", hint="write 24h, 7d, or a date: 2026-11-21"
+        ) from None
+
+
+def _is_newer(job: JobRecord, begin: datetime) -> bool:
+    """Whether anything of a job was after that moment."""
+    last = job.finished_at if job.state not in (State.PENDING, State.RUNNING) else None
+    return last is None or datetime.fromisoformat(last) >= begin
+
+
+def _show(listed: list[JobSummary], *, command: str) -> None:
+    from gswarm_tui.playbook.sentences import counted
+    from gswarm_tui.state.overview import seconds_of
+
+    if not listed:
+        output.say("no job is there: gswarm run PLAYBOOK makes one")
+        return
+    output.table(
+        ("job", "name", "state", "began", "took", "tasks"),
+        [
+            (
+                summary.job.id,
+                summary.job.name,
+                summary.job.state,
+                output.moment(summary.job.started_at or summary.job.created_at),
+                output.duration(seconds_of(summary.job)),
+                counted(summary.counts),
+            )
+            for summary in listed
+        ],
+    )
+    for summary in listed:
+        for line in said_of(summary, command=command):
+            output.show(line)
+
+
+def said_of(summary: JobSummary, *, command: str) -> Iterator[str]:
+    """Why a job did not succeed, and what to do about it; nothing for one that did or runs."""
+    job = summary.job
+    if job.state not in (State.FAILED, State.LOST, State.CANCELLED, State.PENDING):
+        return
+    yield ""
+    if job.state is State.FAILED:
+        yield f"job {job.id} ({job.name}) failed: {_reason(summary)}"
+        yield f"  all of it: {command} job show {job.id}; again: {command} job retry {job.id}"
+    elif job.state is State.LOST:
+        yield f"job {job.id} ({job.name}) was lost: the process that ran it is gone{_at(job)}"
+        yield f"  nodes may have gone on; to go on from there: {command} job resume {job.id}"
+    elif job.state is State.CANCELLED:
+        yield f"job {job.id} ({job.name}) was cancelled"
+        yield f"  to go on from there: {command} job resume {job.id}"
+    else:
+        yield f"job {job.id} ({job.name}) has not begun: no process runs it yet"
+        yield f"  to run it here: {command} job resume {job.id}"
+
+
+def _at(job: JobRecord) -> str:
+    return "" if job.pid is None else f" (process {job.pid} on {job.host})"
+
+
+def _reason(summary: JobSummary) -> str:
+    job = summary.job
+    if job.error is not None:
+        return _first_line(job.error)
+    if summary.failed is None:
+        return "see its log"
+    others = summary.counts[State.FAILED] - 1
+    more = f" (and {others} more failed)" if others > 0 else ""
+    return f"{summary.failed}: {_first_line(summary.reason or 'failed')}{more}"
+
+
+def _first_line(text: str) -> str:
+    return text.split("\n", 1)[0]
+
+
+def _document(summary: JobSummary) -> dict[str, Any]:
+    from gswarm_tui.state.export import job_fields
+
+    failed = None
+    if summary.failed is not None:
+        failed = {"action_id": summary.failed, "error": summary.reason}
+    return {
+        **job_fields(summary.job),
+        "tasks": {str(state): count for state, count in summary.counts.items()},
+        "first_failure": failed,
+    }

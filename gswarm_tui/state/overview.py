@@ -1,0 +1,64 @@
+"""Many jobs at a glance: how far each is, and what failed first. Only read, never written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from gswarm_tui.state.database import Database
+from gswarm_tui.state.records import AttemptRecord, JobRecord, TaskRecord
+from gswarm_tui.state.states import State
+
+
+@dataclass(frozen=True, slots=True)
+class JobSummary:
+    """One job.
+
+    Args:
+        counts: how many of its tasks are in which state.
+        failed: the task that failed first; None where none did.
+        reason: its error.
+    """
+
+    job: JobRecord
+    counts: Counter[State]
+    failed: str | None
+    reason: str | None
+
+
+def summaries(database: Database, jobs: Sequence[JobRecord]) -> list[JobSummary]:
+    """The same jobs, each with a summary of its tasks: two queries, however many they are."""
+    if not jobs:
+        return []
+    between = (min(job.id for job in jobs), max(job.id for job in jobs))
+    counts: dict[int, Counter[State]] = {job.id: Counter() for job in jobs}
+    for row in database.query(
+        "SELECT job_id, state, count(*) AS count FROM tasks WHERE job_id BETWEEN ? AND ?"
+        " GROUP BY job_id, state",
+        between,
+    ):
+        if row["job_id"] in counts:
+            counts[row["job_id"]][State(row["state"])] = row["count"]
+    # Beside a lone min(), the other columns are those of its row.
+    failures = {
+        row["job_id"]: (row["action_id"], row["error"])
+        for row in database.query(
+            "SELECT job_id, action_id, error, min(finished_at) FROM tasks"
+            " WHERE job_id BETWEEN ? AND ? AND state = 'failed' GROUP BY job_id",
+            between,
+        )
+    }
+    return [JobSummary(job, counts[job.id], *failures.get(job.id, (None, None))) for job in jobs]
+
+
+def seconds_of(record: JobRecord | TaskRecord | AttemptRecord) -> float | None:
+    """How long it ran, or runs so far; None where it has not begun."""
+    if record.started_at is None:
+        return None
+    begun = datetime.fromisoformat(record.started_at)
+    ended = datetime.now(UTC)
+    if record.finished_at is not None:
+        ended = datetime.fromisoformat(record.finished_at)
+    return max((ended - begun).total_seconds(), 0.0)
