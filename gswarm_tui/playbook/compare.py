@@ -155,7 +155,7 @@ def _nodes(plan: Plan) -> Iterator[str]:
             match use.key:
                 case ("copy" | "service", _, device):
                     yield str(parse(device).node)
-                case ("port", node, _):
+                case ("port", node, _) | ("command", node):
                     yield node
                 case _:
                     pass

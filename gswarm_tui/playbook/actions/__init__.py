@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Final, get_type_hints
 
 from gswarm_tui.playbook.actions.base import Action, Written
+from gswarm_tui.playbook.actions.command import Command, WrittenCommand
 from gswarm_tui.playbook.actions.copy import Copy, WrittenCopy
 from gswarm_tui.playbook.actions.delete import Delete, WrittenDelete
 from gswarm_tui.playbook.actions.download import Download, WrittenDownload
 from gswarm_tui.playbook.actions.health_check import HealthCheck, WrittenHealthCheck
 from gswarm_tui.playbook.actions.move import Move, WrittenMove
+from gswarm_tui.playbook.actions.noop import Noop, WrittenNoop
 from gswarm_tui.playbook.actions.serve import Serve, WrittenServe
 from gswarm_tui.playbook.actions.stop_serve import StopServe, WrittenStopServe
 
@@ -38,5 +40,7 @@ TYPES: Final[Mapping[str, ActionType]] = {
     "stop_serve": ActionType(WrittenStopServe, StopServe.result),
     "delete": ActionType(WrittenDelete, Delete.result),
     "health_check": ActionType(WrittenHealthCheck, HealthCheck.result),
+    "command": ActionType(WrittenCommand, Command.result),
+    "noop": ActionType(WrittenNoop, Noop.result),
 }
 """The action types by the word for them in a playbook."""
