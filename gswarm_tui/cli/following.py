@@ -42,6 +42,7 @@ _CLASSES: Final[Mapping[int, type[GswarmError]]] = {
     EXIT_UNREACHABLE: UnreachableError,
     EXIT_TIMED_OUT: TimedOutError,
 }
+_TURN: Final = "waiting for its turn"
 _UNDER_WAY: Final = (State.PENDING, State.RUNNING)
 
 
@@ -168,8 +169,9 @@ class Follower:
             delay_s = _seconds_until(now.retry_at)
             self._observer(TaskRetrying(task, now.attempt, _error_of(now), delay_s))
         elif now.state in (State.READY, State.RUNNING):
-            if now.waiting != (None if before is None else before.waiting):
-                self._observer(TaskWaiting(task, now.waiting))
+            said = None if before is None or was is not now.state else _reason(before)
+            if _reason(now) != said:
+                self._observer(TaskWaiting(task, _reason(now)))
         elif now.state in ENDED and was is not now.state:
             self._observer(TaskFinished(result_of(now)))
 
@@ -196,6 +198,12 @@ def result_of(record: TaskRecord) -> TaskResult:
         because=because,
         attempt=record.attempt,
     )
+
+
+def _reason(record: TaskRecord) -> str | None:
+    """Why it waits; how many are before it changes too often to be told each time."""
+    reason = record.waiting
+    return _TURN if reason is not None and reason.startswith(_TURN) else reason
 
 
 def _result(record: TaskRecord) -> Any:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -9,8 +9,10 @@ from typing import Any, TypeAlias
 import pytest
 
 from gswarm_tui.cli import main
+from gswarm_tui.state.database import Database
 
 from ..models.fake import FakeFleet
+from .story import Story
 
 INVENTORY = """
 nodes:
@@ -65,3 +67,10 @@ def gswarm(
         return Ended(code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Iterator[Story]:
+    """Jobs in the database of `gswarm`."""
+    with Database(tmp_path / "home" / "gswarm.db") as database:
+        yield Story(database)
