@@ -27,7 +27,11 @@ its kind and whether it can pass by itself.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from gswarm_tui.playbook.problems import Problem
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -84,7 +88,9 @@ class InventoryError(UsageError):
 
 
 class PlaybookError(UsageError):
-    pass
+    """``problems`` has each problem by itself, where there are several in one error."""
+
+    problems: Sequence[Problem] = ()
 
 
 class DeviceError(UsageError):

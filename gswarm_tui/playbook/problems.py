@@ -14,6 +14,7 @@ from gswarm_tui.yamlfile import Document
 MAX_SHOWN = 40
 MAX_NOTED = 1000
 
+_PLACED = re.compile(r"(.+?):(\d+):(\d+): (.*)")
 _PLACE = re.compile(r":(\d+):(\d+): ")
 
 
@@ -48,8 +49,8 @@ class Problems:
         self._files = {first.name: 0}
         self._found: dict[Problem, None] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._found)
+    def __len__(self) -> int:
+        return len(self._found)
 
     @property
     def is_full(self) -> bool:
@@ -98,12 +99,36 @@ class Problems:
         found = sorted(self._found, key=lambda p: (p.file, p.line, p.column))
         first = found[0]
         if len(found) == 1:
-            return PlaybookError(first.message, where=first.where, hint=first.hint)
+            return _with_all(
+                PlaybookError(first.message, where=first.where, hint=first.hint), found
+            )
         lines = [_with_hint(first)]
         lines += [f"{p.where}: {_with_hint(p)}" for p in found[1:MAX_SHOWN]]
         if len(found) > MAX_SHOWN:
             lines.append(f"... and {len(found) - MAX_SHOWN} more")
-        return PlaybookError("\n".join(lines), where=first.where)
+        return _with_all(PlaybookError("\n".join(lines), where=first.where), found)
+
+
+def problems_of(error: PlaybookError) -> list[Problem]:
+    """Each problem that an error tells of, by itself; line and column 0 are the whole file."""
+    if error.problems:
+        return list(error.problems)
+    found: list[Problem] = []
+    for text in str(error).split("\n"):
+        hint = error.hint if not found else None
+        place = _PLACED.fullmatch(text)
+        if place is None:
+            found.append(Problem(0, error.where or "", 0, 0, text, hint))
+        else:
+            file, line, column, message = place.groups()
+            where = f"{file}:{line}:{column}"
+            found.append(Problem(0, where, int(line), int(column), message, hint))
+    return found
+
+
+def _with_all(error: PlaybookError, problems: list[Problem]) -> PlaybookError:
+    error.problems = tuple(problems)
+    return error
 
 
 def _with_hint(problem: Problem) -> str:
