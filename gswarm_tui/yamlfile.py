@@ -84,12 +84,11 @@ class Document:
 
     def part(self, path: Location) -> Document:
         """What is at a path as a document of its own, with its places in the file."""
-        depth = len(path)
-
-        def below(marks: Mapping[Location, Mark]) -> dict[Location, Mark]:
-            return {at[depth:]: mark for at, mark in marks.items() if at[:depth] == path}
-
-        return Document(self.value(path), self.name, below(self.values), below(self.keys))
+        data = self.value(path)
+        inside = list(_paths(data, ()))
+        values = {at: self.values[(*path, *at)] for at in inside}
+        keys = {at: self.keys[(*path, *at)] for at in inside if (*path, *at) in self.keys}
+        return Document(data, self.name, values, keys)
 
     def position(self, loc: Sequence[str | int]) -> str:
         """``file:line:column`` of the value at ``loc``, or of what is nearest above it."""
@@ -147,6 +146,14 @@ def _read(path: Path, name: str, error_class: type[UsageError]) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
         raise error_class("is not UTF-8 text here", where=f"{name}:{line}:{column}") from None
+
+
+def _paths(data: Any, path: Location) -> Iterator[Location]:
+    """The paths of a value and of all that is in it."""
+    yield path
+    if isinstance(data, dict | list):
+        for key, item in data.items() if isinstance(data, dict) else enumerate(data):
+            yield from _paths(item, (*path, key))
 
 
 def _longest_path(data: Any, loc: Location) -> Location:

@@ -6,7 +6,8 @@ import math
 import re
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
+from pydantic.config import JsonDict
 
 _UNITS: Final = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(d|h|ms|m|s)")
@@ -46,8 +47,14 @@ def _read_delay(written: Any) -> Any:
     return written if written is None else seconds(written, zero=True)
 
 
-Duration = Annotated[float, BeforeValidator(_read)]
+TEXT_PATTERN: Final = rf"^\s*(?:{_PART.pattern})+\s*$"
+
+_TEXT: Final = {"type": "string", "pattern": TEXT_PATTERN}
+SCHEMA: Final[JsonDict] = {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, _TEXT]}
+_DELAY_SCHEMA: Final[JsonDict] = {"anyOf": [{"type": "number", "minimum": 0}, _TEXT]}
+
+Duration = Annotated[float, BeforeValidator(_read), WithJsonSchema(SCHEMA)]
 """A field that holds seconds, and is written in either way."""
 
-Delay = Annotated[float, BeforeValidator(_read_delay)]
+Delay = Annotated[float, BeforeValidator(_read_delay), WithJsonSchema(_DELAY_SCHEMA)]
 """A `Duration` that may be zero."""

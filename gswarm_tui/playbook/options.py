@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from gswarm_tui.errors import KINDS
 from gswarm_tui.playbook.durations import Delay
@@ -79,7 +79,7 @@ def _read_kind(written: object) -> object:
 
 
 WrittenPriority = Annotated[Priority, BeforeValidator(read_priority)]
-_Kind = Annotated[str, BeforeValidator(_read_kind)]
+_Kind = Annotated[str, BeforeValidator(_read_kind), WithJsonSchema({"enum": list(KINDS)})]
 
 
 class WrittenRetry(BaseModel):

@@ -22,7 +22,7 @@ from gswarm_tui.playbook.expressions import (
     texts,
 )
 from gswarm_tui.playbook.lookup import field_type
-from gswarm_tui.playbook.problems import Problems
+from gswarm_tui.playbook.problems import MAX_SHOWN, Problems
 from gswarm_tui.playbook.scope import Source
 
 _KNOWN_TYPES: Final = f"the types are {', '.join(TYPES)}"
@@ -102,7 +102,8 @@ class References:
         self._problems.add(source.document, (*source.path, *path), message, hint=hint)
 
     def _nearest(self, word: str, known: Mapping[str, Any]) -> str:
-        return "" if self._problems.is_full else did_you_mean(word, known)
+        # Looking through thousands of ids for each of thousands of problems would take minutes.
+        return "" if len(self._problems) > MAX_SHOWN else did_you_mean(word, known)
 
     def _local(self, scope_of: Source) -> Mapping[str, Source]:
         """The actions as the file of one of them calls them."""

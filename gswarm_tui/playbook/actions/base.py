@@ -240,7 +240,7 @@ def _as_written(when: bool | str) -> str:
 class WrittenForModel(Written):
     """An action on one model."""
 
-    model_name: str
+    model_name: str = Field(description="The name that the model is registered under.")
 
     @field_validator("model_name")
     @classmethod

@@ -82,13 +82,17 @@ class Command(Action):
 class WrittenCommand(Written):
     node: str = Field(description="The name of the node that it runs on.")
     argv: list[str] = Field(
-        min_length=1, description="The program and its arguments; no shell reads them."
+        min_length=1,
+        description="The program and its arguments; no shell reads them.",
+        json_schema_extra={"items": {"type": ["string", "integer"]}},
     )
     cwd: str | None = Field(
         default=None, description="The folder on the node that it runs in; the user's home."
     )
     env: dict[str, str] | None = Field(
-        default=None, description="What goes into its environment; may hold secrets."
+        default=None,
+        description="What goes into its environment; may hold secrets.",
+        json_schema_extra={"additionalProperties": {"type": ["string", "integer"]}},
     )
     creates: str | None = Field(
         default=None, description="A path on the node; where it is there, nothing is run."

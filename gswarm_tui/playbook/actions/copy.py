@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import Field
+
 from gswarm_tui.devices import Device
 from gswarm_tui.models.results import CopyResult
 from gswarm_tui.playbook.actions.base import (
@@ -73,9 +75,9 @@ class Copy(Action):
 
 
 class WrittenCopy(WrittenForModel):
-    devices: list[str] | None = None
-    source_device: str | None = None
-    target_device: str | None = None
+    devices: list[str] | None = Field(default=None, description="[source, target, …]")
+    source_device: str | None = Field(default=None, description="From where.")
+    target_device: str | None = Field(default=None, description="Where to.")
 
     def action(self, parse: ParseDevice, late: Mapping[str, str]) -> Copy:
         source, targets = read_route(self.devices, self.source_device, self.target_device, parse)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import Field
+
 from gswarm_tui.devices import DISK, DRAM, GPU, Device
 from gswarm_tui.models.results import DeleteResult
 from gswarm_tui.playbook.actions.base import (
@@ -67,10 +69,10 @@ class Delete(Action):
 
 
 class WrittenDelete(WrittenForModel):
-    devices: list[str] | None = None
-    device: str | None = None
-    target_device: str | None = None
-    force: bool = False
+    devices: list[str] | None = Field(default=None, description="From where.")
+    device: str | None = Field(default=None, description="From where.")
+    target_device: str | None = Field(default=None, description="From where.")
+    force: bool = Field(default=False, description="Also while it is in use.")
 
     def action(self, parse: ParseDevice, late: Mapping[str, str]) -> Delete:
         written = {"device": self.device, "target_device": self.target_device}

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import Field
+
 from gswarm_tui.devices import DISK, DRAM, WEB, Device
 from gswarm_tui.errors import SourceNameError
 from gswarm_tui.models.results import DownloadResult
@@ -101,16 +103,25 @@ class Download(Action):
 
 
 class WrittenDownload(WrittenForModel):
-    source_url: str | None = None
-    source: str | None = None
-    source_device: str | None = None
-    devices: list[str] | None = None
-    device: str | None = None
-    target_device: str | None = None
-    include: str | list[str] | None = None
-    exclude: str | list[str] | None = None
-    type: str | None = None
-    description: str | None = None
+    source_url: str | None = Field(default=None, description="The same as `source`.")
+    source: str | None = Field(
+        default=None,
+        description="Where from: hf://org/name, https://…, file://…; as registered else.",
+    )
+    source_device: str | None = Field(default=None, description="web, if it is there.")
+    devices: list[str] | None = Field(default=None, description="Where to; may begin with web.")
+    device: str | None = Field(default=None, description="Where to.")
+    target_device: str | None = Field(default=None, description="Where to.")
+    include: str | list[str] | None = Field(
+        default=None, description="The files that are fetched: a pattern of names, or several."
+    )
+    exclude: str | list[str] | None = Field(
+        default=None, description="The files that are not fetched: a pattern of names, or several."
+    )
+    type: str | None = Field(default=None, description="What the registry says that the model is.")
+    description: str | None = Field(
+        default=None, description="What the registry says of the model."
+    )
 
     def action(self, parse: ParseDevice, late: Mapping[str, str]) -> Download:
         return Download(

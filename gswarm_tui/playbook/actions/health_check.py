@@ -69,14 +69,20 @@ class HealthCheck(Action):
 
 
 class WrittenHealthCheck(Written):
-    target_url: str
-    model_name: str | None = None
-    prompt: str | None = None
+    target_url: str = Field(description="The URL that is asked; its host may be a node's name.")
+    model_name: str | None = Field(
+        default=None, description="The model that is asked; the first that is offered else."
+    )
+    prompt: str | None = Field(
+        default=None, description="Asks for a completion of this text as well."
+    )
     timeout: Duration | None = Field(
         default=TIMEOUT_S, description="The time until it must answer."
     )
-    api_key_env: str | None = None
-    devices: list[str] | None = None
+    api_key_env: str | None = Field(
+        default=None, description="The variable of this machine's environment that holds the key."
+    )
+    devices: list[str] | None = Field(default=None, description="May be there, and empty.")
 
     own_timeout: ClassVar[bool] = True
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import Field
+
 from gswarm_tui.devices import DISK, Device
 from gswarm_tui.models.moving import keeps_source
 from gswarm_tui.models.results import MoveResult
@@ -139,13 +141,18 @@ class Move(Action):
 
 
 class WrittenMove(WrittenForModel):
-    devices: list[str] | None = None
-    source_device: str | None = None
-    target_device: str | None = None
-    keep_source: bool | None = None
-    force: bool = False
-    engine: str | None = None
-    config: dict[str, Any] | None = None
+    devices: list[str] | None = Field(default=None, description="[source, target, …]")
+    source_device: str | None = Field(default=None, description="From where.")
+    target_device: str | None = Field(default=None, description="Where to.")
+    keep_source: bool | None = Field(default=None, description="Whether the source's copy stays.")
+    force: bool = Field(
+        default=False,
+        description="Also where it removes the last copy, or ends an engine that is served.",
+    )
+    engine: str | None = Field(
+        default=None, description="What loads it: vllm, mlx or command; what the node has else."
+    )
+    config: dict[str, Any] | None = Field(default=None, description="Settings of the engine.")
 
     def action(self, parse: ParseDevice, late: Mapping[str, str]) -> Move:
         source, targets = read_route(self.devices, self.source_device, self.target_device, parse)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import Field
+
 from gswarm_tui.playbook.actions.base import Action, ParseDevice, Use, Written
 from gswarm_tui.playbook.actions.command import node_named, program_on
 from gswarm_tui.playbook.finding import Finding, Verdict
@@ -56,8 +58,8 @@ class Noop(Action):
 
 
 class WrittenNoop(Written):
-    message: str = ""
-    node: str | None = None
+    message: str = Field(default="", description="Shown, and returned.")
+    node: str | None = Field(default=None, description="The node whose task it counts as.")
 
     decides: ClassVar = Written.decides | {"node"}
 

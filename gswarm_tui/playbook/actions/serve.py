@@ -159,14 +159,23 @@ class Serve(Action):
 
 
 class WrittenServe(WrittenForModel):
-    devices: list[str] | None = None
-    device: str | None = None
-    target_device: str | None = None
-    port: int | None = Field(default=None, ge=1, le=65535)
-    address: str = LOOPBACK
-    api_key_env: str | None = None
-    engine: str | None = None
-    config: dict[str, Any] | None = None
+    devices: list[str] | None = Field(default=None, description="GPUs of one node, or its dram.")
+    device: str | None = Field(default=None, description="A GPU, or a node's dram.")
+    target_device: str | None = Field(default=None, description="A GPU, or a node's dram.")
+    port: int | None = Field(
+        default=None, ge=1, le=65535, description="A free one if it is not there."
+    )
+    address: str = Field(
+        default=LOOPBACK,
+        description="The address of the node that it listens at; 127.0.0.1 if it is not there.",
+    )
+    api_key_env: str | None = Field(
+        default=None, description="The variable of this machine's environment that holds the key."
+    )
+    engine: str | None = Field(
+        default=None, description="What loads it: vllm, mlx or command; what the node has else."
+    )
+    config: dict[str, Any] | None = Field(default=None, description="Settings of the engine.")
     timeout: Duration | None = Field(
         default=TIMEOUT_S, description="The time until it must answer."
     )

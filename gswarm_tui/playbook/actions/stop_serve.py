@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import Field
+
 from gswarm_tui.devices import DRAM, GPU, Device
 from gswarm_tui.models.results import StopResult
 from gswarm_tui.playbook.actions.base import (
@@ -81,9 +83,13 @@ class StopServe(Action):
 
 
 class WrittenStopServe(WrittenForModel):
-    devices: list[str] | None = None
-    device: str | None = None
-    target_device: str | None = None
+    devices: list[str] | None = Field(
+        default=None, description="Where; everywhere if it is not there."
+    )
+    device: str | None = Field(default=None, description="Where; everywhere if it is not there.")
+    target_device: str | None = Field(
+        default=None, description="Where; everywhere if it is not there."
+    )
 
     def action(self, parse: ParseDevice, late: Mapping[str, str]) -> StopServe:
         written = {"device": self.device, "target_device": self.target_device}
