@@ -2,148 +2,137 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import shlex
-import signal
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gswarm_tui.cli import output
-from gswarm_tui.cli.context import Settings, open_session, settings_of
+from gswarm_tui.cli.context import Settings, settings_of
+from gswarm_tui.errors import UsageError
 
 if TYPE_CHECKING:
-    from gswarm_tui.cli.job_view import View
-    from gswarm_tui.playbook import JobResult, Plan, Runner
+    from gswarm_tui.cron.history import Note
+    from gswarm_tui.playbook import Plan, Playbook
+    from gswarm_tui.playbook.overlap import Overlap
+
+Variables = Annotated[
+    list[str] | None,
+    typer.Option("-e", "--var", metavar="NAME=VALUE", help="A variable's value; again."),
+]
 
 
 def run(
     ctx: typer.Context,
     playbook: Annotated[Path, typer.Argument(metavar="PLAYBOOK", help="A YAML file.")],
-    variables: Annotated[
-        list[str] | None,
-        typer.Option("-e", "--var", metavar="NAME=VALUE", help="A variable's value; again."),
-    ] = None,
+    variables: Variables = None,
     check: Annotated[
         bool, typer.Option("--check", help="Print what would be done where, and do nothing.")
     ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="With --check: ask no node, and no source.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what failed.")] = False,
+    junit: Annotated[
+        Path | None,
+        typer.Option("--junit", metavar="FILE", help="Write how it went, for CI servers."),
+    ] = None,
+    log_file: Annotated[
+        Path | None,
+        typer.Option("--log-file", metavar="FILE", help="Append what happens to this file."),
+    ] = None,
+    overlap: Annotated[
+        str,
+        typer.Option(
+            "--overlap",
+            metavar="WHAT",
+            help="Where another run of it is under way: fail, wait, skip or cancel-previous.",
+        ),
+    ] = "fail",
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Hand it to a background process, print its number.")
+    ] = False,
+    priority: Annotated[
+        str | None,
+        typer.Option("--priority", metavar="WORD", help="critical, high, normal or low."),
+    ] = None,
+    timeout: Annotated[
+        str | None,
+        typer.Option("--timeout", metavar="TIME", help="The longest it may take: 90s, 2h."),
+    ] = None,
+    cron: Annotated[str | None, typer.Option("--cron", metavar="NAME", hidden=True)] = None,
 ) -> None:
     """Run a playbook."""
+    settings = settings_of(ctx)
+    with _noted(settings, cron) as note:
+        from gswarm_tui import playbook as playbooks
+        from gswarm_tui.cli import detached, running
+
+        manner = running.Manner(
+            as_json=json,
+            quiet=quiet,
+            junit=junit,
+            log_file=log_file,
+            overlap=read_overlap(overlap),
+            timeout_s=_seconds(timeout),
+            note=note,
+        )
+        with running.recorded(settings, manner, playbook.stem):
+            loaded = load(playbook, variables, priority=priority)
+            plan = playbooks.plan(loaded, settings.inventory())
+        if check:
+            from gswarm_tui.cli.check import show_check
+
+            code = show_check(plan, settings, as_json=json, offline=offline)
+        elif detach:
+            code = detached.start(plan, settings, manner)
+        else:
+            code = running.run_plan(plan, settings, manner)
+    raise typer.Exit(code)
+
+
+def load(playbook: Path, variables: list[str] | None, *, priority: str | None = None) -> Playbook:
+    """The playbook, with what is said of it on the command line.
+
+    Raises:
+        UsageError: the playbook, a variable or the priority is wrong.
+    """
+    from dataclasses import replace
+
     from gswarm_tui import playbook as playbooks
     from gswarm_tui.playbook.variables import parse_overrides
+    from gswarm_tui.state.states import Priority
 
-    settings = settings_of(ctx)
     loaded = playbooks.load(playbook, parse_overrides(variables or ()))
-    plan = playbooks.plan(loaded, settings.inventory())
-    if check:
-        _show_plan(plan, as_json=json)
-        return
-    result = asyncio.run(_run(plan, settings, as_json=json))
-    _show_end(result, settings, as_json=json)
-    raise typer.Exit(result.exit_code)
+    if priority is None:
+        return loaded
+    if priority not in list(Priority):
+        raise UsageError(f"--priority {priority} is none of {', '.join(Priority)}")
+    return replace(loaded, priority=Priority(priority))
 
 
-async def _run(plan: Plan, settings: Settings, *, as_json: bool) -> JobResult:
-    from gswarm_tui.cli.job_view import open_view
-    from gswarm_tui.playbook import Runner
-    from gswarm_tui.state.database import Database
-    from gswarm_tui.state.jobs import Jobs
+def _noted(settings: Settings, name: str | None) -> AbstractContextManager[Note | None]:
+    """Cron's record of its runs, for one that it has begun."""
+    if name is None:
+        return nullcontext()
+    from gswarm_tui.cron.history import noted
 
-    home = settings.home()
-    with Database(home.database) as database, open_view(as_json=as_json, logs=home.logs) as view:
-        async with open_session(settings) as session:
-            runner = Runner(plan, session.models, Jobs(database))
-            _cancel_on_signals(runner, view)
-            return await runner.run(view)
+    return noted(settings.home().cron, name)
 
 
-def _cancel_on_signals(runner: Runner, view: View) -> None:
-    """The first Ctrl-C (or TERM) cancels the run, the second one leaves at once."""
-    asked = False
+def read_overlap(written: str) -> Overlap:
+    from gswarm_tui.playbook.overlap import Overlap
 
-    def handle() -> None:
-        nonlocal asked
-        if asked:
-            from gswarm_tui.cli import EXIT_INTERRUPTED
-
-            view.leave()
-            output.flush()
-            output.say("the same command goes on from what is done")
-            # Nothing is waited for: the next run marks this one as lost.
-            os._exit(EXIT_INTERRUPTED)
-        asked = True
-        view.cancelling()
-        runner.cancel()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # A shell starts what it puts in the background with SIGINT ignored: so it stays.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            loop.add_signal_handler(number, handle)
+    if written not in list(Overlap):
+        raise UsageError(f"--overlap {written} is none of {', '.join(Overlap)}")
+    return Overlap(written)
 
 
-def _show_plan(plan: Plan, *, as_json: bool) -> None:
-    actions = [
-        {
-            "action_id": planned.action_id,
-            "action_type": planned.action_type,
-            "summary": planned.summary,
-            "needs": planned.needs,
-            "where": planned.where,
-        }
-        for planned in plan.actions
-    ]
-    if as_json:
-        output.emit(
-            {
-                "name": plan.name,
-                "description": plan.description,
-                "file": plan.file,
-                "actions": actions,
-            }
-        )
-        return
-    output.show(plan.name)
-    if plan.description:
-        output.show(plan.description)
-    output.table(
-        ("action", "type", "what", "after"),
-        [
-            (planned.action_id, planned.action_type, planned.summary, planned.needs)
-            for planned in plan.actions
-        ],
-    )
-    output.flush()
-    output.say("the playbook is right; nothing was done and no node asked (--check)")
+def _seconds(written: str | None) -> float | None:
+    from gswarm_tui.playbook.durations import seconds
 
-
-def _show_end(result: JobResult, settings: Settings, *, as_json: bool) -> None:
-    from gswarm_tui.cli import job_report
-
-    if not as_json:
-        for line in job_report.report(result, command=_command(settings)):
-            output.show(line)
-        output.show()
-    output.flush()
-    for line in job_report.failures(result):
-        output.say(line)
-    verdict = f"job {result.job_id}: {job_report.verdict(result)}"
-    if result.exit_code:
-        output.say(f"{verdict}; log: {settings.home().logs / f'job-{result.job_id}.log'}")
-        for line in job_report.afterwards(result):
-            output.say(f"  {line}")
-    elif not as_json:
-        output.show(verdict)
-
-
-def _command(settings: Settings) -> str:
-    """How `gswarm` is called to see the same fleet."""
-    words = ["gswarm"]
-    if settings.inventory_path is not None:
-        words += ["-i", str(settings.inventory_path)]
-    if settings.data_dir is not None:
-        words += ["--data-dir", str(settings.data_dir)]
-    return shlex.join(words)
+    try:
+        return None if written is None else seconds(written)
+    except ValueError as error:
+        raise UsageError(f"--timeout: {error}") from None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
 from gswarm_tui.errors import UsageError
@@ -39,11 +41,20 @@ def needed(environ: Mapping[str, str], used: Iterable[str]) -> dict[str, str]:
                 " it is not written to a crontab",
                 hint="name it under `secrets:` in the playbook, with a `file:` that only you read",
             )
-    return {
+    found = {
         name: value
         for name, value in sorted(environ.items())
         if name in used or (_is_kept(name) and not is_secret(name, value))
     }
+    if "PATH" in found:
+        found["PATH"] = _short(found["PATH"])
+    return found
+
+
+def _short(path: str) -> str:
+    """The folders that are there, each once, and by absolute names: a crontab's line is short."""
+    folders = [folder for folder in path.split(os.pathsep) if folder.startswith("/")]
+    return os.pathsep.join(dict.fromkeys(one for one in folders if Path(one).is_dir()))
 
 
 def is_secret(name: str, value: str) -> bool:

@@ -16,8 +16,7 @@ from typing import Any
 
 import pytest
 
-from gswarm_tui.cli import main
-from gswarm_tui.cli import run as run_module
+from gswarm_tui.cli import main, running
 from gswarm_tui.errors import GswarmError, UnreachableError
 from gswarm_tui.models.results import DownloadResult, HealthResult, ServeResult
 from gswarm_tui.progress import Progress
@@ -57,6 +56,11 @@ class FakeModels:
         self.failure: Exception | None = None
         self.is_reached = True
         self.while_checking: Callable[[], Any] | None = None
+
+    async def take_leases(self, wants: Any, who: Any, waiting: Any) -> None:
+        """They are free."""
+
+    async def drop_leases(self, wants: Any) -> None: ...
 
     async def download(
         self, name: str, source: str, devices: list[Any], *, progress: Any, **_: Any
@@ -102,7 +106,8 @@ def call(fake: FakeModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     async def open_session(settings: object) -> AsyncIterator[Session]:
         yield Session()
 
-    monkeypatch.setattr(run_module, "open_session", open_session)
+    monkeypatch.setattr(running, "open_session", open_session)
+    monkeypatch.setenv("GSWARM_QUEUE_RETRY_COUNT", "0")
     monkeypatch.chdir(tmp_path)
     Path("inventory.yaml").write_text("nodes: {node1: {connection: local, root: /tmp/x}}")
     Path("demo.yaml").write_text(PLAYBOOK)
@@ -162,20 +167,20 @@ def test_a_service_that_is_not_reached_from_here_needs_its_tunnel_first(
 def test_variables_are_given_on_the_command_line(
     call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call("-e", "model=other", "-e", "port=9000", "--check") == 0
+    assert call("-e", "model=other", "-e", "port=9000", "--check", "--offline") == 0
     out, err = capsys.readouterr()
     assert "other on node1:dram, port 9000" in out
     assert "http://node1:9000 and a completion" in out
-    assert err == "the playbook is right; nothing was done and no node asked (--check)\n"
+    assert err == "the playbook is right; nothing was done and no node asked (--offline)\n"
 
 
 def test_check_does_nothing(call: Call, tmp_path: Path) -> None:
-    assert call("--check") == 0
+    assert call("--check", "--offline") == 0
     assert not (tmp_path / "home").exists()
 
 
 def test_check_as_json(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("--check", "--json") == 0
+    assert call("--check", "--offline", "--json") == 0
     plan = json.loads(capsys.readouterr().out)
     assert [(a["action_id"], a["needs"]) for a in plan["actions"]] == [
         ("fetch", []),
@@ -188,6 +193,7 @@ def test_check_as_json(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
 def test_json_is_one_object_a_line(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--json") == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    events = [event for event in events if event["event"] != "task_waiting"]
     assert [event["event"] for event in events] == [
         "job_started",
         "task_started",
@@ -208,6 +214,7 @@ def test_json_is_one_object_a_line(call: Call, capsys: pytest.CaptureFixture[str
         "total": 10_000_000,
         "rate": 1_000_000.0,
         "message": None,
+        "output": None,
     }
     assert events[-2]["result"]["completion"] == "brown fox"
     assert events[-1]["exit_code"] == 0
@@ -235,9 +242,8 @@ def test_a_failure_is_said_on_stderr_with_its_reason(
     assert call() == code
     out, err = capsys.readouterr()
     lines = err.splitlines()
-    assert any(line.endswith("  ask: skipped: serve did not succeed") for line in lines)
-    assert f"failed: serve: {said}" in lines
-    assert lines[-2] == "skipped, because of serve: ask"
+    assert any(line.endswith("  ask: skipped: needs serve, which failed") for line in lines)
+    assert any(line.endswith(f"  serve: failed: {said}") for line in lines)
     assert lines[-1].startswith("job 1: 3 tasks: 1 done, 1 failed, 1 skipped")
     assert lines[-1].endswith(str(tmp_path / "home" / "logs" / "job-1.log"))
     assert "tiny  node1:disk  /models/tiny/r1" in lines_of(out)
@@ -275,7 +281,7 @@ def test_ctrl_c_cancels_and_ends_with_130(
     assert any(line.endswith("  ask: cancelled") for line in lines)
     assert "3 tasks: 2 done, 1 cancelled" in lines[-3]
     assert lines[-2] == "what is done stays done, and what was downloaded so far is kept:"
-    assert lines[-1] == "the same command goes on from here"
+    assert lines[-1] == "gswarm job resume 1 goes on from here, and so does the same command"
     assert "tiny  node1:disk  /models/tiny/r1" in lines_of(out)
     with Database(tmp_path / "home" / "gswarm.db") as database:
         states = [str(task.state) for task in Jobs(database).tasks(1)]
@@ -295,18 +301,21 @@ def test_the_log_is_the_users_alone_and_has_what_happened(
 
 
 def test_secrets_are_in_no_log_and_not_in_the_database(
-    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    call: Call,
+    fake: FakeModels,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("MY_KEY", "very-secret-key")
     text = PLAYBOOK.replace("port: ${vars.port}", "port: 8000\n    api_key_env: MY_KEY")
-    text = text.replace("vars: {", "vars: {note: '', ")
-    Path("demo.yaml").write_text(
-        text.replace("prompt:", "api_key_env: MY_KEY\n    prompt:").replace(
-            "dependencies: [fetch]", "dependencies: [fetch]\n    config: {password: '${vars.note}'}"
-        )
-    )
-    assert call("-e", "note=very-secret-note") == 0
-    written = [path.read_bytes() for path in (tmp_path / "home").rglob("*") if path.is_file()]
+    Path("note").write_text("very-secret-note\n")
+    text = text.replace("vars: {", "secrets: {note: {file: note}}\nvars: {")
+    Path("demo.yaml").write_text(text.replace("prompt:", "api_key_env: MY_KEY\n    prompt:"))
+    fake.completion = "the very-secret-note"
+    assert call("--junit", "junit.xml", "--log-file", "log") == 0
+    paths = [*(tmp_path / "home").rglob("*"), Path("junit.xml"), Path("log")]
+    written = [path.read_bytes() for path in paths if path.is_file()]
     printed = capfd.readouterr()
     everything = b"".join(written) + (printed.out + printed.err).encode()
     assert b"job 1" in everything
@@ -325,7 +334,7 @@ def test_what_comes_from_nodes_cannot_steer_the_terminal(
 
 STUBBORN = """
 import asyncio, contextlib, sys
-from gswarm_tui.cli import main, run
+from gswarm_tui.cli import main, running
 
 class Models:
     async def check_health(self, url, **_):
@@ -340,7 +349,7 @@ class Session:
 async def open_session(settings):
     yield Session()
 
-run.open_session = open_session
+running.open_session = open_session
 sys.exit(main(["run", "demo.yaml", "--data-dir", "home"]))
 """
 

@@ -10,7 +10,7 @@ from gswarm_tui.errors import UsageError
 
 def test_what_is_kept() -> None:
     environ = {
-        "PATH": "/bin",
+        "PATH": "/usr/bin:bin:/not/there::/bin:/usr/bin",
         "HOME": "/root",
         "TERM": "xterm",
         "HF_HOME": "/hf",
@@ -23,7 +23,7 @@ def test_what_is_kept() -> None:
         "STAGE": "test",
     }
     assert needed(environ, ["STAGE", "MISSING"]) == {
-        "PATH": "/bin",
+        "PATH": "/usr/bin:/bin",
         "HF_HOME": "/hf",
         "https_proxy": "http://proxy:3128",
         "GSWARM_QUEUE_RETRY_COUNT": "2",

@@ -1,0 +1,172 @@
+"""``--detach``: a job is handed to a background process, which outlives the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from gswarm_tui.cli import output
+from gswarm_tui.cli.context import Settings, settings_of
+from gswarm_tui.errors import EXIT_OK, CancelledError, GswarmError
+
+if TYPE_CHECKING:
+    from gswarm_tui.cli.running import Manner
+    from gswarm_tui.home import Home
+    from gswarm_tui.playbook import Plan
+    from gswarm_tui.playbook.overlap import Lock
+    from gswarm_tui.state.jobs import Jobs
+    from gswarm_tui.state.records import JobRecord
+
+COMMAND: Final = "runner"
+_LOOK_EVERY_S: Final = 0.05
+_LAST_LINES: Final = 20
+
+
+def runner_log(logs: Path, job_id: int) -> Path:
+    """What a background process has printed."""
+    return logs / f"job-{job_id}" / "runner.log"
+
+
+def start(plan: Plan, settings: Settings, manner: Manner) -> int:
+    """Make a job of a plan, have a background process run it, and say which it is.
+
+    Returns when that process has it.
+
+    Raises:
+        LockedOutError, TimedOutError: another run of the playbook is under way.
+        GswarmError: the process did not come to run it.
+    """
+    from gswarm_tui.cli import running
+
+    with running.recorded(settings, manner, plan.name):
+        return asyncio.run(_start(plan, settings, manner))
+
+
+async def _start(plan: Plan, settings: Settings, manner: Manner) -> int:
+    from gswarm_tui.cli import running
+    from gswarm_tui.playbook.journal import submit
+    from gswarm_tui.state.database import Database
+    from gswarm_tui.state.jobs import Jobs
+
+    home = settings.home()
+    running.Interrupts()
+    with Database(home.database) as database:
+        jobs = Jobs(database)
+        lock = await running.take_lock(plan, home, database, manner)
+        if lock is None:
+            return EXIT_OK
+        job_id = submit(plan, jobs)
+        lock.name_holder(job_id)
+        process = _spawn(settings, home, job_id, lock, manner)
+        lock.hand_over()
+        try:
+            await _wait_until_it_runs(process, jobs, home, job_id)
+        except asyncio.CancelledError:
+            message = f"job {job_id} was handed over already, and goes on"
+            hint = f"gswarm job cancel {job_id} ends it"
+            raise CancelledError(message, hint=hint) from None
+    _say(job_id, settings, manner)
+    return EXIT_OK
+
+
+def _spawn(
+    settings: Settings, home: Home, job_id: int, lock: Lock, manner: Manner
+) -> subprocess.Popen[bytes]:
+    """The process: of a session of its own, so that nothing of the terminal reaches it."""
+    words = [sys.executable, "-P", "-m", "gswarm_tui.cli"]
+    if settings.inventory_path is not None:
+        words += ["-i", str(settings.inventory_path)]
+    if settings.data_dir is not None:
+        words += ["--data-dir", str(settings.data_dir)]
+    words += [COMMAND, str(job_id), "--lock", str(lock.descriptor)]
+    remaining_s = manner.remaining_s()
+    if remaining_s is not None:
+        words += ["--timeout", f"{remaining_s:.3f}"]
+    for option, path in (("--junit", manner.junit), ("--log-file", manner.log_file)):
+        if path is not None:
+            words += [option, str(path)]
+    log = runner_log(home.logs, job_id)
+    log.parent.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        return subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            start_new_session=True,
+            pass_fds=[lock.descriptor],
+        )
+    finally:
+        os.close(descriptor)
+
+
+async def _wait_until_it_runs(
+    process: subprocess.Popen[bytes], jobs: Jobs, home: Home, job_id: int
+) -> None:
+    """Return when it runs the job, or has done so.
+
+    Raises:
+        GswarmError: it ended before that; with its own words.
+    """
+    from gswarm_tui.state.states import State
+
+    while True:
+        code = process.poll()
+        job = jobs.get(job_id)
+        if job is not None and job.started_at is not None:
+            return
+        if code is not None:
+            if job is not None and job.state is State.PENDING:
+                jobs.abandon(job_id)
+            raise _failure(job, code, runner_log(home.logs, job_id))
+        await asyncio.sleep(_LOOK_EVERY_S)
+
+
+def _failure(job: JobRecord | None, code: int, log: Path) -> GswarmError:
+    reason = job.error if job is not None else None
+    lines = log.read_text("utf-8", "replace").splitlines()[-_LAST_LINES:]
+    said = "\n".join(lines)
+    return GswarmError(
+        f"the background process ended with {code} before it began:\n{reason or said}",
+        where=str(log),
+    )
+
+
+def _say(job_id: int, settings: Settings, manner: Manner) -> None:
+    from gswarm_tui.cli import history
+
+    if manner.as_json:
+        output.emit({"job": job_id})
+        return
+    if manner.quiet:
+        return
+    output.show(f"job {job_id}")
+    output.flush()
+    command = history.command(settings)
+    output.say(f"follow it: {command} job show {job_id} --watch")
+    output.say(f"end it:    {command} job cancel {job_id}")
+
+
+def run_handed_over(
+    ctx: typer.Context,
+    job_id: int,
+    lock: Annotated[int, typer.Option("--lock")],
+    timeout: Annotated[float | None, typer.Option("--timeout")] = None,
+    junit: Annotated[Path | None, typer.Option("--junit")] = None,
+    log_file: Annotated[Path | None, typer.Option("--log-file")] = None,
+) -> None:
+    """(Runs a job that was handed over.)"""
+    from gswarm_tui.cli import running
+    from gswarm_tui.playbook.overlap import Lock
+
+    held = Lock(lock)
+    held.name_holder(job_id)
+    manner = running.Manner(timeout_s=timeout, junit=junit, log_file=log_file)
+    raise typer.Exit(running.run_job(settings_of(ctx), job_id, manner, lock=held))

@@ -1,0 +1,374 @@
+"""Running a job in this process: a fresh one, one that is resumed or retried, one that was handed
+over. The one way to do it; `gswarm_tui.cli.detached` has another process do it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+from gswarm_tui.cli import output
+from gswarm_tui.cli.context import Settings, open_session
+from gswarm_tui.errors import EXIT_OK, CancelledError, GswarmError, UsageError
+from gswarm_tui.playbook.overlap import Lock, Overlap, acquire
+
+if TYPE_CHECKING:
+    from gswarm_tui.cli.job_view import View
+    from gswarm_tui.cron.history import Note
+    from gswarm_tui.home import Home
+    from gswarm_tui.playbook import JobResult, Plan, Runner
+    from gswarm_tui.state.database import Database
+    from gswarm_tui.state.jobs import Jobs
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a job is run and shown.
+
+    Args:
+        as_json: one JSON object a line on stdout.
+        quiet: say nothing but what failed.
+        junit: a file that says how each task went, for CI servers.
+        log_file: gets what the job's own log gets, and what comes before.
+        overlap: where another run of the playbook is under way.
+        timeout_s: for all of it, waiting for another run included.
+        note: what cron's record of its runs is told.
+    """
+
+    as_json: bool = False
+    quiet: bool = False
+    junit: Path | None = None
+    log_file: Path | None = None
+    overlap: Overlap = Overlap.FAIL
+    timeout_s: float | None = None
+    note: Note | None = None
+    began: float = field(default_factory=time.monotonic)
+
+    def remaining_s(self) -> float | None:
+        """What is left of the time."""
+        if self.timeout_s is None:
+            return None
+        return max(self.timeout_s - (time.monotonic() - self.began), 0.001)
+
+    def tell(self, sentence: str) -> None:
+        """Say something that is no part of the job: whom it waits for, why it is skipped."""
+        from gswarm_tui.cli import job_view
+        from gswarm_tui.playbook.lines import date_and_time
+
+        append(self.log_file, sentence)
+        if self.as_json:
+            job_view.print_event("notice", message=sentence)
+        elif not self.quiet:
+            stamp = "" if sys.stderr.isatty() else f"{date_and_time()}  "
+            output.say(stamp + output.clean(sentence))
+
+
+def run_plan(plan: Plan, settings: Settings, manner: Manner) -> int:
+    """Make a job of a plan and run it; returns the exit code.
+
+    Raises:
+        LockedOutError, TimedOutError: another run of the playbook is under way.
+        CancelledError: somebody ended it before it began.
+        PlaybookError: a GPU that it needs is not on its node.
+    """
+    from gswarm_tui.playbook.journal import submit
+
+    return _run(plan, settings, manner, lambda jobs: submit(plan, jobs))
+
+
+def run_job(
+    settings: Settings,
+    job_id: int,
+    manner: Manner | None = None,
+    *,
+    prepare: Callable[[Jobs], None] | None = None,
+    lock: Lock | None = None,
+) -> int:
+    """Run a job that is in the database, as it was when it was made; returns the exit code.
+
+    Args:
+        prepare: is called when it is sure that nobody else runs it, and opens it again.
+        lock: of its playbook, where this process has it already.
+
+    Raises:
+        UsageError: there is no such job, or it was made by a version that kept too little of it.
+        GswarmError: as `run_plan`.
+    """
+    plan = plan_of(settings, job_id)
+
+    def obtain(jobs: Jobs) -> int:
+        if prepare is not None:
+            prepare(jobs)
+        return job_id
+
+    return _run(plan, settings, manner or Manner(), obtain, lock=lock)
+
+
+def plan_of(settings: Settings, job_id: int) -> Plan:
+    """What a job runs: its playbook as it was, over the inventory of now.
+
+    Raises:
+        UsageError: there is no such job, or it cannot be rebuilt.
+    """
+    from gswarm_tui import playbook
+    from gswarm_tui.state.database import Database
+    from gswarm_tui.state.jobs import Jobs
+
+    with Database(settings.home().database) as database:
+        jobs = Jobs(database)
+        job, document = jobs.get(job_id), jobs.document(job_id)
+    if job is None:
+        raise UsageError(f"there is no job {job_id}", hint="gswarm jobs lists them")
+    if not document:
+        raise UsageError(
+            f"job {job_id} was made by an older gswarm and cannot be run again",
+            hint=f"gswarm run {job.playbook}",
+        )
+    loaded = playbook.reload(playbook.Origin.from_json(document))
+    return playbook.plan(loaded, settings.inventory())
+
+
+@contextmanager
+def recorded(settings: Settings, manner: Manner, name: str) -> Iterator[None]:
+    """Around all that is done for a run: an error is also where nobody sees stderr.
+
+    Args:
+        name: of the playbook, as far as it is known.
+    """
+    from gswarm_tui.cli import junit
+
+    if manner.junit is not None:
+        junit.check(manner.junit)
+    try:
+        yield
+    except GswarmError as error:
+        append(manner.log_file, f"error: {error}")
+        if manner.junit is not None:
+            junit.write_refusal(manner.junit, name, error)
+        raise
+
+
+def append(log_file: Path | None, sentence: str) -> None:
+    """Write a sentence, with the time, to the end of ``--log-file``.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    from gswarm_tui.playbook.lines import date_and_time
+    from gswarm_tui.playbook.logs import LogFile
+
+    if log_file is None:
+        return
+    try:
+        with closing(LogFile(log_file, lambda path, error: None)) as file:
+            said = output.clean(sentence, keep="\n")
+            file.write(f"{date_and_time()}  {said}\n")
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", where=str(log_file)) from None
+
+
+def _run(
+    plan: Plan,
+    settings: Settings,
+    manner: Manner,
+    obtain: Callable[[Jobs], int],
+    *,
+    lock: Lock | None = None,
+) -> int:
+    with recorded(settings, manner, plan.name):
+        ended = asyncio.run(_under_lock(plan, settings, manner, obtain, lock))
+        if ended is None:
+            if manner.note is not None:
+                manner.note.end(EXIT_OK, "skipped: another run of it was under way")
+            return EXIT_OK
+    result, told = ended
+    if manner.note is not None:
+        manner.note.end(result.exit_code, plan.mask(_why(result)))
+    if manner.junit is not None:
+        from gswarm_tui.cli import junit
+
+        junit.write(manner.junit, result, mask=plan.mask)
+    show_end(result, settings, manner, mask=plan.mask, told=told)
+    return result.exit_code
+
+
+async def _under_lock(
+    plan: Plan,
+    settings: Settings,
+    manner: Manner,
+    obtain: Callable[[Jobs], int],
+    lock: Lock | None,
+) -> tuple[JobResult, frozenset[str]] | None:
+    """Run it when no other run of the playbook is under way; None where it is skipped."""
+    from gswarm_tui.state.database import Database
+
+    interrupts = Interrupts()
+    with Database(settings.home().database) as database:
+        held = lock or await take_lock(plan, settings.home(), database, manner)
+        if held is None:
+            return None
+        with held:
+            ended = await _run_it(plan, settings, manner, database, obtain, held, interrupts)
+        _prune(settings.home(), database)
+        return ended
+
+
+async def take_lock(plan: Plan, home: Home, database: Database, manner: Manner) -> Lock | None:
+    """The lock of the plan's playbook; None where it is to be skipped.
+
+    Raises:
+        LockedOutError, TimedOutError: another run has it.
+        CancelledError: Ctrl-C, while it waited.
+    """
+    from gswarm_tui.state.jobs import Jobs
+
+    try:
+        return await acquire(
+            home.locks,
+            plan.name,
+            manner.overlap,
+            Jobs(database),
+            say=manner.tell,
+            timeout_s=manner.remaining_s(),
+        )
+    except asyncio.CancelledError:
+        raise CancelledError("cancelled while it waited for another run") from None
+
+
+async def _run_it(
+    plan: Plan,
+    settings: Settings,
+    manner: Manner,
+    database: Database,
+    obtain: Callable[[Jobs], int],
+    lock: Lock,
+    interrupts: Interrupts,
+) -> tuple[JobResult, frozenset[str]]:
+    from gswarm_tui import config
+    from gswarm_tui.cli.job_view import open_view
+    from gswarm_tui.playbook import Runner
+    from gswarm_tui.state.jobs import Jobs
+
+    home = settings.home()
+    queue = config.load(home).queue
+    if manner.timeout_s is not None:
+        plan = replace(plan, timeout_s=manner.remaining_s())
+    view_of = open_view(
+        as_json=manner.as_json, quiet=manner.quiet, logs=home.logs, log_file=manner.log_file
+    )
+    async with open_session(settings) as session:
+        with view_of as view:
+            job_id = obtain(Jobs(database))
+            lock.name_holder(job_id)
+            if manner.note is not None:
+                manner.note.job(job_id)
+            runner = Runner(plan, session.models, database, job_id=job_id, config=queue)
+            interrupts.go_to(runner, view)
+            return await runner.run(view), view.near
+
+
+def _prune(home: Home, database: Database) -> None:
+    from gswarm_tui import config
+    from gswarm_tui.state import retention
+
+    try:
+        retention.prune_if_due(database, config.load(home).retention, home.logs)
+    except GswarmError as error:  # the run itself is over and went as it went
+        output.say(output.clean(f"warning: old jobs were not removed: {error}"))
+
+
+@final
+class Interrupts:
+    """What Ctrl-C and TERM do: the first cancels the run, the second leaves at once.
+
+    Until there is a run, the first cancels the task that made this.
+    """
+
+    def __init__(self) -> None:
+        self._task = asyncio.current_task()
+        self._runner: Runner | None = None
+        self._view: View | None = None
+        self._asked = False
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # A shell starts what it puts in the background with SIGINT ignored: so it stays.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, self._handle)
+
+    def go_to(self, runner: Runner, view: View) -> None:
+        """From now on they are for this run."""
+        self._runner, self._view = runner, view
+
+    def _handle(self) -> None:
+        if self._asked:
+            self._leave()
+        self._asked = True
+        if self._runner is not None and self._view is not None:
+            self._view.cancelling()
+            self._runner.cancel()
+        elif self._task is not None:
+            self._task.cancel()
+
+    def _leave(self) -> None:
+        from gswarm_tui.cli import EXIT_INTERRUPTED
+
+        if self._view is not None:
+            self._view.leave()
+            output.flush()
+            output.say("the same command goes on from what is done")
+        # Nothing is waited for: the next run marks this one as lost.
+        os._exit(EXIT_INTERRUPTED)
+
+
+def show_end(
+    result: JobResult,
+    settings: Settings,
+    manner: Manner,
+    *,
+    mask: Callable[[str], str],
+    told: frozenset[str],
+) -> None:
+    """Say how a job ended: what is where on stdout, what failed and why on stderr.
+
+    Args:
+        mask: hides secrets.
+        told: tasks whose failure the reader has in view already.
+    """
+    from gswarm_tui.cli import history, job_report
+    from gswarm_tui.playbook.logs import job_log
+
+    is_data = not manner.as_json and not manner.quiet
+    if is_data:
+        for line in job_report.report(result, command=history.command(settings)):
+            output.show(mask(line))
+        output.show()
+    output.flush()
+    if result.exit_code or not manner.quiet:
+        for line in job_report.failures(result, told=told):
+            output.say(mask(line))
+    verdict = f"job {result.job_id}: {job_report.verdict(result)}"
+    if result.exit_code:
+        log = job_log(settings.home().logs, result.job_id)
+        output.say(f"{verdict}; log: {log}")
+        for line in job_report.afterwards(result):
+            output.say(f"  {line}")
+    elif is_data:
+        output.show(verdict)
+
+
+def _why(result: JobResult) -> str:
+    """Why a job did not succeed, in a line; nothing for one that did."""
+    from gswarm_tui.cli import job_report
+
+    if not result.exit_code:
+        return ""
+    first = next(iter(job_report.failures(result)), str(result.state))
+    return first.split("\n", 1)[0]
