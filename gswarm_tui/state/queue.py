@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
@@ -39,8 +40,6 @@ HEAD_START_S: Final = {
 """Seconds that a task counts as having waited already when it becomes ready."""
 
 _IN_QUEUE: Final = (State.RUNNING, State.READY, State.RETRYING)
-_HEADS: Final = 16
-"""Those that are looked at again, at first, when a key is let go of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,29 +81,24 @@ class Queue:
     # For people
 
     def status(self) -> QueueStatus:
-        rows = self._database.query(
-            "SELECT state, priority, count(*) AS count FROM tasks"
-            " WHERE state IN ('ready', 'running', 'retrying') GROUP BY state, priority"
-        )
-        counts = {(row["state"], row["priority"]): row["count"] for row in rows}
+        waiting = dict.fromkeys(Priority, 0)
+        for row in self._rows(State.READY, "priority, count(*) AS count", "GROUP BY priority"):
+            waiting[Priority(row["priority"])] = row["count"]
         return QueueStatus(
             paused=self.is_paused(),
-            running=sum(counts.get((State.RUNNING, priority), 0) for priority in Priority),
-            waiting=sum(counts.get((State.READY, priority), 0) for priority in Priority),
-            retrying=sum(counts.get((State.RETRYING, priority), 0) for priority in Priority),
-            by_priority={priority: counts.get((State.READY, priority), 0) for priority in Priority},
+            running=self._count(State.RUNNING),
+            waiting=sum(waiting.values()),
+            retrying=self._count(State.RETRYING),
+            by_priority=waiting,
         )
 
     def tasks(self, state: State | None = None) -> list[TaskRecord]:
         """What runs, then what waits in the order of its turn, then what is going to retry."""
         found: list[TaskRecord] = []
-        for each in _IN_QUEUE if state is None else (state,):
-            if each not in _IN_QUEUE:
-                continue
-            rows = self._database.query(
-                "SELECT * FROM tasks WHERE state = ? ORDER BY rank", (each,)
-            )
-            found += [task_of(row, self.waiting_for(row)) for row in rows]
+        for each in _IN_QUEUE:
+            if state in (None, each):
+                rows = self._rows(each, "*", "ORDER BY rank")
+                found += [task_of(row, self.waiting_for(row)) for row in rows]
         return found
 
     def history(self, limit: int = 50) -> list[TaskRecord]:
@@ -147,7 +141,7 @@ class Queue:
             obstacle = self._obstacle(claim)
             if obstacle is not None:
                 return obstacle
-        return f"waiting for its turn: {self._count_running()} tasks run"
+        return f"waiting for its turn: {self._count(State.RUNNING)} tasks run"
 
     # For `Jobs`, within its transactions
 
@@ -179,23 +173,27 @@ class Queue:
         """
         if self.is_paused():
             return []
-        free = limit - self._count_running()
+        free = limit - self._count(State.RUNNING)
         admitted: list[str] = []
+        tried: set[str] = set()
+        others = self._turns_of_others(job_id, free)
         while free > 0:
             rows = self._database.query(
                 "SELECT action_id, rank FROM tasks WHERE job_id = ? AND state = 'ready'"
                 " AND blocked_on IS NULL ORDER BY rank LIMIT ?",
-                (job_id, free + len(admitted)),
+                (job_id, free + len(tried)),
             )
-            rows = [row for row in rows if row["action_id"] not in admitted]
-            if not rows or self._before(job_id, rows[0]["rank"], free) >= free:
-                break
+            rows = [row for row in rows if row["action_id"] not in tried]
             for row in rows:
-                if self._before(job_id, row["rank"], free) >= free:
-                    break
+                # A slot is left for each task of another job whose turn is earlier.
+                if bisect_left(others, row["rank"]) >= free:
+                    return admitted
+                tried.add(row["action_id"])
                 if self._grant(job_id, row["action_id"]):
                     admitted.append(row["action_id"])
                     free -= 1
+            if not rows:
+                break
         return admitted
 
     def leave(self, job_id: int, action_id: str) -> None:
@@ -218,35 +216,38 @@ class Queue:
 
     # How
 
-    def _before(self, job_id: int, rank: int, limit: int) -> int:
-        """How many tasks of other jobs could run and have an earlier turn; counts to a limit."""
+    def _turns_of_others(self, job_id: int, limit: int) -> list[int]:
+        """The ranks of the first tasks of other jobs that could run, in order."""
         rows = self._database.query(
-            "SELECT job_id FROM tasks WHERE state = 'ready' AND blocked_on IS NULL AND rank < ?"
-            " AND job_id != ? LIMIT ?",
-            (rank, job_id, limit),
+            "SELECT rank FROM tasks WHERE state = 'ready' AND blocked_on IS NULL AND job_id != ?"
+            " ORDER BY rank LIMIT ?",
+            (job_id, max(0, limit)),
         )
-        return len(rows)
+        return [row["rank"] for row in rows]
 
     def _grant(self, job_id: int, action_id: str) -> bool:
-        """Let a task hold what it wishes for; or park it at what keeps it."""
-        where = (job_id, action_id)
+        """Let a task hold what it wishes for; or park it at what keeps it.
+
+        Whoever is parked behind it at a key that it does not take away is looked at next.
+        """
         claims = self._claims(job_id, action_id)
-        for claim in claims:
-            if self._keeps(claim) is not None:
-                self._database.execute(
-                    "UPDATE tasks SET blocked_on = ? WHERE job_id = ? AND action_id = ?",
-                    (claim["key"], *where),
-                )
-                return False
-        if claims:
+        if not claims:
+            return True
+        kept = next((claim["key"] for claim in claims if self._keeps(claim) is not None), None)
+        if kept is None:
             self._database.execute(
-                "UPDATE claims SET held = 1 WHERE job_id = ? AND action_id = ?", where
+                "UPDATE claims SET held = 1 WHERE job_id = ? AND action_id = ?",
+                (job_id, action_id),
             )
-            for claim in claims:
-                # Those who share it with this one need not wait for its end.
-                if not claim["exclusive"]:
-                    self._look_again(claim["key"])
-        return True
+        else:
+            self._database.execute(
+                "UPDATE tasks SET blocked_on = ? WHERE job_id = ? AND action_id = ?",
+                (kept, job_id, action_id),
+            )
+        for claim in claims:
+            if claim["key"] != kept and (kept is not None or not claim["exclusive"]):
+                self._look_again(claim["key"])
+        return kept is None
 
     def _keeps(self, claim: sqlite3.Row) -> sqlite3.Row | None:
         """The claim of another task that keeps this one from its turn."""
@@ -284,11 +285,11 @@ class Queue:
         )
 
     def _look_again(self, key: str) -> None:
-        """Those first in the queue of a key are parked no more: admission looks at them again."""
+        """The first that is parked at a key is parked no more: admission looks at it again."""
         self._database.execute(
             "UPDATE tasks SET blocked_on = NULL WHERE (job_id, action_id) IN"
-            " (SELECT job_id, action_id FROM tasks WHERE blocked_on = ? ORDER BY rank LIMIT ?)",
-            (key, _HEADS),
+            " (SELECT job_id, action_id FROM tasks WHERE blocked_on = ? ORDER BY rank LIMIT 1)",
+            (key,),
         )
 
     def _claims(self, job_id: int, action_id: str) -> list[sqlite3.Row]:
@@ -296,7 +297,12 @@ class Queue:
             "SELECT * FROM claims WHERE job_id = ? AND action_id = ?", (job_id, action_id)
         )
 
-    def _count_running(self) -> int:
-        rows = self._database.query("SELECT count(*) FROM tasks WHERE state = 'running'")
-        count: int = rows[0][0]
+    def _count(self, state: State) -> int:
+        count: int = self._rows(state, "count(*)")[0][0]
         return count
+
+    def _rows(self, state: State, columns: str, order: str = "") -> list[sqlite3.Row]:
+        """Tasks in one state; the state is in the text, so that the index of that state is used."""
+        return self._database.query(
+            f"SELECT {columns} FROM tasks WHERE state = '{state}' {order}"  # noqa: S608 - constants
+        )
