@@ -10,6 +10,7 @@ import pytest
 from gswarm_remote.errors import HelperError, Kind
 from gswarm_remote.operations import OperationTable, Report, in_thread
 from gswarm_remote.rpc import Call
+from gswarm_remote.tasks.entry import Entry
 
 
 class Requester:
@@ -17,8 +18,11 @@ class Requester:
 
     def __init__(self) -> None:
         self.connection_lost = False
-        self.entry = None
+        self.entry: Entry | None = None
         self.reports: list[dict[str, Any]] = []
+
+    def cancel(self) -> None:
+        raise AssertionError("it is not to be cancelled")
 
     def progress(self, report: dict[str, Any]) -> None:
         self.reports.append(report)
@@ -118,3 +122,75 @@ async def test_in_thread_returns_and_raises() -> None:
     assert await in_thread(sum, [1, 2]) == 3
     with pytest.raises(ZeroDivisionError):
         await in_thread(lambda: 1 / 0)
+
+
+def task_of(name: str) -> Requester:
+    requester = Requester()
+    requester.entry = Entry(f"{name}/a/1", "model.fetch", "d")
+    return requester
+
+
+async def test_the_result_is_noted_for_every_task_before_it_is_given() -> None:
+    noted: list[tuple[str, Any]] = []
+
+    async def keep(entry: Entry, result: Any) -> None:
+        noted.append((entry.task, result))
+
+    table, work = OperationTable(keep), Work()
+    first, second = task_of("j"), task_of("k")
+    tasks = [ask(table, first, work), ask(table, second, work), ask(table, Requester(), work)]
+    await work.started.wait()
+    assert table.runs_for("j/a/1")
+    assert table.list()[0]["tasks"] == ["j/a/1", "k/a/1"]
+    for task in tasks:
+        task.add_done_callback(lambda _: noted.append(("answered", None)))
+    work.finish.set()
+    await asyncio.gather(*tasks)
+    assert sorted(noted[:2]) == [("j/a/1", "result"), ("k/a/1", "result")]
+
+
+async def test_a_task_is_cancelled_whoever_asked() -> None:
+    table, work = OperationTable(), Work()
+    requester = task_of("j")
+    lost = ask(table, requester, work)
+    await work.started.wait()
+    requester.connection_lost = True
+    lost.cancel()
+    await asyncio.gather(lost, return_exceptions=True)
+    again = ask(table, task_of("j"), work)
+    await asyncio.sleep(0)
+    assert await table.cancel_tasks("k/") == 0
+    assert await table.cancel_tasks("j/") == 1
+    with pytest.raises(asyncio.CancelledError):
+        await again
+    assert len(table) == 0
+
+
+async def test_what_is_done_for_others_as_well_goes_on() -> None:
+    table, work = OperationTable(), Work()
+    ours, theirs = task_of("j"), Requester()
+    mine, other = ask(table, ours, work), ask(table, theirs, work)
+    ours.cancel = mine.cancel  # type: ignore[method-assign]
+    await work.started.wait()
+    assert await table.cancel_tasks("j/") == 1
+    with pytest.raises(asyncio.CancelledError):
+        await mine
+    work.finish.set()
+    assert await other == "result"
+
+
+async def test_work_of_a_task_whose_controller_is_gone_outlasts_another_who_cancels() -> None:
+    table, work = OperationTable(), Work()
+    gone = task_of("j")
+    lost = ask(table, gone, work)
+    await work.started.wait()
+    gone.connection_lost = True
+    lost.cancel()
+    await asyncio.gather(lost, return_exceptions=True)
+    other = ask(table, task_of("k"), work)
+    await asyncio.sleep(0)
+    other.cancel()
+    await asyncio.gather(other, return_exceptions=True)
+    assert len(table) == 1
+    work.finish.set()
+    assert await ask(table, task_of("j"), work) == "result"

@@ -6,7 +6,7 @@ import asyncio
 import difflib
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence, Tuple
 
@@ -15,7 +15,7 @@ from ..errors import HelperError, Kind
 from ..models.manifest import Manifest
 from ..operations import in_thread
 from ..process import ProcessRecord
-from . import catalogue
+from . import catalogue, gpulock
 from .base import Launch, Wanted
 from .order import DRAM, Order, check_environment
 from .replica import Replica, fingerprint, without_secrets
@@ -34,12 +34,14 @@ class Plan:
 
     Args:
         env: what the order and its config put in its environment; never kept.
+        locks: what its process holds for as long as it lives; see `gpulock`.
     """
 
     replica: Replica
     launch: Launch
     gpus: Tuple[int, ...]
     env: Mapping[str, str]
+    locks: Sequence[gpulock.Lock] = ()
 
 
 async def make(node: Node, order: Order) -> Plan:
@@ -65,23 +67,29 @@ async def make(node: Node, order: Order) -> Plan:
         if not making.cancelled():
             making.exception()  # seen: it is the consequence of the cancellation
         raise
-    return plan
+    return replace(plan, locks=await gpulock.names(node, order.devices))
 
 
 def spawn(plan: Plan, place: Workplace) -> ProcessRecord:
     """Start the engine of a plan; blocks.
 
     Raises:
-        HelperError: its program cannot be run.
+        HelperError: its program cannot be run, or another engine has one of its GPUs.
     """
     place.make()
     launch = plan.launch
-    return process.spawn(
-        launch.argv,
-        env=environment(plan.replica.id, place, launch.argv[0], plan.gpus, launch.env, plan.env),
-        cwd=place.folder,
-        log=place.log,
-    )
+    with gpulock.held(plan.locks) as locks:
+        started = process.spawn(
+            launch.argv,
+            env=environment(
+                plan.replica.id, place, launch.argv[0], plan.gpus, launch.env, plan.env
+            ),
+            cwd=place.folder,
+            log=place.log,
+            pass_fds=locks.descriptors,
+        )
+        locks.inherited_by(plan.replica, started)
+    return started
 
 
 def _make(

@@ -62,7 +62,7 @@ class Ledger:
         content = {"task": entry.task, "method": entry.method, "finished_at": now, "result": result}
         try:
             await in_thread(_write, self._path(entry.digest), content)
-        except (HelperError, TypeError, ValueError) as error:
+        except (HelperError, OSError, TypeError, ValueError) as error:
             log.warning("the result of %s of %s is not kept: %s", entry.method, entry.task, error)
             return
         kept.pop(entry.digest, None)
