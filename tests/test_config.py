@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,22 @@ def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="expected a whole number of at least 1") as caught:
         load(Home(tmp_path), {"GSWARM_QUEUE_MAX_TASKS_PER_NODE": "many"})
     assert caught.value.where == "$GSWARM_QUEUE_MAX_TASKS_PER_NODE"
+
+
+GUIDE = (Path(__file__).parents[1] / "docs" / "state.md").read_text()
+
+
+def test_the_guides_table_is_what_the_code_reads() -> None:
+    rows = re.findall(r"^\| `(\w+)\.(\w+)` \| `(\w+)` \| (\S+) \|", GUIDE, re.MULTILINE)
+    assert [row[:3] for row in rows] == [
+        (setting.section, setting.key, setting.variable) for setting in SETTINGS
+    ]
+    for (*_, default), setting in zip(rows, SETTINGS, strict=True):
+        section = getattr(Config(), setting.section)
+        value = None if default == "none" else setting.read(default)
+        assert getattr(section, setting.field) == value, setting.key
+
+
+def test_the_guides_example_is_read(tmp_path: Path) -> None:
+    example = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)[0]
+    assert load(written(tmp_path, example), {}) == Config(QueueConfig(task_timeout_s=7200.0))
