@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -13,15 +14,24 @@ import typer
 
 from gswarm_tui.cli import output
 from gswarm_tui.cli.context import Settings, settings_of
-from gswarm_tui.errors import EXIT_OK, CancelledError, GswarmError
+from gswarm_tui.errors import (
+    EXIT_OK,
+    EXIT_UNREACHABLE,
+    EXIT_USAGE,
+    CancelledError,
+    GswarmError,
+    NodeError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gswarm_tui.cli.running import Manner
     from gswarm_tui.home import Home
     from gswarm_tui.playbook import Plan
     from gswarm_tui.playbook.overlap import Lock
     from gswarm_tui.state.jobs import Jobs
-    from gswarm_tui.state.records import JobRecord
 
 COMMAND: Final = "runner"
 _LOOK_EVERY_S: Final = 0.05
@@ -42,15 +52,45 @@ def start(plan: Plan, settings: Settings, manner: Manner) -> int:
         LockedOutError, TimedOutError: another run of the playbook is under way.
         GswarmError: the process did not come to run it.
     """
+    from gswarm_tui.playbook.journal import submit
+
+    return _start(plan, settings, manner, lambda jobs: submit(plan, jobs))
+
+
+def start_job(
+    settings: Settings,
+    job_id: int,
+    manner: Manner,
+    *,
+    prepare: Callable[[Jobs], None] | None = None,
+) -> int:
+    """The same for a job that is in the database; the arguments are those of `running.run_job`.
+
+    Raises:
+        UsageError: there is no such job, or it cannot be rebuilt.
+        GswarmError: as `start`.
+    """
+    from gswarm_tui.cli import running
+
+    plan = running.plan_of(settings, job_id)
+    return _start(plan, settings, manner, running.prepared(job_id, prepare))
+
+
+def _start(plan: Plan, settings: Settings, manner: Manner, obtain: Callable[[Jobs], int]) -> int:
     from gswarm_tui.cli import running
 
     with running.recorded(settings, manner, plan.name):
-        return asyncio.run(_start(plan, settings, manner))
+        job_id = asyncio.run(_hand_over(plan, settings, manner, obtain))
+    if job_id is not None:
+        _say(job_id, settings, manner)
+    return EXIT_OK
 
 
-async def _start(plan: Plan, settings: Settings, manner: Manner) -> int:
+async def _hand_over(
+    plan: Plan, settings: Settings, manner: Manner, obtain: Callable[[Jobs], int]
+) -> int | None:
+    """The job that a background process runs now; None where it is skipped."""
     from gswarm_tui.cli import running
-    from gswarm_tui.playbook.journal import submit
     from gswarm_tui.state.database import Database
     from gswarm_tui.state.jobs import Jobs
 
@@ -60,19 +100,18 @@ async def _start(plan: Plan, settings: Settings, manner: Manner) -> int:
         jobs = Jobs(database)
         lock = await running.take_lock(plan, home, database, manner)
         if lock is None:
-            return EXIT_OK
-        job_id = submit(plan, jobs)
+            return None
+        job_id = obtain(jobs)
         lock.name_holder(job_id)
         process = _spawn(settings, home, job_id, lock, manner)
         lock.hand_over()
         try:
-            await _wait_until_it_runs(process, jobs, home, job_id)
+            await _wait_until_it_runs(process, jobs, runner_log(home.logs, job_id), job_id)
         except asyncio.CancelledError:
             message = f"job {job_id} was handed over already, and goes on"
             hint = f"gswarm job cancel {job_id} ends it"
             raise CancelledError(message, hint=hint) from None
-    _say(job_id, settings, manner)
-    return EXIT_OK
+        return job_id
 
 
 def _spawn(
@@ -108,7 +147,7 @@ def _spawn(
 
 
 async def _wait_until_it_runs(
-    process: subprocess.Popen[bytes], jobs: Jobs, home: Home, job_id: int
+    process: subprocess.Popen[bytes], jobs: Jobs, log: Path, job_id: int
 ) -> None:
     """Return when it runs the job, or has done so.
 
@@ -120,23 +159,26 @@ async def _wait_until_it_runs(
     while True:
         code = process.poll()
         job = jobs.get(job_id)
-        if job is not None and job.started_at is not None:
+        if job is not None and job.pid == process.pid:
             return
         if code is not None:
+            reason = None if job is None else job.error
+            error = _failure(reason or _last_lines(log), code, log)
             if job is not None and job.state is State.PENDING:
-                jobs.abandon(job_id)
-            raise _failure(job, code, runner_log(home.logs, job_id))
+                jobs.abandon(job_id, State.FAILED, exit_code=error.exit_code, error=str(error))
+            raise error
         await asyncio.sleep(_LOOK_EVERY_S)
 
 
-def _failure(job: JobRecord | None, code: int, log: Path) -> GswarmError:
-    reason = job.error if job is not None else None
-    lines = log.read_text("utf-8", "replace").splitlines()[-_LAST_LINES:]
-    said = "\n".join(lines)
-    return GswarmError(
-        f"the background process ended with {code} before it began:\n{reason or said}",
-        where=str(log),
-    )
+def _last_lines(log: Path) -> str:
+    return "\n".join(log.read_text("utf-8", "replace").splitlines()[-_LAST_LINES:])
+
+
+def _failure(reason: str, code: int, log: Path) -> GswarmError:
+    """With the process's own exit code, where that says what it was."""
+    classes = {EXIT_USAGE: UsageError, EXIT_UNREACHABLE: NodeError}
+    message = f"the background process ended with {code} before it began: {reason}"
+    return classes.get(code, GswarmError)(message, where=str(log))
 
 
 def _say(job_id: int, settings: Settings, manner: Manner) -> None:

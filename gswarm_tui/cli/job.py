@@ -249,8 +249,7 @@ def _run(
     if detach:
         from gswarm_tui.cli import detached
 
-        detached.hand_over_job(settings_of(ctx), job.id, manner, prepare=reopen)
-        return
+        raise typer.Exit(detached.start_job(settings_of(ctx), job.id, manner, prepare=reopen))
     raise typer.Exit(running.run_job(settings_of(ctx), job.id, manner, prepare=reopen))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from copy import copy
 from dataclasses import dataclass
 
 from gswarm_tui import wording
@@ -41,7 +40,9 @@ def job_timed_out(limit_s: float) -> TimedOutError:
 
 
 def _masked(error: GswarmError, mask: Callable[[str], str]) -> GswarmError:
-    masked = copy(error)
+    # copy() would call the class with the message alone, and some want more.
+    masked = type(error).__new__(type(error))
+    masked.__dict__.update(error.__dict__)
     masked.message = mask(error.message)
     masked.where = None if error.where is None else mask(error.where)
     masked.hint = None if error.hint is None else mask(error.hint)
