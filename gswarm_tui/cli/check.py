@@ -94,7 +94,7 @@ def _row(plan: Plan, task: Compared) -> tuple[Any, ...]:
         "not known" if finding.moves and size is None else output.size(size),
         _about(task.seconds),
         plan.mask(task.planned.summary),
-        plan.mask("; ".join((*finding.because, *finding.problems))),
+        plan.mask("; ".join(finding.because)),
     )
 
 

@@ -66,7 +66,7 @@ def test_everything_that_is_wrong_is_said(gswarm: Command, tmp_path: Path) -> No
     found = gswarm("playbook", "validate", "bad.yaml", "--json")
     assert (found.code, found.document["ok"]) == (2, False)
     first, second = found.document["problems"]
-    assert (first["line"], first["column"], first["where"]) == (1, 30, "bad.yaml:1:31")
+    assert (first["line"], first["column"], first["where"]) == (1, 31, "bad.yaml:1:31")
     assert first["message"].startswith("unknown action type `downlod`")
     assert first["hint"].startswith("the types are download")
     assert second["line"] == 2
