@@ -242,8 +242,11 @@ def _refuse_network(folder: Path) -> None:
 
 def _create(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # sqlite3 gives its -wal and -shm files the mode of the file itself.
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    # sqlite3 gives its -wal and -shm files the mode of the file itself. One that is there must not
+    # be opened here: closing it drops the locks of every connection of this process, and another
+    # process would remove the log that they write to (sqlite.org/howtocorrupt.html, 2.2).
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:

@@ -1,6 +1,8 @@
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -173,3 +175,23 @@ def test_statements_of_a_script_are_told_apart_by_sql_not_by_lines() -> None:
     module.apply(connection, [script])
     names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master ORDER BY name")]
     assert names == ["a", "b"]
+
+
+def test_two_connections_of_a_process_and_another_process(tmp_path: Path) -> None:
+    """Closing any descriptor of the file would drop the locks that SQLite holds for the process.
+
+    https://www.sqlite.org/howtocorrupt.html, 2.2: then the other process thinks that it was the
+    last one, and removes the log that this one writes to.
+    """
+    path = tmp_path / "gswarm.db"
+    other = "import sys, pathlib; from gswarm_tui.state.database import Database as D\n"
+    ask = "print(len(D(pathlib.Path(sys.argv[1])).query('SELECT * FROM models')))"
+
+    def in_another_process(code: str) -> str:
+        words = [sys.executable, "-c", other + code, str(path)]
+        return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+    with Database(path) as one, Database(path):
+        in_another_process("D(pathlib.Path(sys.argv[1])).close()")
+        one.execute("INSERT INTO models VALUES ('a', 0, 0, 0, '', '', '', '')")
+        assert in_another_process(ask) == "1\n"
