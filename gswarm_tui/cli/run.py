@@ -13,7 +13,7 @@ from gswarm_tui.errors import UsageError
 
 if TYPE_CHECKING:
     from gswarm_tui.cron.history import Note
-    from gswarm_tui.playbook import Plan, Playbook
+    from gswarm_tui.playbook import Playbook
     from gswarm_tui.playbook.overlap import Overlap
 
 Variables = Annotated[

@@ -103,13 +103,18 @@ def run_job(
         GswarmError: as `run_plan`.
     """
     plan = plan_of(settings, job_id)
+    return _run(plan, settings, manner or Manner(), prepared(job_id, prepare), lock=lock)
+
+
+def prepared(job_id: int, prepare: Callable[[Jobs], None] | None) -> Callable[[Jobs], int]:
+    """What opens a job again, if need be, and returns its id."""
 
     def obtain(jobs: Jobs) -> int:
         if prepare is not None:
             prepare(jobs)
         return job_id
 
-    return _run(plan, settings, manner or Manner(), obtain, lock=lock)
+    return obtain
 
 
 def plan_of(settings: Settings, job_id: int) -> Plan:
