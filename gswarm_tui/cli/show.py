@@ -106,6 +106,13 @@ def models(found: Sequence[ModelView], *, verbose: bool) -> None:
         copies(everything)
 
 
+def _state(copy: CopyView) -> str:
+    if copy.state != "partial":
+        return copy.state
+    waiting = f", waiting for {copy.waiting}" if copy.waiting else ""
+    return f"partial, {output.size(copy.done)}{waiting}"
+
+
 def copies(found: Sequence[tuple[str, CopyView]]) -> None:
     output.table(
         ("model", "device", "revision", "state", "size", "files", "published", "last used", "path"),
@@ -114,7 +121,7 @@ def copies(found: Sequence[tuple[str, CopyView]]) -> None:
                 name,
                 copy.device,
                 copy.revision[:12],
-                copy.state if copy.state != "partial" else f"partial, {output.size(copy.done)}",
+                _state(copy),
                 output.size(copy.size),
                 copy.files,
                 output.moment(copy.published_at),

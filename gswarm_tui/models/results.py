@@ -145,7 +145,12 @@ class UnregisterResult:
 
 @dataclass(frozen=True, slots=True)
 class CopyView:
-    """One copy of a model on a node; of one in the `state` ``partial``, `done` bytes are there."""
+    """One copy of a model on a node.
+
+    Args:
+        done: bytes that are there, of one in the `state` ``partial``.
+        waiting: what one that nothing works at needs to go on: ``credentials``.
+    """
 
     device: str
     node: str
@@ -161,6 +166,7 @@ class CopyView:
     last_accessed: str | None
     metadata: dict[str, Any]
     external: bool
+    waiting: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,7 @@ def _copy(node: str, copy: Wire) -> CopyView:
         last_accessed=_moment(copy.get("last_accessed")),
         metadata=dict(copy.get("metadata") or {}),
         external=bool(copy.get("external")),
+        waiting=copy.get("waiting"),
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
-from . import machine
+from . import machine, records
 from .errors import HelperError, Kind
 from .metrics import gpus
 from .operations import OperationTable, in_thread
@@ -283,7 +283,7 @@ class Node:
 
     async def _status(self, call: Call, params: Dict[str, Any]) -> Dict[str, Any]:
         return {
-            "copies": await in_thread(self._copies),
+            "copies": self._without_those_under_way(await in_thread(self._copies)),
             "replicas": self.replicas.list() if self._has_records(self.paths.engines) else [],
             "services": self.services.list() if self._has_records(self.paths.services) else [],
             "operations": self.operations.list(),
@@ -307,7 +307,7 @@ class Node:
             )
         self.settings = settings
         self._apply_settings()
-        await in_thread(_write_settings, self.paths.settings, settings)
+        await in_thread(records.write, self.paths.settings, settings)
         return settings
 
     async def drop_staged(self) -> List[str]:
@@ -353,6 +353,14 @@ class Node:
             found += self.store(DRAM).copies(DRAM)
         return found
 
+    def _without_those_under_way(self, copies: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+        """The copies; those that are fetched at this moment have the credentials they need."""
+        fetched = {(op["model"], op["tier"]) for op in self.operations.list()}
+        return [
+            {**copy, "waiting": None} if (copy["name"], copy["tier"]) in fetched else copy
+            for copy in copies
+        ]
+
     def _space(self, tier: str) -> Optional[Dict[str, Any]]:
         root = self.paths.models if tier == DISK else self.paths.dram
         if root is None:
@@ -381,15 +389,6 @@ def _read_settings(path: Path) -> Dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return settings if isinstance(settings, dict) else {}
-
-
-def _write_settings(path: Path, settings: Dict[str, Any]) -> None:
-    temporary = path.with_suffix(".new")
-    with temporary.open("w") as file:
-        json.dump(settings, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _count(number: int, noun: str) -> str:

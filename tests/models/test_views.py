@@ -71,3 +71,12 @@ async def test_only_the_nodes_that_are_asked_for(models: Models, fleet: FakeFlee
 async def test_what_nobody_knows(models: Models) -> None:
     with pytest.raises(SourceNameError, match="no model is called tiny"):
         await models.view("tiny")
+
+
+async def test_a_copy_that_waits_for_credentials_says_so(fleet: FakeFleet, models: Models) -> None:
+    made = fleet["node1"].has("tiny")
+    fleet["node1"].partial.append(
+        {**fleet["node1"]._copy("disk", made), "state": "partial", "waiting": "credentials"}
+    )
+    copies = (await models.view("tiny")).copies
+    assert [copy.waiting for copy in copies] == [None, "credentials"]

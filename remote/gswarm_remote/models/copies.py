@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any, Dict
 
@@ -11,6 +12,11 @@ from .records import Layout, Record
 
 READY = "ready"
 PARTIAL = "partial"
+CREDENTIALS = "credentials"
+"""What a model in flight waits for whose source has to be asked with some."""
+
+_NEEDS_CREDENTIALS = "needs-credentials"
+
 CHANGED = "changed"
 """Adopted in place, and not what it was then any more."""
 
@@ -29,12 +35,29 @@ def of_record(layout: Layout, record: Record, tier: str) -> Dict[str, Any]:
         "path": str(record.folder(layout)),
         "files": len(manifest.files),
         "done": manifest.size,
+        "waiting": None,
         "source": manifest.source,
         "published_at": manifest.published_at,
         "last_accessed": records.last_accessed(layout, record),
         "metadata": dict(manifest.metadata),
         "external": record.external,
     }
+
+
+def note_credentials(folder: Path, *, needed: bool) -> None:
+    """Note with a model in flight whether its source is asked with credentials.
+
+    They die with the helper: without them nobody but a controller that brings some can go on.
+
+    Raises:
+        OSError: it cannot be noted.
+    """
+    marker = folder / _NEEDS_CREDENTIALS
+    if needed:
+        marker.touch()
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            marker.unlink()
 
 
 def of_partial(folder: Path, plan: Plan, done: int, tier: str) -> Dict[str, Any]:
@@ -49,6 +72,7 @@ def of_partial(folder: Path, plan: Plan, done: int, tier: str) -> Dict[str, Any]
         "path": str(folder / "files"),
         "files": len(plan.files),
         "done": done,
+        "waiting": CREDENTIALS if (folder / _NEEDS_CREDENTIALS).exists() else None,
         "source": plan.source,
         "published_at": None,
         "last_accessed": None,

@@ -6,6 +6,7 @@
         lock       held by the one process that writes here
         plan.json  what is promised about each file (never a URL)
         journal    the verified pieces: fsynced, with our checksum
+        needs-credentials   there where the source was asked with some: nothing of what they are
         files/     the files; renamed to <store>/<name>/<revision> when whole and verified
 
 A piece is `PIECE` bytes of one file; a file of unknown size is one open-ended piece. Any number of

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from ..errors import HelperError, Kind
-from ..models import records
+from ..models import copies, records
 from ..models.checks import check_name, check_revision, invalid
 from ..models.manifest import Manifest, Plan
 from ..models.store import Store
@@ -155,6 +155,7 @@ def _fetch(
         source = HttpSource(authorization=authorization, origin=origin)
         try:
             with store.open_partial(plan, cancelled=cancelled) as partial:
+                copies.note_credentials(partial.folder, needed=authorization is not None)
                 manifest = assemble(partial, source, report=report, cancelled=cancelled)
         finally:
             source.close()

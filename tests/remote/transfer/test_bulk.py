@@ -546,6 +546,60 @@ async def test_a_plan_asked_for_twice_at_once_is_downloaded_once(server: Any, no
     assert len(server.asked) == 6
 
 
+async def test_one_whose_credentials_died_with_the_helper_says_what_it_waits_for(
+    server: Any, node: Node
+) -> None:
+    plan = PLAN.to_dict()
+    for file in plan["files"]:
+        file["url"] = server.url("/" + file["path"])
+    asking: dict[str, Any] = {"plan": plan, "tier": "disk", "origin": server.origin}
+    secret = {"Authorization": "Bearer hf_secret"}
+    seen: list[Any] = []
+
+    def fault(exchange: Any) -> bool:
+        seen.append([copy["waiting"] for copy in node.store("disk").copies("disk")])
+        exchange.answer(401)
+        return True
+
+    server.fault = fault
+    await refusal(node, "model.fetch", **asking, headers=secret)
+    assert seen[0] == ["credentials"]
+    status = await ask(node, "node.status")
+    assert [(c["state"], c["waiting"]) for c in status["copies"]] == [("partial", "credentials")]
+    left = [path for path in node.paths.root.rglob("*") if path.is_file()]
+    assert not any(b"hf_secret" in path.read_bytes() for path in left)
+    await refusal(node, "model.fetch", **asking)
+    assert [c["waiting"] for c in (await ask(node, "node.status"))["copies"]] == [None]
+    server.fault = lambda exchange: False
+    for path, data in FILES.items():
+        server.files[f"/{path}"] = data
+    await ask(node, "model.fetch", **asking, headers=secret)
+    status = await ask(node, "node.status")
+    assert [(c["state"], c["waiting"]) for c in status["copies"]] == [("ready", None)]
+
+
+async def test_while_it_is_fetched_it_waits_for_nothing(server: Any, node: Node) -> None:
+    let_go, stalled = threading.Event(), threading.Event()
+
+    def stall(exchange: Any) -> bool:
+        stalled.set()
+        return not let_go.wait(20)
+
+    server.fault = stall
+    for path, data in FILES.items():
+        server.files[f"/{path}"] = data
+    plan = PLAN.to_dict()
+    for file in plan["files"]:
+        file["url"] = server.url("/" + file["path"])
+    asking: dict[str, Any] = {"plan": plan, "tier": "disk", "origin": server.origin}
+    asking["headers"] = {"Authorization": "Bearer x"}
+    fetching = asyncio.ensure_future(ask(node, "model.fetch", **asking))
+    await asyncio.get_running_loop().run_in_executor(None, stalled.wait, 10)
+    assert [c["waiting"] for c in (await ask(node, "node.status"))["copies"]] == [None]
+    let_go.set()
+    await fetching
+
+
 async def test_a_download_that_is_cancelled_ends_though_its_source_has_stalled(
     server: Any, node: Node
 ) -> None:
