@@ -58,8 +58,7 @@ async def perform(
     # In this task's own context: whatever it asks of nodes is asked in that name.
     TASK.set(terms.key)
     if terms.wants:
-        await models.take_leases(terms.wants, terms.who, waiting)
-        waiting(None)
+        await _take_leases(models, terms, waiting)
     try:
         return await _within(terms.timeout_s, action, models, progress)
     finally:
@@ -67,6 +66,19 @@ async def perform(
             # A node that cannot be asked lets go of them by itself.
             with suppress(GswarmError):
                 await models.drop_leases(terms.wants)
+
+
+async def _take_leases(models: Models, terms: Terms, waiting: Callable[[str | None], None]) -> None:
+    waited = False
+
+    def tell(reason: str) -> None:
+        nonlocal waited
+        waited = True
+        waiting(reason)
+
+    await models.take_leases(terms.wants, terms.who, tell)
+    if waited:
+        waiting(None)
 
 
 async def _within(

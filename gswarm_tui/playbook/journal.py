@@ -95,10 +95,14 @@ class Journal:
         error = None if result.error is None else str(result.error)
         self._jobs.finish(self.id, result.state, exit_code=result.exit_code, error=error)
 
-    def abandon(self) -> None:
-        """The run itself failed: as far as the database still can be written, that is told."""
+    def abandon(self, error: BaseException) -> None:
+        """The run itself failed or was cancelled: that is told, if it still can be written."""
         with suppress(StateError):
-            self._jobs.abandon(self.id)
+            if isinstance(error, GswarmError):
+                said, code = self._plan.mask(str(error)), error.exit_code
+                self._jobs.abandon(self.id, State.FAILED, exit_code=code, error=said)
+            else:
+                self._jobs.abandon(self.id)
 
     def earlier(self, planned: Mapping[str, PlannedAction]) -> dict[str, TaskResult]:
         """How tasks ended in an earlier run of this job.

@@ -27,6 +27,7 @@ class Workbench:
         self._wake = asyncio.Event()
         self._running: dict[str, asyncio.Task[Any]] = {}
         self._began: dict[str, float] = {}
+        self._cancelled: set[str] = set()
         self._ended: list[Ended] = []
         self._delayed: dict[str, asyncio.TimerHandle] = {}
         self._due: list[str] = []
@@ -38,12 +39,20 @@ class Workbench:
 
     def start(self, name: str, attempt: Coroutine[Any, Any, Any]) -> None:
         self._began[name] = time.monotonic()
+        self._cancelled.discard(name)
         task = asyncio.create_task(attempt, name=f"action {name}")
         self._running[name] = task
         task.add_done_callback(partial(self._note_end, name))
 
     def cancel(self, name: str) -> None:
-        self._running[name].cancel()
+        """End an attempt; a second time does nothing, so that it can tidy up."""
+        if name not in self._cancelled:
+            self._cancelled.add(name)
+            self._running[name].cancel()
+
+    def is_cancelled(self, name: str) -> bool:
+        """Whether the last attempt of a task was ended from here."""
+        return name in self._cancelled
 
     async def cancel_all(self) -> None:
         """End everything, and wait until it has ended."""

@@ -57,7 +57,9 @@ TASK_TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
     State.FAILED: _AGAIN,
     State.SKIPPED: _AGAIN,
     State.CANCELLED: _AGAIN,
-    State.LOST: frozenset({State.READY, State.CANCELLED, State.SKIPPED, State.PENDING}),
+    State.LOST: frozenset(
+        {State.READY, State.CANCELLED, State.SKIPPED, State.FAILED, State.PENDING}
+    ),
 }
 
 JOB_TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {

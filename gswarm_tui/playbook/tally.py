@@ -1,0 +1,94 @@
+"""What is known of each task while its job runs: its action, its attempts, how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, final
+
+from gswarm_tui.playbook.dag import Vertex
+from gswarm_tui.playbook.events import Task, TaskResult
+from gswarm_tui.playbook.options import CONTINUE
+from gswarm_tui.playbook.plan import Plan, PlannedAction
+from gswarm_tui.state.jobs import Attempt
+from gswarm_tui.state.states import State
+
+
+@final
+class Tally:
+    """The tasks of one run. `results` are those of actions that have succeeded."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self.planned = {planned.action_id: planned for planned in plan.actions}
+        self.tasks = {name: task_of(planned) for name, planned in self.planned.items()}
+        self.results: dict[str, Any] = {}
+        self.attempts: dict[str, Attempt] = {}
+        self._tries: dict[str, int] = {}
+        self._ended: dict[str, TaskResult] = {}
+
+    def complete(self, name: str) -> None:
+        """Give an action the values of those before it.
+
+        Raises:
+            MissingValueError: one of those has not succeeded.
+            PlaybookError: a value does not fit.
+        """
+        planned = self.planned[name]
+        action = self._plan.complete(planned, self.results)
+        if action is not planned.action:
+            self.planned[name] = replace(planned, action=action)
+            self.tasks[name] = task_of(self.planned[name])
+
+    def begin(self, attempt: Attempt) -> None:
+        name = attempt.action_id
+        self.attempts[name] = attempt
+        self._tries[name] = self._tries.get(name, 0) + 1
+
+    def tries(self, name: str) -> int:
+        """How often this run has tried it."""
+        return self._tries[name]
+
+    def end(
+        self, name: str, state: State, *, because: str | None = None, seconds: float = 0.0
+    ) -> TaskResult:
+        """How a task ended, as far as that is always the same."""
+        attempt = self.attempts.get(name)
+        return TaskResult(
+            self.tasks[name],
+            state,
+            seconds,
+            self.planned[name].action,
+            because=because,
+            attempt=0 if attempt is None else attempt.number,
+        )
+
+    def note(self, ended: TaskResult) -> None:
+        self._ended[ended.task.action_id] = ended
+        if ended.state is State.SUCCEEDED:
+            self.results[ended.task.action_id] = ended.result
+
+    def ended(self) -> tuple[TaskResult, ...]:
+        """Those that have ended, in the order of the plan."""
+        return tuple(self._ended[name] for name in self.tasks if name in self._ended)
+
+    def is_always(self, name: str) -> bool:
+        return self.planned[name].options.always
+
+    def vertices(self) -> list[Vertex]:
+        return [_vertex(planned) for planned in self.planned.values()]
+
+
+def task_of(planned: PlannedAction) -> Task:
+    """A planned action as observers see it."""
+    return Task(planned.action_id, planned.action_type, planned.summary, planned.needs)
+
+
+def went_well(task: TaskResult) -> bool:
+    """Whether its job may succeed. What is skipped has its reason in another task, which counts."""
+    return task.state in (State.SUCCEEDED, State.SKIPPED) or task.tolerated
+
+
+def _vertex(planned: PlannedAction) -> Vertex:
+    options = planned.options
+    tolerant = options.on_failure == CONTINUE
+    return Vertex(planned.action_id, planned.needs, always=options.always, tolerant=tolerant)
