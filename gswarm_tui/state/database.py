@@ -280,13 +280,24 @@ def explain(error: sqlite3.Error, path: Path) -> StateError:
         message = f"the database cannot be written: its disk is full ({error})"
         hint = "make room; nothing that was written before is lost"
     elif code in _READ_ONLY:
-        message, hint = f"the database cannot be written: {error}", _ELSEWHERE
+        message = f"the database cannot be written: {_why_read_only(path) or error}"
+        hint = _ELSEWHERE
     elif code in _NO_SPACE:
         message = f"the database cannot be written: {error}"
         hint = "is there a limit to what you may write (a quota, ulimit -f), or does the disk fail?"
     else:
         return StateError(f"the database answered: {error}", where=where)
     return StateError(message, where=where, hint=hint)
+
+
+def _why_read_only(path: Path) -> str | None:
+    with suppress(OSError):
+        if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
+            return "its disk is read-only"
+    blocked = next(
+        (p for p in (path, path.parent) if p.exists() and not os.access(p, os.W_OK)), None
+    )
+    return None if blocked is None else f"you may not write to {blocked}"
 
 
 def _is_full(folder: Path) -> bool:

@@ -110,6 +110,8 @@ def check(path: Path) -> Checked:
 def repair(path: Path) -> Repaired:
     """Put a new database with all that can be read in the place of a damaged one.
 
+    This process must not have it open: the lock that keeps others away is the process's.
+
     Raises:
         StateError: there is no database, another gswarm has it open, or the new one cannot be
             written; then all is as it was.
