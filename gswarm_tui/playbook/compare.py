@@ -21,7 +21,7 @@ from gswarm_tui.errors import (
 from gswarm_tui.playbook.expected import Expected
 from gswarm_tui.playbook.finding import Finding, Unknowable, Verdict
 from gswarm_tui.playbook.options import CONTINUE
-from gswarm_tui.playbook.outputs import Output, late_outputs
+from gswarm_tui.playbook.outputs import Output, late_outputs, late_references
 from gswarm_tui.playbook.plan import Plan, PlannedAction
 from gswarm_tui.playbook.rates import Rates
 
@@ -91,7 +91,7 @@ async def compare(plan: Plan, models: Models, rates: Rates | None = None) -> Com
     blocked: dict[str, str] = {}
     for planned in plan.actions:
         reason = _blocked_by(planned, plan, blocked)
-        finding = await _find(planned, expected, reason)
+        finding = _skipped(planned, found) or await _find(planned, expected, reason)
         if finding.problems:
             blocked[planned.action_id] = f"`{planned.action_id}`, which would fail"
         elif reason is not None:
@@ -111,9 +111,18 @@ async def compare(plan: Plan, models: Models, rates: Rates | None = None) -> Com
     )
 
 
-async def _find(planned: PlannedAction, expected: Expected, reason: str | None) -> Finding:
+def _skipped(planned: PlannedAction, found: Mapping[str, Finding]) -> Finding | None:
+    """That an action is skipped: its condition is false, or a value of a skipped one is missing."""
     if planned.runs is False:
         return Finding(Verdict.SKIP, (f"when: {planned.options.when}",))
+    for reference in late_references(planned):
+        owner = found.get(reference.owner)
+        if owner is not None and owner.verdict is Verdict.SKIP:
+            return Finding(Verdict.SKIP, (f"`{reference.owner}` is skipped, which it refers to",))
+    return None
+
+
+async def _find(planned: PlannedAction, expected: Expected, reason: str | None) -> Finding:
     action = planned.action
     try:
         if reason is not None:
@@ -140,8 +149,9 @@ async def _find(planned: PlannedAction, expected: Expected, reason: str | None) 
 def _blocked_by(planned: PlannedAction, plan: Plan, blocked: Mapping[str, str]) -> str | None:
     """The action that keeps this one from running, in words."""
     goes_on = {other.action_id for other in plan.actions if other.options.on_failure == CONTINUE}
+    reads = {reference.owner for reference in late_references(planned)}
     for needed in planned.needs:
-        if needed in blocked and needed not in goes_on:
+        if needed in blocked and (needed not in goes_on or needed in reads):
             return blocked[needed]
     return None
 

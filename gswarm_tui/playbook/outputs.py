@@ -9,7 +9,7 @@ from typing import Any, Final, Union, get_args, get_origin
 
 from gswarm_tui.playbook.actions import TYPES
 from gswarm_tui.playbook.expressions import Reference, expressions
-from gswarm_tui.playbook.plan import Plan
+from gswarm_tui.playbook.plan import Plan, PlannedAction
 
 _WORDS: Final = {
     str: "text",
@@ -35,20 +35,27 @@ def late_outputs(plan: Plan) -> Iterator[Output]:
     owners = {planned.action_id: planned for planned in plan.actions}
     seen: set[Reference] = set()
     for planned in plan.actions:
-        written = list(planned.action.late.values())
-        if planned.runs is None and planned.options.when is not None:
-            written.append(planned.options.when)
-        for text in written:
-            for reference in expressions(text):
-                if not reference.is_output or reference in seen:
-                    continue
-                seen.add(reference)
-                owner = owners.get(reference.owner)
-                if owner is None:  # the actions of a `for_each` together
-                    yield Output(str(reference), "list", reference.owner)
-                elif reference.field not in owner.action.known():
-                    kind = TYPES[owner.action_type].fields()[reference.field]
-                    yield Output(str(reference), type_in_words(kind), reference.owner)
+        for reference in late_references(planned):
+            if reference in seen:
+                continue
+            seen.add(reference)
+            owner = owners.get(reference.owner)
+            if owner is None:  # the actions of a `for_each` together
+                yield Output(str(reference), "list", reference.owner)
+            elif reference.field not in owner.action.known():
+                kind = TYPES[owner.action_type].fields()[reference.field]
+                yield Output(str(reference), type_in_words(kind), reference.owner)
+
+
+def late_references(planned: PlannedAction) -> Iterator[Reference]:
+    """What an action refers to, in its fields and its condition, whose value is not all known."""
+    written = list(planned.action.late.values())
+    if planned.runs is None and planned.options.when is not None:
+        written.append(planned.options.when)
+    for text in written:
+        for reference in expressions(text):
+            if reference.is_output:
+                yield reference
 
 
 def type_in_words(annotation: Any) -> str:

@@ -294,16 +294,21 @@ async def test_conditions(check: Callable[..., Any]) -> None:
         FETCH
         + m("never", "stop_serve", when=False)
         + m("late", "stop_serve", when="${fetch.already}")
+        + m("after", "delete", device="node2:disk", dependencies=["never"])
+        + act("reads", "noop", message="${never.stopped} ended")
     )
     found = await check(text)
     assert verdicts(found) == {
         "fetch": "would do",
         "never": "would skip",
         "late": "unknown until run",
+        "after": "already so",
+        "reads": "would skip",
     }
     assert because(found, "late") == ("when: ${fetch.already}",)
     assert [(o.expression, o.type) for o in found.outputs] == [
-        ("${fetch.already}", "true or false")
+        ("${fetch.already}", "true or false"),
+        ("${never.stopped}", "whole number"),
     ]
 
 
