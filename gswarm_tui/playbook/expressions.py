@@ -33,6 +33,8 @@ _TOKEN = re.compile(r"\$\$\{|\$\{(?P<inside>[^}]*)(?P<end>\}?)")
 _INSIDE = re.compile(r"\s*(?P<owner>[A-Za-z0-9_][A-Za-z0-9_-]*)\.(?P<field>[A-Za-z0-9_-]+)\s*")
 # A pattern of node names has its own grammar: see `gswarm_tui.patterns`.
 _NODES = re.compile(r"\s*(?P<owner>nodes)\.(?P<field>[^{}\s](?:[^{}]*[^{}\s])?)\s*")
+# One of those that a `for_each` makes.
+_MADE = re.compile(r"\s*([A-Za-z0-9_-]+)\[[^\]]*\]\.([A-Za-z0-9_-]+)\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,11 @@ def _reference(match: re.Match[str]) -> Reference:
     inside = _INSIDE.fullmatch(match["inside"]) or _NODES.fullmatch(match["inside"])
     if not match["end"]:
         raise ExpressionError("`${` is not closed with `}`", hint="a `${` that is text is `$${`")
+    if inside is None and (made := _MADE.fullmatch(match["inside"])):
+        raise ExpressionError(
+            f"`{match[0]}` is not an expression",
+            hint=f"${{{made[1]}.{made[2]}}} is the list of what all its `for_each` makes return",
+        )
     if inside is None:
         raise ExpressionError(
             f"`{match[0]}` is not an expression",

@@ -107,7 +107,7 @@ class Files:
             if included is None:
                 continue
             if included.prefix in found:
-                message = f"two files are included as `{included.prefix}`"
+                message = f"two files are included as `{included.prefix.removesuffix('-')}`"
                 hint = "give one another name: `{file: …, as: name}`"
                 self._problems.add(scope.document, path, message, hint=hint)
             found[included.prefix] = included

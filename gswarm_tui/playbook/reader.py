@@ -95,9 +95,9 @@ class Reader:
         Raises:
             ValueError: it cannot be read.
         """
-        path = self._folder / Path(beside).parent / os.path.expanduser(name)  # noqa: PTH111
+        path = Path(beside).parent / os.path.expanduser(name)  # noqa: PTH111
         try:
-            with path.open("rb") as file:
+            with (self._folder / path).open("rb") as file:
                 data = file.read(MAX_SECRET_BYTES + 1)
         except OSError as error:
             raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None

@@ -228,4 +228,7 @@ class References:
             else:
                 nearest = self._nearest(needed, self._local(source))
                 message = f"there is no action `{needed}` to depend on{nearest}"
-                self._problems.add(source.document, (*source.path, *path), message)
+                whole = needed.split("[")[0]
+                made = "[" in needed and source.scope.prefix + whole in self.sources
+                hint = f"`{whole}` is all that its `for_each` makes" if made else None
+                self._problems.add(source.document, (*source.path, *path), message, hint=hint)
