@@ -142,8 +142,10 @@ def test_a_read_only_file(tmp_path: Path) -> None:
     path = tmp_path / "gswarm.db"
     Database(path).close()
     path.chmod(0o400)
-    with pytest.raises(StateError, match="you may not write to"):
-        Database(path)
+    with Database(path) as database:
+        assert database.query("SELECT * FROM models") == []  # it can be read
+        with pytest.raises(StateError, match="you may not write to"):
+            database.execute(ADD, ("a", ""))
 
 
 HOLD = """
