@@ -30,6 +30,14 @@ Task = Annotated[str | None, typer.Argument(metavar="TASK", help="One of its tas
 Detach = Annotated[
     bool, typer.Option("--detach", help="Hand it to a background process, and return.")
 ]
+WhereBusy = Annotated[
+    str,
+    typer.Option(
+        "--overlap",
+        metavar="WHAT",
+        help="Where another run of its playbook is under way: fail, wait, skip, cancel-previous.",
+    ),
+]
 Events = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 
 
@@ -95,13 +103,19 @@ def cancel(ctx: typer.Context, job: JobId) -> None:
 
 
 @app.command()
-def resume(ctx: typer.Context, job: JobId, detach: Detach = False, json: Events = False) -> None:
+def resume(
+    ctx: typer.Context,
+    job: JobId,
+    detach: Detach = False,
+    overlap: WhereBusy = "fail",
+    json: Events = False,
+) -> None:
     """Go on with a job that was lost or cancelled, from where it and its nodes are."""
     with history.open_history(ctx) as opened:
         found = opened.job(job)
         _refuse_running(opened, found)
         _refuse_all_done(opened, found)
-    _run(ctx, found, _reopen(found), detach=detach, as_json=json)
+    _run(ctx, found, _reopen(found), overlap, detach=detach, as_json=json)
 
 
 @app.command()
@@ -113,6 +127,7 @@ def retry(
         typer.Option("--from", metavar="TASK", help="Do this task again, and all that need it."),
     ] = None,
     detach: Detach = False,
+    overlap: WhereBusy = "fail",
     json: Events = False,
 ) -> None:
     """Do again what failed in a job, and what was skipped because of it."""
@@ -126,7 +141,8 @@ def retry(
                 f"nothing of job {found.id} failed",
                 hint=f"gswarm job retry {found.id} --from TASK does a part of it again",
             )
-    _run(ctx, found, _reopen(found, retry=True, start=start), detach=detach, as_json=json)
+    reopen = _reopen(found, retry=True, start=start)
+    _run(ctx, found, reopen, overlap, detach=detach, as_json=json)
 
 
 @app.command("rm")
@@ -239,13 +255,15 @@ def _run(
     ctx: typer.Context,
     job: JobRecord,
     reopen: Callable[[Jobs], None],
+    overlap: str,
     *,
     detach: bool,
     as_json: bool,
 ) -> None:
     from gswarm_tui.cli import running
+    from gswarm_tui.cli.run import read_overlap
 
-    manner = running.Manner(as_json=as_json)
+    manner = running.Manner(as_json=as_json, overlap=read_overlap(overlap))
     if detach:
         from gswarm_tui.cli import detached
 

@@ -20,6 +20,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final, final
 
+from gswarm_tui.models.results import CommandResult
 from gswarm_tui.playbook import lines, sentences
 from gswarm_tui.playbook.events import (
     Event,
@@ -175,11 +176,11 @@ class _Attempt:
         self._file = file
         self._pace = Pace(lines.LINE_EVERY_S)
         self._is_at_line_start = True
+        self._has_output = False
 
     def progress(self, progress: Progress) -> None:
         if progress.output:
-            self._file.write(progress.output)
-            self._is_at_line_start = progress.output.endswith("\n")
+            self._put_out(progress.output)
         if lines.is_told(progress) and self._pace.lets_through("", progress):
             self.line(lines.of_progress(progress))
 
@@ -189,6 +190,10 @@ class _Attempt:
         self.line(lines.of_retry(event.attempt, event.error, event.delay_s).split("; ")[-1])
 
     def ended(self, result: TaskResult) -> None:
+        done = result.result
+        # A resumed job may get what the node had finished meanwhile, and never see it run.
+        if isinstance(done, CommandResult) and done.output and not self._has_output:
+            self._put_out(done.output)
         if result.state is not State.FAILED or result.error is None:
             self.line(sentences.state_and_ending(result))
             return
@@ -196,6 +201,11 @@ class _Attempt:
             self.line(line)
         if result.details:
             self._file.write(result.details.rstrip("\n") + "\n")
+
+    def _put_out(self, text: str) -> None:
+        self._has_output = True
+        self._file.write(text)
+        self._is_at_line_start = text.endswith("\n")
 
     def line(self, text: str) -> None:
         begin = "" if self._is_at_line_start else "\n"

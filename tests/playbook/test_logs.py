@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gswarm_tui.errors import GswarmError
+from gswarm_tui.models.results import CommandResult
 from gswarm_tui.playbook import TaskResult, logs
 from gswarm_tui.playbook.events import (
     JobStarted,
@@ -79,6 +80,16 @@ def test_each_attempt_has_its_own_log_with_all_that_it_wrote(log: logs.Log, tmp_
         "attempt 2: command make on node1\nwaiting for port 80 of node1\nrunning  3 s\n"
         "failed: node1: status 2\nhint: look above\nTraceback\n  deep"
     )
+
+
+def test_a_command_that_a_node_had_finished_has_its_output_too(
+    log: logs.Log, tmp_path: Path
+) -> None:
+    begin(log)
+    done = CommandResult("node1", 0, "made it\n", False, 3.0)
+    log(TaskFinished(TaskResult(RUN, State.SUCCEEDED, 0.1, NO_ACTION, result=done)))
+    written = text(logs.attempt_log(tmp_path, 17, "run[node1]", 1)).splitlines()
+    assert written[1:] == ["made it", "succeeded: status 0 on node1 (0.1 s)"]
 
 
 def test_the_jobs_log_has_a_line_for_each_thing(log: logs.Log, tmp_path: Path) -> None:
