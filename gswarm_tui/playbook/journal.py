@@ -20,10 +20,11 @@ from gswarm_tui.playbook.events import JobResult, Task, TaskResult
 from gswarm_tui.playbook.options import CONTINUE
 from gswarm_tui.playbook.plan import Plan, PlannedAction
 from gswarm_tui.state.database import Database
-from gswarm_tui.state.jobs import Attempt, Jobs, NewJob, NewTask
+from gswarm_tui.state.jobs import Jobs, NewJob, NewTask
 from gswarm_tui.state.queue import Claim
 from gswarm_tui.state.records import JobRecord, TaskRecord
 from gswarm_tui.state.states import ENDED, Priority, State
+from gswarm_tui.state.transitions import Attempt
 
 _LOST_EVERY_S: Final = 5.0
 _NOT_NEEDED: Final = "not_needed"

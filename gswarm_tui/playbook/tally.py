@@ -9,8 +9,8 @@ from gswarm_tui.playbook.dag import Vertex
 from gswarm_tui.playbook.events import Task, TaskResult
 from gswarm_tui.playbook.options import CONTINUE
 from gswarm_tui.playbook.plan import Plan, PlannedAction
-from gswarm_tui.state.jobs import Attempt
 from gswarm_tui.state.states import State
+from gswarm_tui.state.transitions import Attempt
 
 
 @final

@@ -9,13 +9,15 @@ import platform
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, final
 
 import psutil
 
 from gswarm_tui.errors import EXIT_CANCELLED, UnreachableError
+from gswarm_tui.state import transitions
 from gswarm_tui.state.database import Database
+from gswarm_tui.state.processes import is_running
 from gswarm_tui.state.queue import Claim, Queue
 from gswarm_tui.state.records import (
     AttemptRecord,
@@ -25,14 +27,8 @@ from gswarm_tui.state.records import (
     job_of,
     task_of,
 )
-from gswarm_tui.state.states import (
-    ENDED,
-    JOB_TRANSITIONS,
-    TASK_TRANSITIONS,
-    Priority,
-    State,
-    check,
-)
+from gswarm_tui.state.states import ENDED, Priority, State
+from gswarm_tui.state.transitions import Attempt, Transitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +58,6 @@ class NewJob:
     priority: Priority = Priority.NORMAL
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """An attempt of a task that has just begun.
-
-    Args:
-        number: from 1.
-        work: the attempt that nodes know the work by.
-    """
-
-    action_id: str
-    number: int
-    work: int
-
-
 @final
 class Jobs:
     """The jobs in the controller's database."""
@@ -83,6 +65,7 @@ class Jobs:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queue = Queue(database)
+        self._transitions = Transitions(database)
 
     # Looking
 
@@ -126,7 +109,7 @@ class Jobs:
         """Whether the process that runs it does; one on another machine counts as alive."""
         if job.state is not State.RUNNING or job.pid is None:
             return False
-        return job.host != platform.node() or _is_running(job.pid, job.process_started)
+        return job.host != platform.node() or is_running(job.pid, job.process_started)
 
     # Making, opening again, removing
 
@@ -141,7 +124,7 @@ class Jobs:
                     job.playbook,
                     State.PENDING,
                     platform.node(),
-                    _now(),
+                    transitions.now(),
                     secrets.token_hex(8),
                     _user(),
                     job.priority,
@@ -178,7 +161,7 @@ class Jobs:
             from_task: this task and all that need it are done again, however they ended.
         """
         with self._database.transaction():
-            self._job_to(job_id, State.PENDING)
+            self._transitions.job_to(job_id, State.PENDING)
             self._database.execute(
                 "UPDATE jobs SET finished_at = NULL, error = NULL, exit_code = NULL,"
                 " cancel_requested = 0 WHERE id = ?",
@@ -193,7 +176,7 @@ class Jobs:
                 if task.state is not State.PENDING and (
                     over or task.state is State.CANCELLED or task.action_id in again
                 ):
-                    self._task_to(job_id, task.action_id, State.PENDING)
+                    self._transitions.task_to(job_id, task.action_id, State.PENDING)
             self._database.execute(
                 "UPDATE tasks SET cancel_requested = 0, error = NULL, error_kind = NULL,"
                 " result = NULL, finished_at = NULL WHERE job_id = ? AND state = 'pending'",
@@ -229,8 +212,8 @@ class Jobs:
     def begin(self, job_id: int) -> None:
         """This process runs the job from now on."""
         with self._database.transaction():
-            self._job_to(job_id, State.RUNNING)
-            now = _now()
+            self._transitions.job_to(job_id, State.RUNNING)
+            now = transitions.now()
             self._database.execute(
                 "UPDATE jobs SET host = ?, pid = ?, process_started = ?,"
                 " started_at = coalesce(started_at, ?) WHERE id = ?",
@@ -241,18 +224,18 @@ class Jobs:
         self, job_id: int, state: State, *, exit_code: int | None = None, error: str | None = None
     ) -> None:
         with self._database.transaction():
-            self._job_to(job_id, state)
+            self._transitions.job_to(job_id, state)
             self._database.execute(
                 "UPDATE jobs SET finished_at = ?, exit_code = ?, error = ? WHERE id = ?",
-                (_now(), exit_code, error, job_id),
+                (transitions.now(), exit_code, error, job_id),
             )
 
     def enter(self, job_id: int, tasks: Iterable[tuple[str, Sequence[Claim]]]) -> None:
         """Put tasks into the queue: they are ready, and wish for what they are going to use."""
         with self._database.transaction():
             for action_id, claims in tasks:
-                self._task_to(job_id, action_id, State.READY)
-                self._queue.enter(job_id, action_id, claims, _now())
+                self._transitions.task_to(job_id, action_id, State.READY)
+                self._queue.enter(job_id, action_id, claims, transitions.now())
 
     def admit(self, job_id: int, limit: int) -> list[Attempt]:
         """Give the tasks of a job that have their turn what they wish for; they run from now on.
@@ -266,8 +249,10 @@ class Jobs:
         admitted: list[Attempt] = []
         with self._database.transaction():
             for action_id in self._queue.admit(job_id, limit):
-                self._task_to(job_id, action_id, State.RUNNING)
-                admitted.append(self._begin_attempt(job_id, action_id, _now()))
+                self._transitions.task_to(job_id, action_id, State.RUNNING)
+                admitted.append(
+                    self._transitions.begin_attempt(job_id, action_id, transitions.now())
+                )
         return admitted
 
     def why(self, job_id: int, action_id: str) -> str | None:
@@ -298,9 +283,9 @@ class Jobs:
         retry_at: datetime | None = None,
     ) -> None:
         """Note how a task, or with ``retry_at`` an attempt of it, ended; what it held is free."""
-        now = _now()
+        now = transitions.now()
         with self._database.transaction():
-            before = self._task_to(job_id, action_id, state)
+            before = self._transitions.task_to(job_id, action_id, state)
             self._database.execute(
                 "UPDATE tasks SET finished_at = ?, resumes = ?, error = ?, error_kind = ?,"
                 " result = ?, retry_at = ?, waiting = NULL WHERE job_id = ? AND action_id = ?",
@@ -311,13 +296,13 @@ class Jobs:
                     error,
                     error_kind,
                     None if result is None else json.dumps(result),
-                    None if retry_at is None else _text(retry_at),
+                    None if retry_at is None else transitions.text(retry_at),
                     job_id,
                     action_id,
                 ),
             )
             if before is State.RUNNING:
-                self._end_attempt(job_id, action_id, state, error, now)
+                self._transitions.end_attempt(job_id, action_id, state, error, now)
             if before in (State.RUNNING, State.READY):
                 self._queue.leave(job_id, action_id)
 
@@ -346,19 +331,21 @@ class Jobs:
         error: str | None = None,
     ) -> None:
         """End a job that no process runs; its tasks that have not ended are cancelled."""
-        now = _now()
+        now = transitions.now()
         with self._database.transaction():
             for task in self.tasks(job_id):
                 if task.state not in ENDED:
-                    self._task_to(job_id, task.action_id, State.CANCELLED)
-                    self._end_attempt(job_id, task.action_id, State.CANCELLED, None, now)
+                    self._transitions.task_to(job_id, task.action_id, State.CANCELLED)
+                    self._transitions.end_attempt(
+                        job_id, task.action_id, State.CANCELLED, None, now
+                    )
             self._database.execute(
                 "UPDATE tasks SET resumes = 0, waiting = NULL, finished_at ="
                 " coalesce(finished_at, ?) WHERE job_id = ? AND state = 'cancelled'",
                 (now, job_id),
             )
             self._queue.leave_all(job_id)
-            self._job_to(job_id, state)
+            self._transitions.job_to(job_id, state)
             self._database.execute(
                 "UPDATE jobs SET finished_at = ?, exit_code = ?, error = ? WHERE id = ?",
                 (now, exit_code, error, job_id),
@@ -380,15 +367,15 @@ class Jobs:
         return [job_of(row) for row in rows]
 
     def _lose(self, job_id: int) -> None:
-        now = _now()
-        self._job_to(job_id, State.LOST)
+        now = transitions.now()
+        self._transitions.job_to(job_id, State.LOST)
         self._database.execute("UPDATE jobs SET finished_at = ? WHERE id = ?", (now, job_id))
         for task in self.tasks(job_id):
             if task.state is State.RUNNING:
-                self._task_to(job_id, task.action_id, State.LOST)
-                self._end_attempt(job_id, task.action_id, State.LOST, None, now)
+                self._transitions.task_to(job_id, task.action_id, State.LOST)
+                self._transitions.end_attempt(job_id, task.action_id, State.LOST, None, now)
             elif task.state in (State.READY, State.RETRYING):
-                self._task_to(job_id, task.action_id, State.PENDING)
+                self._transitions.task_to(job_id, task.action_id, State.PENDING)
         self._database.execute(
             "UPDATE tasks SET resumes = 1, finished_at = ?, waiting = NULL"
             " WHERE job_id = ? AND state = ?",
@@ -396,80 +383,9 @@ class Jobs:
         )
         self._queue.leave_all(job_id)
 
-    # Transitions
-
-    def _job_to(self, job_id: int, state: State) -> None:
-        row = self._database.query("SELECT state FROM jobs WHERE id = ?", (job_id,))
-        before = State(row[0]["state"])
-        check(f"job {job_id}", before, state, JOB_TRANSITIONS)
-        self._database.execute("UPDATE jobs SET state = ? WHERE id = ?", (state, job_id))
-
-    def _task_to(self, job_id: int, action_id: str, state: State) -> State:
-        """Change a task's state; returns the one before."""
-        where = (job_id, action_id)
-        rows = self._database.query(
-            "SELECT state FROM tasks WHERE job_id = ? AND action_id = ?", where
-        )
-        before = State(rows[0]["state"])
-        check(f"{action_id} of job {job_id}", before, state, TASK_TRANSITIONS)
-        self._database.execute(
-            "UPDATE tasks SET state = ?, blocked_on = NULL WHERE job_id = ? AND action_id = ?",
-            (state, *where),
-        )
-        return before
-
-    def _begin_attempt(self, job_id: int, action_id: str, now: str) -> Attempt:
-        where = (job_id, action_id)
-        self._database.execute(
-            "UPDATE tasks SET started_at = ?, attempt = attempt + 1, resumes = 0,"
-            " work = CASE WHEN resumes THEN work ELSE attempt + 1 END"
-            " WHERE job_id = ? AND action_id = ?",
-            (now, *where),
-        )
-        row = self._database.query(
-            "SELECT attempt, work FROM tasks WHERE job_id = ? AND action_id = ?", where
-        )[0]
-        self._database.execute(
-            "INSERT INTO attempts (job_id, action_id, attempt, state, started_at)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (*where, row["attempt"], State.RUNNING, now),
-        )
-        return Attempt(action_id, row["attempt"], row["work"])
-
-    def _end_attempt(
-        self, job_id: int, action_id: str, state: State, error: str | None, now: str
-    ) -> None:
-        failed = State.FAILED if state is State.RETRYING else state
-        self._database.execute(
-            "UPDATE attempts SET state = ?, finished_at = ?, error = ? WHERE job_id = ?"
-            " AND action_id = ? AND finished_at IS NULL",
-            (failed, now, error, job_id, action_id),
-        )
-
-
-def _is_running(pid: int, started: float) -> bool:
-    try:
-        process = psutil.Process(pid)
-        # The kernel counts in ticks of 10 ms from a boot time that a clock step can shift a little.
-        return (
-            abs(process.create_time() - started) < 2.0 and process.status() != psutil.STATUS_ZOMBIE
-        )
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.AccessDenied:
-        return True
-
 
 def _user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
-
-
-def _now() -> str:
-    return _text(datetime.now(UTC))
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds")
