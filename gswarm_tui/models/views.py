@@ -154,7 +154,7 @@ def _replica(node: str, replica: Wire) -> ReplicaView:
 def _moment(value: object) -> str | None:
     """A time as ISO 8601 in UTC, where a node sends seconds since the epoch too."""
     if isinstance(value, (int, float)):
-        return datetime.fromtimestamp(value, UTC).isoformat(timespec="seconds")
+        return datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds")
     return None if value is None else str(value)
 
 

@@ -70,7 +70,7 @@ class Registry:
         changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         with self._database.transaction():
             before = self.get(name)
-            now = datetime.now(UTC).isoformat(timespec="seconds")
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
             if before is None:
                 model = RegisteredModel(name, None, None, None, (), {}, now, now)
                 model = replace(model, **changes)

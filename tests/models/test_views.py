@@ -45,7 +45,7 @@ async def test_a_model_with_engine_and_service(models: Models, fleet: FakeFleet)
     (service,) = view.services
     assert (service.url, service.endpoint) == ("http://node1:8080", None)
     assert service.tunnel == "ssh -L 8080:127.0.0.1:8080 -N ada@10.0.0.1"
-    assert service.started_at == "2026-11-18T11:06:40+00:00"
+    assert service.started_at == "2026-11-18T11:06:40.000+00:00"
     await models.stop_serve("tiny")
     assert (await models.view("tiny")).status == "available"
 
