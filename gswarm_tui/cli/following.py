@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final, cast, final
 
 from gswarm_tui.errors import (
@@ -17,6 +20,7 @@ from gswarm_tui.errors import (
     UnreachableError,
     UsageError,
 )
+from gswarm_tui.playbook import logs
 from gswarm_tui.playbook.actions import TYPES, Action
 from gswarm_tui.playbook.events import (
     JobFinished,
@@ -25,11 +29,13 @@ from gswarm_tui.playbook.events import (
     Observer,
     Task,
     TaskFinished,
+    TaskProgress,
     TaskResult,
     TaskRetrying,
     TaskStarted,
     TaskWaiting,
 )
+from gswarm_tui.progress import Progress
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs
 from gswarm_tui.state.overview import seconds_of
@@ -38,10 +44,13 @@ from gswarm_tui.state.states import ENDED, State
 
 POLL_S: Final = 0.1
 _ALIVE_EVERY_S: Final = 2.0
+_PROGRESS_EVERY_S: Final = 1.0
 _CLASSES: Final[Mapping[int, type[GswarmError]]] = {
     EXIT_UNREACHABLE: UnreachableError,
     EXIT_TIMED_OUT: TimedOutError,
 }
+_TAIL: Final = 4096
+_DATED: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+[+-][\d:]+  (.*)")
 _TURN: Final = "waiting for its turn"
 _UNDER_WAY: Final = (State.PENDING, State.RUNNING)
 
@@ -68,9 +77,13 @@ def follow(
     job_id: int,
     observer: Observer,
     *,
+    log_folder: Path | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Followed:
     """Tell `observer` what happens to a job, until it has ended; waits without asking much.
+
+    Args:
+        log_folder: the folder of logs: how far tasks are is only there.
 
     Raises:
         UsageError: the job was removed meanwhile.
@@ -78,7 +91,7 @@ def follow(
     jobs = Jobs(database)
     follower = Follower(jobs, job_id, observer)
     took, looked = _timed(follower.look)
-    alive_at = time.monotonic()
+    alive_at = told_at = time.monotonic()
     while follower.job.state in _UNDER_WAY:
         # A job of very many tasks is looked at less often.
         sleep(max(POLL_S, 4 * took))
@@ -88,6 +101,9 @@ def follow(
             looked = True
         if looked or database.changed():
             took, looked = _timed(follower.look)
+        if log_folder is not None and time.monotonic() - told_at > _PROGRESS_EVERY_S:
+            follower.tell_progress(log_folder)
+            told_at = time.monotonic()
     return follower.end()
 
 
@@ -107,6 +123,7 @@ class Follower:
         self._observer = observer
         self._known: dict[str, TaskRecord] = {}
         self._job: JobRecord | None = None
+        self._said: dict[str, Progress] = {}
 
     @property
     def job(self) -> JobRecord:
@@ -132,6 +149,17 @@ class Follower:
             if before != task and not (is_first and task.state in ENDED):
                 self._tell(before, task)
         self._known = tasks
+
+    def tell_progress(self, folder: Path) -> None:
+        """Tell how far the tasks are that run, where that is new."""
+        for action_id, task in self._known.items():
+            if task.state is not State.RUNNING:
+                continue
+            path = logs.attempt_log(folder, task.job_id, action_id, task.attempt)
+            progress = last_progress(path)
+            if progress is not None and self._said.get(action_id) != progress:
+                self._said[action_id] = progress
+                self._observer(TaskProgress(task_of(task), progress))
 
     def end(self) -> Followed:
         """Tell that the job has ended."""
@@ -174,6 +202,22 @@ class Follower:
                 self._observer(TaskWaiting(task, _reason(now)))
         elif now.state in ENDED and was is not now.state:
             self._observer(TaskFinished(result_of(now)))
+
+
+def last_progress(path: Path) -> Progress | None:
+    """What the log of an attempt says last of how far it is; None where that is nothing."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - _TAIL, 0))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    line = next((line for line in reversed(lines) if line.strip()), "")
+    dated = _DATED.fullmatch(line)
+    if dated is None:
+        return Progress("running", output=line) if line else None
+    phase, apart, rest = dated[1].partition("  ")
+    return Progress(phase, message=rest or None) if apart else None
 
 
 def task_of(record: TaskRecord) -> Task:

@@ -201,7 +201,7 @@ def _watch(opened: History, job: JobRecord, *, as_json: bool) -> int:
 
     with open_view(as_json=as_json, logs=None) as view:
         try:
-            followed = follow(opened.database, job.id, view)
+            followed = follow(opened.database, job.id, view, log_folder=opened.home.logs)
         except KeyboardInterrupt:
             view.leave()
             output.say(f"job {job.id} goes on; to end it: gswarm job cancel {job.id}")

@@ -17,10 +17,12 @@ from gswarm_tui.playbook.events import (
     JobFinished,
     JobStarted,
     TaskFinished,
+    TaskProgress,
     TaskRetrying,
     TaskStarted,
     TaskWaiting,
 )
+from gswarm_tui.progress import Progress
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.states import State
 
@@ -282,3 +284,53 @@ def test_a_log_is_followed_over_its_attempts(
     ]
     job_logs.follow(lambda: (now[0], now[0].exists()), lambda: over[0], sleep=play(steps))
     assert capsys.readouterr().out == "one\n模\nthe end\nagain\ndone\n"
+
+
+# Progress
+
+
+@pytest.mark.parametrize(
+    ("written", "progress"),
+    [
+        ("2026-11-21T04:00:00.000+00:00  attempt 1: download x\n", None),
+        (
+            "2026-11-21T04:00:00.000+00:00  download  5.0 MB of 10.0 MB\n",
+            Progress("download", message="5.0 MB of 10.0 MB"),
+        ),
+        (
+            "2026-11-21T04:00:00.000+00:00  download  1 B\nline 1\nline 2\n\n",
+            Progress("running", output="line 2"),
+        ),
+        ("x" * 10_000 + "\nlast", Progress("running", output="last")),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_how_far_a_task_is_stands_at_the_end_of_its_log(
+    tmp_path: Path, written: str | None, progress: Progress | None
+) -> None:
+    path = tmp_path / "a.1.log"
+    if written is not None:
+        path.write_text(written)
+    assert following.last_progress(path) == progress
+
+
+def test_who_watches_sees_how_far_tasks_are(
+    story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "_PROGRESS_EVERY_S", 0.0)
+    job = story.waiting()
+    path = tmp_path / "job-1" / "a.1.log"
+    path.parent.mkdir()
+    steps = [
+        lambda: path.write_text("2026-11-21T04:00:00.000+00:00  load  1 GB\n"),
+        lambda: None,
+        lambda: story.jobs.abandon(job),
+    ]
+    events: list[Event] = []
+    with Database(story.database.path) as other:
+        follow(other, job, events.append, log_folder=tmp_path, sleep=play(steps))
+    told = [event for event in events if isinstance(event, TaskProgress)]
+    assert [(event.task.action_id, event.progress) for event in told] == [
+        ("a", Progress("load", message="1 GB"))
+    ]
