@@ -26,7 +26,7 @@ from gswarm_tui.errors import (
     RemoteError,
     UnreachableError,
 )
-from gswarm_tui.fleet import Fleet, Node
+from gswarm_tui.fleet import TASK, Fleet, Node, in_the_name_of_the_task
 from gswarm_tui.home import Home
 from gswarm_tui.inventory import Inventory
 from gswarm_tui.nodespec import Capabilities, NodeSpec
@@ -334,3 +334,15 @@ def test_the_newest_helper_wins(
     monkeypatch.setattr("gswarm_tui.connect.helper.bundle_hash", lambda: "ours")
     monkeypatch.setattr("gswarm_tui.connect.helper.built", lambda: ("0.1.0", 100))
     assert is_newer(theirs) is replace
+
+
+def test_only_what_a_helper_keeps_is_asked_for_in_the_name_of_a_task() -> None:
+    assert in_the_name_of_the_task("model.fetch", {"tier": "disk"}) == {"tier": "disk"}
+    token = TASK.set("j/a/1")
+    try:
+        named = in_the_name_of_the_task("model.fetch", {"tier": "disk"})
+        assert named == {"tier": "disk", "task": "j/a/1"}
+        assert in_the_name_of_the_task("lease.take", {"task": "own"}) == {"task": "own"}
+        assert in_the_name_of_the_task("engine.stop", {"id": "e"}) == {"id": "e"}
+    finally:
+        TASK.reset(token)

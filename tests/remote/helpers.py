@@ -61,10 +61,11 @@ class Helpers:
         self.folder = folder
         self._started: list[HelperProcess] = []
 
-    def start(self, root: str = "root", *, uid: int | None = None) -> HelperProcess:
+    def start(
+        self, root: str = "root", *, uid: int | None = None, python: str = sys.executable
+    ) -> HelperProcess:
         read_end, write_end = os.pipe()
         env = {**os.environ, "PYTHONPATH": f"{REMOTE}:{PACKAGES}"}
-        python = sys.executable
         if uid is not None:
             python = SYSTEM_PYTHON
             env["GSWARM_RUN_DIR"] = f"{env['GSWARM_RUN_DIR']}-{uid}"

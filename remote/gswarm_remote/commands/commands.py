@@ -32,6 +32,7 @@ log = logging.getLogger("gswarm.commands")
 GRACE_S = 5.0
 """Seconds between TERM and KILL."""
 
+_FIRST_POLL_S = 0.005
 _POLL_S = 0.1
 _CHUNK = 64 * 1024
 _FLOOD = 1024 * 1024  # bytes since the last look
@@ -121,9 +122,11 @@ class Commands:
         self, command: Command, folder: Path, report: Report, cancelled: threading.Event
     ) -> Dict[str, Any]:
         with Follower(folder / "output", report) as follower:
+            pause = _FIRST_POLL_S
             while command.process is not None and command.process.alive():
-                if cancelled.wait(_POLL_S):
+                if cancelled.wait(pause):
                     self._cancelled(command, folder)
+                pause = min(_POLL_S, pause * 1.5)
                 if _is_late(command):
                     command = replace(command, timed_out=True)
                     command.keep(folder)

@@ -13,8 +13,9 @@ import logging
 import os
 import random
 import time
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Set, Tuple
 
 from ..errors import HelperError, Kind
 from ..faults import explained
@@ -67,6 +68,7 @@ class Leases:
         self._grace_s = _grace() if grace_s is None else grace_s
         self._leases: Dict[str, Lease] = {}
         self._waiting: List[Lease] = []
+        self._connections: Set[object] = set()
         self._polling: Optional[asyncio.Task[None]] = None
         self._freed = asyncio.Event()
 
@@ -256,17 +258,16 @@ class Leases:
         if lease.timer is not None:
             lease.timer.cancel()
             lease.timer = None
-        connection = call.connection
-        if connection not in lease.connections:
-            lease.connections.add(connection)
-            call.when_lost(self._lost(lease, connection))
+        lease.connections.add(call.connection)
+        if call.connection not in self._connections:
+            self._connections.add(call.connection)
+            call.when_lost(partial(self._lost, call.connection))
 
-    def _lost(self, lease: Lease, connection: object) -> Callable[[], None]:
-        def lost() -> None:
+    def _lost(self, connection: object) -> None:
+        self._connections.discard(connection)
+        for lease in self._leases.values():
             lease.connections.discard(connection)
             self._watch(lease)
-
-        return lost
 
     def _leave(self, lease: Lease, call: Call) -> None:
         """One who waited was cancelled; with the last one the place in the queue is given up."""

@@ -14,13 +14,14 @@ import asyncio
 import json
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional
 
 from .. import records
 from ..errors import HelperError
 from ..operations import in_thread
+from ..process import boot_id
 from .entry import Entry
 
 log = logging.getLogger("gswarm.tasks")
@@ -32,11 +33,20 @@ KEPT_S = 7 * 86400.0
 """Seconds that one is kept."""
 
 
+_UNTIL_REBOOT = frozenset({"engine.start", "service.start", "model.stage"})
+"""Methods whose work is gone after a restart of the machine: processes, and files in memory."""
+
+
 @dataclass(frozen=True)
 class Kept:
     task: str
     method: str
     finished_at: float
+    boot_id: str
+
+    @property
+    def stands(self) -> bool:
+        return self.method not in _UNTIL_REBOOT or self.boot_id == boot_id()
 
 
 class Ledger:
@@ -50,7 +60,7 @@ class Ledger:
     async def find(self, entry: Entry) -> Optional[Dict[str, Any]]:
         """``{"result": …}`` of what was done before; None where nothing was."""
         kept = await self._index()
-        if entry.digest not in kept:
+        if entry.digest not in kept or not kept[entry.digest].stands:
             return None
         found: Optional[Dict[str, Any]] = await in_thread(_read, self._path(entry.digest))
         return found
@@ -59,19 +69,21 @@ class Ledger:
         """Note a result; where that cannot be, it is logged, and the work may be done again."""
         kept = await self._index()
         now = time.time()
-        content = {"task": entry.task, "method": entry.method, "finished_at": now, "result": result}
+        noted = Kept(entry.task, entry.method, now, boot_id())
         try:
+            content = {**asdict(noted), "result": result}
             await in_thread(_write, self._path(entry.digest), content)
         except (HelperError, OSError, TypeError, ValueError) as error:
             log.warning("the result of %s of %s is not kept: %s", entry.method, entry.task, error)
             return
         kept.pop(entry.digest, None)
-        kept[entry.digest] = Kept(entry.task, entry.method, now)
+        kept[entry.digest] = noted
         await self._prune(kept)
 
     async def list(self, prefix: str) -> List[Kept]:
         """What was done for tasks whose key begins so, the oldest first."""
-        return [kept for kept in (await self._index()).values() if kept.task.startswith(prefix)]
+        found = (await self._index()).values()
+        return [kept for kept in found if kept.stands and kept.task.startswith(prefix)]
 
     async def _prune(self, kept: Dict[str, Kept]) -> None:
         oldest_allowed = time.time() - KEPT_S
@@ -101,7 +113,12 @@ def _read_all(folder: Path) -> Dict[str, Kept]:
     found = {}
     for path, content in records.read_all(folder):
         try:
-            kept = Kept(str(content["task"]), str(content["method"]), float(content["finished_at"]))
+            kept = Kept(
+                str(content["task"]),
+                str(content["method"]),
+                float(content["finished_at"]),
+                str(content["boot_id"]),
+            )
         except (KeyError, TypeError, ValueError):
             log.warning("%s is passed over: it is no result of a task", path)
             continue

@@ -12,7 +12,10 @@ import pytest
 from gswarm_remote import process, processtable
 from gswarm_remote.errors import HelperError, Kind
 
+from ... import pythons
 from ..helpers import HelperProcess, Helpers, until
+
+OLDEST = pythons.find("3.9")
 
 
 def run_of(task: str, *argv: str, **more: Any) -> dict[str, Any]:
@@ -48,6 +51,22 @@ async def test_its_result_and_what_it_writes(helpers: Helpers, place: Path) -> N
     assert (answer["status"], answer["truncated"], answer["skipped"]) == (0, False, False)
     assert 0 <= answer["seconds"] < 10
     assert "".join(report.get("output") or "" for report in told) == answer["output"]
+
+
+@pytest.mark.skipif(OLDEST is None, reason="there is no Python 3.9")
+async def test_on_the_oldest_python_too(helpers: Helpers, place: Path) -> None:
+    helper = helpers.start(python=str(OLDEST))
+    async with helper.connected() as peer:
+        wants = [{"model": "m", "tier": "disk", "shared": True}, {"device": "gpu0"}]
+        await peer.call("lease.take", {"task": "j/a/1", "wants": wants, "who": {"job": 1}})
+        params = sh("j/a/1", "while [ ! -e go ]; do sleep 0.02; done; echo done", cwd=str(place))
+        asking = asyncio.ensure_future(peer.call("command.run", params))
+        await until(lambda: list((place / "root").rglob("begun")))
+        helper.kill()
+        await asyncio.gather(asking, return_exceptions=True)
+    (place / "go").touch()
+    second = helpers.start(python=str(OLDEST))
+    assert (await second.ask("command.run", params))["output"] == "done\n"
 
 
 async def test_a_builtin_of_the_shell_is_no_program(helpers: Helpers) -> None:

@@ -42,6 +42,17 @@ async def test_a_result_is_found_by_the_next_helper(tmp_path: Path) -> None:
     assert [path.stat().st_mode & 0o777 for path in files] == [0o600]
 
 
+async def test_what_a_restart_of_the_machine_undoes_is_not_given_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, verified = entry(method="engine.start"), entry(method="model.verify")
+    for what in (started, verified):
+        await Ledger(tmp_path).keep(what, 1)
+    monkeypatch.setattr(module, "boot_id", lambda: "another")
+    assert await Ledger(tmp_path).find(started) is None
+    assert await Ledger(tmp_path).find(verified) == {"result": 1}
+
+
 async def test_what_is_damaged_counts_as_not_done(tmp_path: Path) -> None:
     first = Ledger(tmp_path)
     await first.keep(entry(), 1)
