@@ -150,21 +150,16 @@ def remove(
     ctx: typer.Context,
     jobs: Annotated[list[str], typer.Argument(metavar="ID…", help="Numbers of jobs, or last.")],
 ) -> None:
-    """Remove jobs that have ended, with their logs."""
-    from gswarm_tui.playbook import logs as files
+    """Remove jobs that have ended, with their logs and documents."""
+    from gswarm_tui.state.retention import remove_files
 
     with history.open_history(ctx) as opened:
         found = {job.id: job for job in map(opened.job, jobs)}
         for job in found.values():
             _refuse_running(opened, job)
         for job in found.values():
-            try:
-                files.remove(opened.home.logs, job.id)
-            except OSError as error:
-                raise GswarmError(
-                    f"its logs cannot be removed: {error.strerror}", where=str(error.filename)
-                ) from None
             opened.jobs.remove(job.id)
+            remove_files(opened.home.logs, job.id)
             output.show(f"job {job.id} ({job.name}) is removed")
 
 
@@ -272,12 +267,14 @@ def _run(
 
 
 def _default_path(opened: History, job: JobRecord) -> Path:
-    folder = opened.home.root / "jobs"
+    from gswarm_tui.state.retention import document_path
+
+    path = document_path(opened.home.logs, job.id)
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise GswarmError(f"cannot be made: {error.strerror}", where=str(folder)) from None
-    return folder / f"job_{job.id}.json"
+        raise GswarmError(f"cannot be made: {error.strerror}", where=str(path.parent)) from None
+    return path
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, final
@@ -69,17 +67,6 @@ def file_name(action_id: str) -> str:
         digest = sha256(action_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         name = f"{name[: _LONGEST_NAME - 33]}~{digest}"
     return name
-
-
-def remove(logs: Path, job_id: int) -> None:
-    """Remove all logs of a job.
-
-    Raises:
-        OSError: one of them cannot be removed.
-    """
-    job_log(logs, job_id).unlink(missing_ok=True)
-    with suppress(FileNotFoundError):
-        shutil.rmtree(logs / f"job-{job_id}")
 
 
 @final

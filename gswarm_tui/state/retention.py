@@ -82,7 +82,7 @@ def prune(database: Database, retention: Retention, logs: Path) -> Pruned:
     strays = [job for job in sizes if job not in known and _written(logs, job) < oldest]
     everything = {*gone, *strays}
     for job in everything:
-        _remove_files(logs, job)
+        remove_files(logs, job)
     if gone:
         database.shrink()
     removed = sum(sizes.get(job, 0) for job in everything)
@@ -163,7 +163,7 @@ def _log_sizes(logs: Path) -> dict[int, int]:
             job = int(match[1])
             sizes[job] = sizes.get(job, 0) + _size_of(path)
     for job in sizes:
-        sizes[job] += _size_of(_document(logs, job))
+        sizes[job] += _size_of(document_path(logs, job))
     return sizes
 
 
@@ -186,12 +186,18 @@ def _written(logs: Path, job: int) -> float:
     return max(times)
 
 
-def _document(logs: Path, job: int) -> Path:
+def document_path(logs: Path, job: int) -> Path:
+    """Where a job is exported to, if nowhere else."""
     return logs.parent / "jobs" / f"job_{job}.json"
 
 
-def _remove_files(logs: Path, job: int) -> None:
+def remove_files(logs: Path, job: int) -> None:
+    """Remove what is kept of a job beside the database.
+
+    Args:
+        logs: the folder of logs.
+    """
     shutil.rmtree(logs / f"job-{job}", ignore_errors=True)
-    for path in (logs / f"job-{job}.log", _document(logs, job)):
+    for path in (logs / f"job-{job}.log", document_path(logs, job)):
         with suppress(OSError):  # what cannot be removed now is a stray, and tried again
             path.unlink()

@@ -194,6 +194,7 @@ def test_jobs_are_removed_with_their_logs(gswarm: Command, story: Story, tmp_pat
     story.waiting()
     logs = tmp_path / "home" / "logs"
     (logs / "job-1").mkdir(parents=True)
+    document = Path(gswarm("job", "export", "1").out.strip())
     for name in ("job-1.log", "job-1/serve.1.log", "job-2.log"):
         (logs / name).touch()
     refused = gswarm("job", "rm", "1", "2")
@@ -203,6 +204,7 @@ def test_jobs_are_removed_with_their_logs(gswarm: Command, story: Story, tmp_pat
     assert gswarm("job", "rm", "1", "1").out == "job 1 (deploy) is removed\n"
     assert story.jobs.get(1) is None
     assert [path.name for path in logs.iterdir()] == ["job-2.log"]
+    assert not document.exists()
 
 
 def test_the_queue_in_numbers(gswarm: Command, story: Story) -> None:

@@ -150,15 +150,6 @@ def test_half_a_surrogate_pair_is_written_as_an_escape(log: logs.Log, tmp_path: 
     assert "a\\ud800b" in logs.attempt_log(tmp_path, 17, RUN.action_id, 1).read_text()
 
 
-def test_the_logs_of_a_job_are_removed_with_it(log: logs.Log, tmp_path: Path) -> None:
-    begin(log)
-    other = logs.job_log(tmp_path, 170)
-    other.touch()
-    logs.remove(tmp_path, 17)
-    logs.remove(tmp_path, 17)
-    assert list(tmp_path.iterdir()) == [other]
-
-
 names = st.text(min_size=1, max_size=400)
 
 
