@@ -75,8 +75,7 @@ class Command(Action):
         pass
 
     def _line(self) -> str:
-        line = self.shown("argv", shlex.join(self.argv))
-        return line if len(line) <= _LONGEST_SHOWN else f"{line[: _LONGEST_SHOWN - 1]}…"
+        return shortened(self.shown("argv", shlex.join(self.argv)))
 
 
 class WrittenCommand(Written):
@@ -129,6 +128,12 @@ class WrittenCommand(Written):
             env=self.env or {},
             creates=self.creates,
         )
+
+
+def shortened(text: str) -> str:
+    """A text that may be long, or of several lines, as it fits into one."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_SHOWN else f"{line[: _LONGEST_SHOWN - 1]}…"
 
 
 def program_on(node: str) -> Use:

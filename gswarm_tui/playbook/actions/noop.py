@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from gswarm_tui.playbook.actions.base import Action, ParseDevice, Use, Written
-from gswarm_tui.playbook.actions.command import node_named, program_on
+from gswarm_tui.playbook.actions.command import node_named, program_on, shortened
 from gswarm_tui.playbook.finding import Finding, Verdict
 from gswarm_tui.progress import ProgressCallback
 
@@ -34,10 +34,10 @@ class Noop(Action):
     node: str | None
 
     def summary(self) -> str:
-        return self.shown("message", self.message) or "nothing"
+        return shortened(self.shown("message", self.message)) or "nothing"
 
     def sentence(self) -> str:
-        message = self.shown("message", self.message)
+        message = shortened(self.shown("message", self.message))
         return f"does nothing, and says: {message}" if message else "does nothing"
 
     def uses(self) -> Iterable[Use]:

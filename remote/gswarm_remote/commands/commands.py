@@ -13,7 +13,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NoReturn, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NoReturn
 
 from .. import process
 from ..engines.workplace import inherited, last_lines
@@ -243,5 +243,4 @@ def _result(command: Command, folder: Path) -> Dict[str, Any]:
 def _failure(kind: str, message: str, folder: Path) -> HelperError:
     lines: List[str] = last_lines(folder / "output", _LINES_SHOWN)
     shown = f"{message}: {' | '.join(lines)}" if lines else message
-    where: Optional[str] = str(folder / "output")
-    return HelperError(kind, shown, where=where)
+    return HelperError(kind, shown, hint=f"all that it wrote is in {folder / 'output'} there")
