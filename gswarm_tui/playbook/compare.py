@@ -6,7 +6,7 @@ counts: a copy whose source an earlier download brings is not missing it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -89,8 +89,9 @@ async def compare(plan: Plan, models: Models, rates: Rates | None = None) -> Com
     rates = rates or Rates()
     found: dict[str, Finding] = {}
     blocked: dict[str, str] = {}
+    goes_on = {other.action_id for other in plan.actions if other.options.on_failure == CONTINUE}
     for planned in plan.actions:
-        reason = _blocked_by(planned, plan, blocked)
+        reason = _blocked_by(planned, blocked, goes_on)
         finding = _skipped(planned, found) or await _find(planned, expected, reason)
         if finding.problems:
             blocked[planned.action_id] = f"`{planned.action_id}`, which would fail"
@@ -146,9 +147,14 @@ async def _find(planned: PlannedAction, expected: Expected, reason: str | None) 
     return finding
 
 
-def _blocked_by(planned: PlannedAction, plan: Plan, blocked: Mapping[str, str]) -> str | None:
-    """The action that keeps this one from running, in words."""
-    goes_on = {other.action_id for other in plan.actions if other.options.on_failure == CONTINUE}
+def _blocked_by(
+    planned: PlannedAction, blocked: Mapping[str, str], goes_on: Set[str]
+) -> str | None:
+    """The action that keeps this one from running, in words.
+
+    Args:
+        goes_on: those whose failure only matters to what refers to their values.
+    """
     reads = {reference.owner for reference in late_references(planned)}
     for needed in planned.needs:
         if needed in blocked and (needed not in goes_on or needed in reads):

@@ -114,12 +114,20 @@ class ExpectedNode:
         ]
 
     def files(self, model: str, revision: str | None = None) -> tuple[str, Held] | None:
-        """The tier and the copy that an engine would read: the disk's first."""
-        for tier in (DISK, DRAM):
-            for held in reversed(self.copies.get((model, tier), [])):
-                if revision in (None, held.revision) or held.revision is None:
-                    return tier, held
-        return None
+        """The tier and the copy that an engine on a GPU would read: what the disk has, out of
+        memory where it is staged as well.
+        """
+        on_disk = self._newest(model, DISK, revision)
+        staged = self._newest(model, DRAM, revision)
+        if staged is not None and (on_disk is None or on_disk.revision == staged.revision):
+            return DRAM, staged
+        return None if on_disk is None else (DISK, on_disk)
+
+    def _newest(self, model: str, tier: str, revision: str | None) -> Held | None:
+        held = reversed(self.copies.get((model, tier), []))
+        return next(
+            (h for h in held if None in (revision, h.revision) or h.revision == revision), None
+        )
 
 
 @final
@@ -139,6 +147,7 @@ class Expected:
         self._nodes: dict[str, ExpectedNode] = {}
         self._silent: dict[str, GswarmError] = {}
         self._doubts: dict[tuple[str, ...], str] = {}
+        """Why something cannot be told, by its key and by every beginning of it."""
 
     # Looking
 
@@ -174,13 +183,14 @@ class Expected:
 
     def doubt(self, keys: Iterable[tuple[str, ...]], why: str) -> None:
         """What these keys of `Use` stand for cannot be told from here on."""
-        self._doubts.update(dict.fromkeys(keys, why))
+        for key in keys:
+            for end in range(1, len(key) + 1):
+                self._doubts.setdefault(key[:end], why)
 
     def refuse_doubt(self, *key: str) -> None:
         """Raises Unknowable where this cannot be told, or something whose key begins so."""
-        for doubted, why in self._doubts.items():
-            if doubted[: len(key)] == key:
-                raise Unknowable(why)
+        if key in self._doubts:
+            raise Unknowable(self._doubts[key])
 
     # Files
 

@@ -278,7 +278,7 @@ class FakeNode:
             "id": f"e{next(self._ids)}",
             "model": params["model"],
             "revision": params["revision"] or next(rev for name, rev, _ in self.manifests),
-            "tier": "disk",
+            "tier": "dram" if "dram" in self.tiers(params["model"]) else "disk",
             "devices": params["devices"],
             "engine": params["engine"] or "vllm",
             "state": "ready",

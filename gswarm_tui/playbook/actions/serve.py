@@ -120,8 +120,10 @@ class Serve(Action):
             found.fails(await not_there(expected, self.model, self.devices[0]))
             return found.finding()
         if files is not None and self.devices[0].tier == DRAM:
-            _, copy = files
-            expected.place(found, self.model, self.devices[0], copy.revision, copy.size)
+            tier, copy = files
+            if tier == DISK and not expected.held(self.model, self.devices[0]):
+                expected.place(found, self.model, self.devices[0], copy.revision, copy.size)
+            files = (DRAM, copy)
         wanted = Service(
             model=self.model,
             places=frozenset(device.tier_name for device in self.devices),
