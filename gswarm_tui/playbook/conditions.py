@@ -22,6 +22,7 @@ from gswarm_tui.playbook.expressions import (
 FORMS: Final = "write true, false, one expression, `A == B`, `A != B` or `not A`"
 
 _EXPRESSION = re.compile(r"\$\$?\{[^}]*\}")
+_QUOTED_SIDE = re.compile(r"(?:^|(?<=[\s=]))(?:'[^']*'|\"[^\"]*\")(?=[\s=!]|$)")
 _OPERATOR = re.compile(r"\s*(==|!=)\s*")
 _FOREIGN = re.compile(
     r"(?:^|\s)(and|or|not|in|is|&&|\|\||<=?|>=?|=~?|matches|contains|if|else)(?=\s|$)"
@@ -58,8 +59,8 @@ def read(written: bool | str) -> Condition:
     if isinstance(written, bool):
         return Condition("is", "true" if written else "false")
     text = written.strip()
-    # Operators within an expression are none: they are hidden while the text is cut.
-    hidden = _EXPRESSION.sub(lambda match: "\0" * len(match[0]), text)
+    # Operators within an expression or in quotes are none: they are hidden while the text is cut.
+    hidden = _hide(_QUOTED_SIDE, _hide(_EXPRESSION, text))
     operators = list(_OPERATOR.finditer(hidden))
     if len(operators) > 1:
         raise ExpressionError(f"`{text}` compares more than once", hint=FORMS)
@@ -71,6 +72,10 @@ def read(written: bool | str) -> Condition:
     left = text[4:].strip() if negated else text
     _check_boolean(left, text)
     return Condition("not" if negated else "is", left)
+
+
+def _hide(pattern: re.Pattern[str], text: str) -> str:
+    return pattern.sub(lambda match: "\0" * len(match[0]), text)
 
 
 def _operand(text: str) -> str:

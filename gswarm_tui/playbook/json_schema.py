@@ -46,7 +46,9 @@ def json_schema() -> Schema:
     return {
         "$schema": DIALECT,
         "title": "A gswarm playbook",
-        "anyOf": [playbook, actions],
+        "if": {"type": "array"},
+        "then": actions,
+        "else": playbook,
         "$defs": definitions,
     }
 

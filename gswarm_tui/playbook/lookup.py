@@ -20,7 +20,7 @@ from gswarm_tui.playbook.expressions import (
 from gswarm_tui.playbook.scope import Source
 from gswarm_tui.playbook.site import Site
 
-_EXAMPLES: Mapping[Any, Any] = {int: 1, float: 1.0, bool: False, list: []}
+_EXAMPLES: Mapping[Any, Any] = {int: 1, float: 1.0, bool: False}
 """What stands for a value that is not there yet, by type. For text it is the expression itself."""
 
 
@@ -42,8 +42,8 @@ class Ancestor(Protocol):
     def value(self, field: str) -> Any:
         """Raises NotYetError where there is none yet."""
 
-    def example(self, field: str) -> Any:
-        """A value of the same type; None for text."""
+    def example(self, reference: Reference) -> Any:
+        """A value of the same type; for text it is the expression itself."""
 
     def describe(self, field: str) -> str | None:
         """What it is that cannot be part of a text; None where it can."""
@@ -71,8 +71,10 @@ class Single:
             raise NotYetError
         return getattr(self.result, field)
 
-    def example(self, field: str) -> Any:
-        return _EXAMPLES.get(field_type(self.action_type, field))
+    def example(self, reference: Reference) -> Any:
+        kind = field_type(self.action_type, reference.field)
+        text = str(reference)
+        return [text] if kind is list else _EXAMPLES.get(kind, text)
 
     def describe(self, field: str) -> str | None:
         return "a list" if field_type(self.action_type, field) is list else None
@@ -107,8 +109,8 @@ class Group:
                     raise
         return values
 
-    def example(self, field: str) -> list[Any]:
-        return []
+    def example(self, reference: Reference) -> list[Any]:
+        return [member.example(reference) for member in self.members[:1]]
 
     def describe(self, field: str) -> str:
         return "a list with one for each item"
@@ -180,8 +182,7 @@ class Values:
                 message = f"there is no {reference}: `{owner}` did not succeed"
                 raise NoValueError(message) from None
         self.waiting.append(reference)
-        example = ancestor.example(reference.field)
-        return str(reference) if example is None or not whole else example
+        return ancestor.example(reference) if whole else str(reference)
 
 
 def field_type(action_type: str, field: str) -> Any:

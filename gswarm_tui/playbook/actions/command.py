@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, WithJsonSchema, field_validator
 
 from gswarm_tui.errors import DeviceError
 from gswarm_tui.models.results import CommandResult
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gswarm_tui.playbook.outcome import Outcome
 
 _LONGEST_SHOWN = 80
+
+_Word = Annotated[str, WithJsonSchema({"type": ["string", "integer"]})]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,18 +82,16 @@ class Command(Action):
 
 class WrittenCommand(Written):
     node: str = Field(description="The name of the node that it runs on.")
-    argv: list[str] = Field(
+    argv: list[_Word] = Field(
         min_length=1,
         description="The program and its arguments; no shell reads them.",
-        json_schema_extra={"items": {"type": ["string", "integer"]}},
     )
     cwd: str | None = Field(
         default=None, description="The folder on the node that it runs in; the user's home."
     )
-    env: dict[str, str] | None = Field(
+    env: dict[str, _Word] | None = Field(
         default=None,
         description="What goes into its environment; may hold secrets.",
-        json_schema_extra={"additionalProperties": {"type": ["string", "integer"]}},
     )
     creates: str | None = Field(
         default=None, description="A path on the node; where it is there, nothing is run."

@@ -1,0 +1,96 @@
+import time
+from collections.abc import Callable
+from typing import TypeAlias
+
+import pytest
+
+from gswarm_tui.errors import PlaybookError
+from gswarm_tui.playbook import Plan, plan, schema
+from gswarm_tui.playbook.problems import MAX_NOTED
+from gswarm_tui.playbook.unjudged import Unjudged
+from gswarm_tui.yamlfile import load_yaml
+
+MakePlan: TypeAlias = Callable[..., Plan]
+
+
+def shape(text: str) -> Plan:
+    """A plan without an inventory."""
+    return plan(schema.read(load_yaml(text, name="p.yaml"), {}, default_name="p"), None)
+
+
+UNKNOWN = """
+- {action_id: a, action_type: download, model_name: m, device: "far:disk"}
+- {action_id: b, action_type: download, for_each: "${nodes.gpu}", model_name: m,
+   device: "${each.value}:disk", dependencies: [a]}
+- {action_id: c, action_type: command, node: far, argv: "${nodes.all}"}
+- {action_id: d, action_type: delete, model_name: m, devices: "${b.devices}"}
+- {action_id: e, action_type: noop, dependencies: [b, d]}
+"""
+
+
+def test_without_an_inventory_shapes_are_checked() -> None:
+    made = shape(UNKNOWN)
+    judged = {one.action_id: not isinstance(one.action, Unjudged) for one in made.actions}
+    assert judged == {"a": True, "b": False, "c": False, "d": False, "e": True}
+    assert {one.action_id: one.needs for one in made.actions}["e"] == ("b", "d")
+    assert made.actions[0].summary == "m from its registered source to far:disk"
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        ("action_type: delete, model_name: m, device: far", "did you mean `far:disk`?"),
+        ("action_type: noop, mesage: x", "did you mean `message`?"),
+        ("action_type: noop, message: '${x.y}'", "there is no action `x`"),
+        ("action_type: noop, for_each: '${nodes.a}', message: '${z.y}'", "no action `z`"),
+    ],
+)
+def test_without_an_inventory_shapes_can_be_wrong(action: str, message: str) -> None:
+    with pytest.raises(PlaybookError) as caught:
+        shape(f"- {{action_id: a, {action}}}")
+    assert message in str(caught.value)
+
+
+def test_what_is_not_judged_cannot_be_run() -> None:
+    made = shape(UNKNOWN)
+    assert made.actions[1].summary == "depends on which nodes there are"
+
+
+def actions(count: int, rest: str) -> str:
+    return "".join(
+        f"- {{action_id: a{index}, {rest.replace('PREVIOUS', f'a{max(index - 1, 0)}')}}}\n"
+        for index in range(count)
+    )
+
+
+NOOP = "action_type: noop"
+SAME = "action_type: download, model_name: m, device: 'node1:disk'"
+
+
+@pytest.mark.parametrize(
+    ("rest", "problems"),
+    [
+        (NOOP, 0),
+        (f"{SAME}, dependencies: [aPREVIOUS]", 10_000),
+        (f"{NOOP}, dependencies: [b]", 10_000),
+        (f"{NOOP}, mesage: x", MAX_NOTED),
+        (SAME, MAX_NOTED),
+    ],
+)
+def test_large_playbooks_are_judged_in_seconds(
+    make_plan: MakePlan, rest: str, problems: int
+) -> None:
+    text = actions(10_000, rest)
+    began = time.process_time()
+    if problems:
+        with pytest.raises(PlaybookError) as caught:
+            make_plan(text)
+        assert f"... and {problems - 40} more" in str(caught.value)
+    else:
+        assert len(make_plan(text).actions) == 10_000
+    assert time.process_time() - began < 20  # 2 s on one core of 2024
+
+
+def test_a_long_chain_on_one_place_is_in_order(make_plan: MakePlan) -> None:
+    text = actions(2000, f"{SAME}, dependencies: [PREVIOUS]")
+    assert len(make_plan(text.replace(", dependencies: [a0]", "", 1)).actions) == 2000
