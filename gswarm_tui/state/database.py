@@ -197,6 +197,9 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise explain(error, self.path) from error
+        except UnicodeDecodeError as error:  # garbage that SQLite quotes in its message
+            message = f"the database is damaged: {error.reason}"
+            raise StateError(message, where=str(self.path), hint=REPAIR) from error
         except OSError as error:
             reason = error.strerror or str(error)
             raise StateError(
@@ -271,7 +274,7 @@ def explain(error: sqlite3.Error, path: Path) -> StateError:
     """What SQLite's error means for the person whose file it is."""
     code = primary_code(error)
     where, full = str(path), _is_full(path.parent)
-    if code in _CORRUPT:
+    if code in _CORRUPT or str(error) == "unsupported file format":
         return StateError(f"the database is damaged: {error}", where=where, hint=REPAIR)
     if code in _LOCKED:
         message = f"the database was locked by another process for {BUSY_TIMEOUT_S:.0f} s"

@@ -26,12 +26,15 @@ import psutil
 from gswarm_tui.errors import StateError
 from gswarm_tui.state import salvage
 from gswarm_tui.state.database import Database, apply, explain, migrations, primary_code
+from gswarm_tui.state.salvage import UNREADABLE
 
 # The bytes that SQLite locks, from its file format: PENDING, RESERVED and the SHARED range, which
 # every connection holds for as long as it has a database in WAL mode open.
 _LOCK_BYTES: Final = (0x40000000, 512)
 _PARTS: Final = ("", "-wal", "-shm")
-_DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_SCHEMA)
+_NO_VERSION: Final = 1000  # more is garbage, not a newer gswarm
+# SQLITE_ERROR: a header with a format that is not known; the statements are known to be right.
+_DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +150,29 @@ _NOT_ONE: Final = ["file is not a database"]
 
 def _problems(connection: sqlite3.Connection) -> list[str]:
     try:
-        rows = connection.execute("PRAGMA integrity_check(20)").fetchall()
-        rows += connection.execute("PRAGMA foreign_key_check").fetchmany(20)
-    except sqlite3.DatabaseError as error:
-        if primary_code(error) not in _DAMAGE:
+        return _misbuilt(connection) or _misnumbered(connection) or _garbled(connection)
+    except UNREADABLE as error:
+        code = primary_code(error) if isinstance(error, sqlite3.Error) else None
+        if code not in (*_DAMAGE, None):
             raise
         return [str(error)]
+
+
+def _misbuilt(connection: sqlite3.Connection) -> list[str]:
+    """What SQLite finds wrong."""
+    rows = connection.execute("PRAGMA integrity_check(20)").fetchall()
+    rows += connection.execute("PRAGMA foreign_key_check").fetchmany(20)
     lines = [line for row in rows for line in _sentence(row).splitlines()]
     return [line for line in lines if line != "ok" and not line.startswith("***")]
+
+
+def _garbled(connection: sqlite3.Connection) -> list[str]:
+    """Pages can be in order and hold garbage: then gswarm could not use the rows."""
+    return [
+        f"rows of {one.table} hold what gswarm never wrote"
+        for one in salvage.salvage(connection, connection)
+        if not one.whole
+    ]
 
 
 def _sentence(row: tuple[object, ...]) -> str:
@@ -166,7 +184,7 @@ def _number(connection: sqlite3.Connection, pragma: str) -> int:
     """A pragma's number; 0 where the file cannot be read."""
     try:
         value: int = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
-    except sqlite3.DatabaseError:
+    except UNREADABLE:
         return 0
     return value
 
@@ -179,12 +197,12 @@ def _wal_size(path: Path) -> int:
 
 def _counts(connection: sqlite3.Connection) -> dict[str, int]:
     counts = {}
-    with suppress(sqlite3.DatabaseError):
+    with suppress(*UNREADABLE):
         names = connection.execute(
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
         ).fetchall()
         for (name,) in names:
-            with suppress(sqlite3.DatabaseError):
+            with suppress(*UNREADABLE):
                 rows = connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()  # noqa: S608
                 counts[name] = int(rows[0])
     return dict(sorted(counts.items()))
@@ -223,25 +241,27 @@ def _version(damaged: Path, new: Path) -> int:
         new: a file that may be made, and overwritten later.
     """
     newest = len(migrations())
-    version = _user_version(damaged)
-    if version > newest:
-        raise StateError(
-            f"the database is of version {version}, this gswarm knows {newest}",
-            hint="update gswarm",
-        )
-    if version > 0:
-        return version
-    _create(new, newest)
-    first_page = salvage.restored_page(damaged.read_bytes(), new.read_bytes())
-    if first_page is not None:
-        with damaged.open("rb+") as file:
-            file.write(first_page)
-    shape = _shape(damaged)
-    for version in range(1, newest):
-        _create(new, version)
-        if shape == _shape(new):
-            return version
-    return newest
+    if _reads(damaged) is None:
+        _create(new, newest)
+        first_page = salvage.restored_page(damaged.read_bytes(), new.read_bytes())
+        if first_page is not None:
+            with damaged.open("rb+") as file:
+                file.write(first_page)
+    with closing(_connect(damaged)) as connection:
+        version = _number(connection, "user_version")
+        by_shape = _version_of(connection)
+    if by_shape is None and newest < version < _NO_VERSION:
+        message = f"the database is of version {version}, this gswarm knows {newest}"
+        raise StateError(message, hint="update gswarm")
+    return by_shape or (version if 0 < version <= newest else newest)
+
+
+def _reads(path: Path) -> int | None:
+    """How many tables there are; None where not even that can be read."""
+    with closing(_connect(path)) as connection, suppress(*UNREADABLE):
+        count: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        return count
+    return None
 
 
 def _create(path: Path, version: int) -> None:
@@ -255,14 +275,29 @@ def _create(path: Path, version: int) -> None:
         connection.execute("COMMIT")
 
 
-def _user_version(path: Path) -> int:
-    with closing(_connect(path)) as connection:
-        return _number(connection, "user_version")
+def _version_of(connection: sqlite3.Connection) -> int | None:
+    """The version whose tables these are; None where they are of none that is known."""
+    shape = _shape(connection)
+    scripts = migrations()
+    for version in range(len(scripts), 0, -1):
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as sound:
+            apply(sound, scripts[:version])
+            if _shape(sound) == shape:
+                return version
+    return None
 
 
-def _shape(path: Path) -> set[str]:
+def _misnumbered(connection: sqlite3.Connection) -> list[str]:
+    version = _number(connection, "user_version")
+    meant = _version_of(connection)
+    if meant in (None, version):
+        return []
+    return [f"the tables are those of version {meant}, and it says that it is of {version}"]
+
+
+def _shape(connection: sqlite3.Connection) -> set[str]:
     """The statements that made the tables; nothing where they cannot be read."""
-    with closing(_connect(path)) as connection, suppress(sqlite3.DatabaseError):
+    with suppress(*UNREADABLE):
         rows = connection.execute("SELECT sql FROM sqlite_master WHERE type = 'table'").fetchall()
         return {str(sql) for (sql,) in rows}
     return set()

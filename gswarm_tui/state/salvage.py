@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
-from gswarm_tui.state.states import State
+from gswarm_tui.state.states import Priority, State
 
 MAX_FAILURES: Final = 20_000
 """Ranges that may fail in one table: some 20 µs each, and a damaged page costs some hundred."""
@@ -21,13 +22,14 @@ MAX_FAILURES: Final = 20_000
 _HEADER_BYTES: Final = 100
 _LEAF, _INTERIOR = 0x0D, 0x05
 
+UNREADABLE: Final = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What reading raises; the second where SQLite quotes garbage in its message."""
+
 Row = tuple[Any, ...]
 
-_JSON: Final[Mapping[str, tuple[str, ...]]] = {
-    "models": ("tags", "requirements"),
-    "jobs": ("document",),
-    "tasks": ("dependencies", "result"),
-}
+_JSON: Final = frozenset({"tags", "requirements", "document", "dependencies", "result"})
+_WORDS: Final = {"state": frozenset(State), "priority": frozenset(Priority)}
+_TYPES: Final = {"TEXT": (str,), "INTEGER": (int,), "REAL": (float, int)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def _attempt(connection: sqlite3.Connection, sql: str, values: Sequence[int] = (
     """All rows, or none where the reading fails."""
     try:
         return connection.execute(sql, values).fetchall()
-    except sqlite3.DatabaseError:
+    except UNREADABLE:
         return []
 
 
@@ -110,7 +112,9 @@ class _Reader:
             self._range(columns, keys, *self._bounds(keys[0]))
         else:
             self._both_ways(columns, keys)
-        sound = [row for row in self.rows if _is_sound(self.table, columns, row)]
+        types = [row[2] for row in info if row[1] in there]
+        kinds = tuple(zip(columns, types, strict=True))
+        sound = [row for row in self.rows if all(map(_is_sound, kinds, row))]
         damaged = self.failures > 0 or len(sound) < len(self.rows)
         expected = self._expected() if damaged else len(sound)
         return Salvaged(self.table, columns, tuple(sound), expected, whole=not damaged)
@@ -175,7 +179,7 @@ class _Reader:
             for key, *row in self.damaged.execute(sql):
                 self.rows[tuple(row)] = None
                 last = key if isinstance(key, int) else last
-        except sqlite3.DatabaseError:
+        except UNREADABLE:
             self.failures += 1
             return last
         return None
@@ -187,20 +191,23 @@ class _Reader:
         return count if isinstance(count, int) and count >= len(self.rows) else None
 
 
-def _is_sound(table: str, columns: tuple[str, ...], row: Row) -> bool:
-    """Whether what is read back as JSON or as a state is one."""
-    values = dict(zip(columns, row, strict=True))
-    state = values.get("state")
-    if state is not None and state not in set(State):
-        return False
-    return all(_is_json(values.get(column)) for column in _JSON.get(table, ()))
-
-
-def _is_json(value: object) -> bool:
+def _is_sound(kind: tuple[str, str], value: object) -> bool:
+    """Whether a value is what its column is read as: a state, a time, JSON, a number, text."""
+    name, declared = kind
     if value is None:
         return True
+    if not isinstance(value, _TYPES.get(declared, (object,))):
+        return False
+    if name in _WORDS:
+        return value in _WORDS[name]
+    if name in _JSON:
+        return _is_read(json.loads, value)
+    return not name.endswith("_at") or _is_read(datetime.fromisoformat, value)
+
+
+def _is_read(read: Callable[[str], object], value: object) -> bool:
     try:
-        json.loads(value if isinstance(value, str) else "")
+        read(str(value))
     except ValueError:
         return False
     return True

@@ -17,12 +17,13 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "home" / "gswarm.db"
     with Database(path) as database:
         database.execute(
-            "INSERT INTO models VALUES ('qwen', NULL, NULL, NULL, '[]', '{}', 't', 't')"
+            "INSERT INTO models VALUES ('qwen', NULL, NULL, NULL, '[]', '{}', ?, ?)",
+            ("2020-01-01", "2020-01-01"),
         )
         for _ in range(2):
             database.execute(
                 "INSERT INTO jobs (name, playbook, state, host, pid, process_started, created_at,"
-                " finished_at) VALUES ('n', 'p', 'failed', 'h', 1, 1.0, '2020', '2020')"
+                " finished_at) VALUES ('n', 'p', 'failed', 'h', 1, 1.0, '2020-01-01', '2020-01-01')"
             )
     logs = path.parent / "logs"
     logs.mkdir()

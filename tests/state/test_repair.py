@@ -6,17 +6,25 @@ import json
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gswarm_tui.errors import StateError
+from gswarm_tui.state import overview
 from gswarm_tui.state.database import Database
+from gswarm_tui.state.jobs import Jobs
+from gswarm_tui.state.models import Registry
 from gswarm_tui.state.repair import check, repair
 
 PAGE = 4096
 JOBS, TASKS = 200, 10
+TIME = "2026-01-01T00:00:00.000+00:00"
+SMALL = (Path(__file__).parents[1] / "data" / "databases" / "1.db").read_bytes()
 
 
 def filled(path: Path) -> Path:
@@ -24,14 +32,14 @@ def filled(path: Path) -> Path:
     with Database(path) as database, database.transaction():
         for name in range(50):
             database.execute(
-                "INSERT INTO models VALUES (?, ?, NULL, NULL, '[]', '{}', 't', 't')",
-                (f"model{name}", "hf://org/" + "x" * 100),
+                "INSERT INTO models VALUES (?, ?, NULL, NULL, '[]', '{}', ?, ?)",
+                (f"model{name}", "hf://org/" + "x" * 100, TIME, TIME),
             )
         for job in range(1, JOBS + 1):
             database.execute(
                 "INSERT INTO jobs (id, name, playbook, state, host, pid, process_started,"
-                " created_at, document) VALUES (?, ?, 'p', 'succeeded', 'h', 1, 1.0, 't', ?)",
-                (job, f"job{job}", json.dumps({"job": job, "text": "y" * 400})),
+                " created_at, document) VALUES (?, ?, 'p', 'succeeded', 'h', 1, 1.0, ?, ?)",
+                (job, f"job{job}", TIME, json.dumps({"job": job, "text": "y" * 400})),
             )
             for task in range(TASKS):
                 database.execute(
@@ -170,6 +178,9 @@ def test_an_index_that_disagrees_is_made_anew(tmp_path: Path) -> None:
     [
         "UPDATE tasks SET dependencies = 'x' WHERE position = 3",
         "UPDATE tasks SET state = 'succee' || char(7) WHERE position = 3",
+        "UPDATE tasks SET priority = 'nor' WHERE position = 3",
+        "UPDATE tasks SET started_at = '2026-13-01' WHERE position = 3",
+        "UPDATE tasks SET summary = x'00ff' WHERE position = 3",
     ],
 )
 def test_a_row_that_could_not_be_read_back_is_left_out(tmp_path: Path, damage: str) -> None:
@@ -188,7 +199,8 @@ def test_what_is_only_in_the_log_of_writes_is_saved(tmp_path: Path) -> None:
     script = (
         "import os, sys; from pathlib import Path; from gswarm_tui.state.database import Database;"
         "d = Database(Path(sys.argv[1]));"
-        "d.execute(\"INSERT INTO models VALUES ('late', 0, 0, 0, '[]', '{}', '', '')\");"
+        "d.execute(\"INSERT INTO models VALUES ('late', 0, 0, 0, '[]', '{}', ?, ?)\","
+        f"({TIME!r}, {TIME!r}));"
         "os._exit(9)"
     )
     subprocess.run([sys.executable, "-c", script, str(path)], check=False)
@@ -236,3 +248,37 @@ def test_without_a_database_there_is_nothing_to_check(tmp_path: Path) -> None:
         with pytest.raises(StateError, match="there is no database here"):
             work(tmp_path / "gswarm.db")
     assert list(tmp_path.iterdir()) == []
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 0.999), st.binary(min_size=1, max_size=64), st.integers(1, 200)),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_whatever_is_overwritten_what_is_saved_can_be_used(
+    damage: list[tuple[float, bytes, int]],
+) -> None:
+    """No damage ends a repair, and every row that it keeps is read by those who read it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "gswarm.db"
+        path.write_bytes(SMALL)
+        before = path.read_bytes()
+        for place, data, times in damage:
+            overwrite(path, int(place * len(before)), data * times)
+        damaged = path.read_bytes()
+        done = repair(path)
+        if done.damaged is None:
+            assert path.read_bytes() == damaged
+        else:
+            assert done.damaged.read_bytes() == damaged
+            assert check(path).ok
+        with Database(path) as database:
+            Registry(database).list()
+            jobs = Jobs(database)
+            for job in jobs.recent(limit=1000):
+                jobs.tasks(job.id)
+                jobs.attempts(job.id)
+                overview.seconds_of(job)
