@@ -10,7 +10,8 @@ from gswarm_tui.cli import context, options, output
 from gswarm_tui.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
-    from gswarm_tui.state.repair import Checked, Repaired, Table
+    from gswarm_tui.state.check import Checked
+    from gswarm_tui.state.repair import Repaired, Table
 
 app = typer.Typer(
     name="state",
@@ -23,11 +24,11 @@ app = typer.Typer(
 @app.command()
 def check(ctx: typer.Context, json: options.Json = False) -> None:
     """Read the whole database for damage; 1 if there is some."""
-    from gswarm_tui.state import repair as repairing
+    from gswarm_tui.state import check as checking
     from gswarm_tui.state.retention import log_bytes
 
     home = context.settings_of(ctx).home()
-    found = repairing.check(home.database)
+    found = checking.check(home.database)
     logs = log_bytes(home.logs)
     if json:
         output.emit(

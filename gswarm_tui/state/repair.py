@@ -1,4 +1,4 @@
-"""`gswarm state check` and `gswarm state repair`: is the database sound, and the way out if not.
+"""`gswarm state repair`: the way out when the database is damaged.
 
 The damaged file is kept, with its log of writes, beside the new one. Nobody else can open the
 database meanwhile: the lock that SQLite takes of whoever has it open is held on the damaged file
@@ -25,7 +25,8 @@ import psutil
 
 from gswarm_tui.errors import StateError
 from gswarm_tui.state import salvage
-from gswarm_tui.state.database import Database, apply, explain, migrations, primary_code
+from gswarm_tui.state.check import must_exist, number, problems, version_of
+from gswarm_tui.state.database import Database, apply, explain, migrations
 from gswarm_tui.state.salvage import UNREADABLE
 
 # The bytes that SQLite locks, from its file format: PENDING, RESERVED and the SHARED range, which
@@ -33,32 +34,6 @@ from gswarm_tui.state.salvage import UNREADABLE
 _LOCK_BYTES: Final = (0x40000000, 512)
 _PARTS: Final = ("", "-wal", "-shm")
 _NO_VERSION: Final = 1000  # more is garbage, not a newer gswarm
-# SQLITE_ERROR: a header with a format that is not known; the statements are known to be right.
-_DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What `check` found.
-
-    Args:
-        problems: SQLite's sentences; nothing where the file is sound.
-        version: of the schema; None where it cannot be read.
-        size: bytes of the file, ``wal_size`` of its log of writes, ``free`` of unused pages.
-        counts: rows by table; a table that cannot be read is left out.
-    """
-
-    path: Path
-    problems: tuple[str, ...]
-    version: int | None
-    size: int
-    wal_size: int
-    free: int
-    counts: dict[str, int]
-
-    @property
-    def ok(self) -> bool:
-        return not self.problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,31 +60,6 @@ class Repaired:
     tables: tuple[Table, ...]
 
 
-def check(path: Path) -> Checked:
-    """Look for damage in every page, index and row; takes some 0.2 s for 50 MB.
-
-    Raises:
-        StateError: there is no database, or it cannot be opened at all.
-    """
-    _must_exist(path)
-    try:
-        address = f"{path.absolute().as_uri()}?mode=rw"
-        with closing(sqlite3.connect(address, uri=True)) as connection:
-            problems = _problems(connection)
-            free = _number(connection, "freelist_count") * _number(connection, "page_size")
-            return Checked(
-                path=path,
-                problems=tuple(problems),
-                version=None if problems == _NOT_ONE else _number(connection, "user_version"),
-                size=path.stat().st_size,
-                wal_size=_wal_size(path),
-                free=free,
-                counts=_counts(connection),
-            )
-    except sqlite3.Error as error:
-        raise explain(error, path) from error
-
-
 def repair(path: Path) -> Repaired:
     """Put a new database with all that can be read in the place of a damaged one.
 
@@ -119,12 +69,12 @@ def repair(path: Path) -> Repaired:
         StateError: there is no database, another gswarm has it open, or the new one cannot be
             written; then all is as it was.
     """
-    _must_exist(path)
+    must_exist(path)
     with _alone(path) as file, _scratch(path) as folder:
         _copy(file, path, folder / "damaged.db")
         with closing(_connect(folder / "damaged.db")) as connection:
-            problems = tuple(_problems(connection))
-        if not problems:
+            wrong = tuple(problems(connection))
+        if not wrong:
             return Repaired(path, (), None, ())
         # Once more: to look for damage can have merged the log of writes into the copy.
         _copy(file, path, folder / "damaged.db")
@@ -133,79 +83,7 @@ def repair(path: Path) -> Repaired:
         except sqlite3.Error as error:
             raise explain(error, path) from error
         damaged = _swap(path, folder / "new.db")
-        return Repaired(path, problems, damaged, tables)
-
-
-def _must_exist(path: Path) -> None:
-    if not path.exists():
-        raise StateError(
-            "there is no database here",
-            where=str(path),
-            hint="it is made when gswarm first needs one; is another folder meant (--data-dir)?",
-        )
-
-
-_NOT_ONE: Final = ["file is not a database"]
-
-
-def _problems(connection: sqlite3.Connection) -> list[str]:
-    try:
-        return _misbuilt(connection) or _misnumbered(connection) or _garbled(connection)
-    except UNREADABLE as error:
-        code = primary_code(error) if isinstance(error, sqlite3.Error) else None
-        if code not in (*_DAMAGE, None):
-            raise
-        return [str(error)]
-
-
-def _misbuilt(connection: sqlite3.Connection) -> list[str]:
-    """What SQLite finds wrong."""
-    rows = connection.execute("PRAGMA integrity_check(20)").fetchall()
-    rows += connection.execute("PRAGMA foreign_key_check").fetchmany(20)
-    lines = [line for row in rows for line in _sentence(row).splitlines()]
-    return [line for line in lines if line != "ok" and not line.startswith("***")]
-
-
-def _garbled(connection: sqlite3.Connection) -> list[str]:
-    """Pages can be in order and hold garbage: then gswarm could not use the rows."""
-    return [
-        f"rows of {one.table} hold what gswarm never wrote"
-        for one in salvage.salvage(connection, connection)
-        if not one.whole
-    ]
-
-
-def _sentence(row: tuple[object, ...]) -> str:
-    """A line of integrity_check, or a row of foreign_key_check: table, rowid, parent, index."""
-    return str(row[0]) if len(row) == 1 else f"a row of {row[0]} has no row of {row[2]}"
-
-
-def _number(connection: sqlite3.Connection, pragma: str) -> int:
-    """A pragma's number; 0 where the file cannot be read."""
-    try:
-        value: int = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
-    except UNREADABLE:
-        return 0
-    return value
-
-
-def _wal_size(path: Path) -> int:
-    with suppress(FileNotFoundError):
-        return path.with_name(path.name + "-wal").stat().st_size
-    return 0
-
-
-def _counts(connection: sqlite3.Connection) -> dict[str, int]:
-    counts = {}
-    with suppress(*UNREADABLE):
-        names = connection.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-        ).fetchall()
-        for (name,) in names:
-            with suppress(*UNREADABLE):
-                rows = connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()  # noqa: S608
-                counts[name] = int(rows[0])
-    return dict(sorted(counts.items()))
+        return Repaired(path, wrong, damaged, tables)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -248,8 +126,8 @@ def _version(damaged: Path, new: Path) -> int:
             with damaged.open("rb+") as file:
                 file.write(first_page)
     with closing(_connect(damaged)) as connection:
-        version = _number(connection, "user_version")
-        by_shape = _version_of(connection)
+        version = number(connection, "user_version")
+        by_shape = version_of(connection)
     if by_shape is None and newest < version < _NO_VERSION:
         message = f"the database is of version {version}, this gswarm knows {newest}"
         raise StateError(message, hint="update gswarm")
@@ -273,34 +151,6 @@ def _create(path: Path, version: int) -> None:
         apply(connection, migrations()[:version])
         connection.execute(f"PRAGMA user_version = {version}")
         connection.execute("COMMIT")
-
-
-def _version_of(connection: sqlite3.Connection) -> int | None:
-    """The version whose tables these are; None where they are of none that is known."""
-    shape = _shape(connection)
-    scripts = migrations()
-    for version in range(len(scripts), 0, -1):
-        with closing(sqlite3.connect(":memory:", isolation_level=None)) as sound:
-            apply(sound, scripts[:version])
-            if _shape(sound) == shape:
-                return version
-    return None
-
-
-def _misnumbered(connection: sqlite3.Connection) -> list[str]:
-    version = _number(connection, "user_version")
-    meant = _version_of(connection)
-    if meant in (None, version):
-        return []
-    return [f"the tables are those of version {meant}, and it says that it is of {version}"]
-
-
-def _shape(connection: sqlite3.Connection) -> set[str]:
-    """The statements that made the tables; nothing where they cannot be read."""
-    with suppress(*UNREADABLE):
-        rows = connection.execute("SELECT sql FROM sqlite_master WHERE type = 'table'").fetchall()
-        return {str(sql) for (sql,) in rows}
-    return set()
 
 
 def _copy(file: int, path: Path, target: Path) -> None:

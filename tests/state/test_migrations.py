@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from gswarm_tui.state.check import check
 from gswarm_tui.state.database import Database, migrations
 from gswarm_tui.state.models import Registry
-from gswarm_tui.state.repair import check
 
 FILES = sorted((Path(__file__).parents[1] / "data" / "databases").glob("*.db"))
 

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from gswarm_tui.errors import StateError
 from gswarm_tui.state import overview
+from gswarm_tui.state.check import check
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs
 from gswarm_tui.state.models import Registry
-from gswarm_tui.state.repair import check, repair
+from gswarm_tui.state.repair import repair
 
 PAGE = 4096
 JOBS, TASKS = 200, 10
