@@ -49,7 +49,7 @@ def _read_delay(written: Any) -> Any:
 
 TEXT_PATTERN: Final = rf"^\s*(?:{_PART.pattern})+\s*$"
 
-_TEXT: Final = {"type": "string", "pattern": TEXT_PATTERN}
+_TEXT: Final[JsonDict] = {"type": "string", "pattern": TEXT_PATTERN}
 SCHEMA: Final[JsonDict] = {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, _TEXT]}
 _DELAY_SCHEMA: Final[JsonDict] = {"anyOf": [{"type": "number", "minimum": 0}, _TEXT]}
 

@@ -178,7 +178,9 @@ class References:
             nearest = did_you_mean(reference.field, secrets)
             raise ExpressionError(f"there is no secret `{reference.field}`{nearest}")
         word = source.raw.get("action_type")
-        if word not in TYPES or key in TYPES[word].written.takes_secrets:
+        if not isinstance(word, str) or word not in TYPES:
+            return  # which is a problem of its own
+        if key in TYPES[word].written.takes_secrets:
             return
         places = [
             f"`{field}` of {name}"
@@ -230,5 +232,5 @@ class References:
                 message = f"there is no action `{needed}` to depend on{nearest}"
                 whole = needed.split("[")[0]
                 made = "[" in needed and source.scope.prefix + whole in self.sources
-                hint = f"`{whole}` is all that its `for_each` makes" if made else None
-                self._problems.add(source.document, (*source.path, *path), message, hint=hint)
+                all_of_it = f"`{whole}` is all that its `for_each` makes" if made else None
+                self._problems.add(source.document, (*source.path, *path), message, hint=all_of_it)
