@@ -92,8 +92,13 @@ def settings_of(ctx: typer.Context) -> Settings:
 
 
 @asynccontextmanager
-async def open_session(settings: Settings) -> AsyncIterator[Session]:
+async def open_session(
+    settings: Settings, *, notice: Callable[[str], None] | None = None
+) -> AsyncIterator[Session]:
     """The fleet of the inventory, not connected yet, and its models.
+
+    Args:
+        notice: is told what is done once and takes its time; stderr by default.
 
     Raises:
         InventoryError: the inventory is wrong.
@@ -110,7 +115,7 @@ async def open_session(settings: Settings) -> AsyncIterator[Session]:
     logging.getLogger().addHandler(logging.NullHandler())
     home, inventory = settings.home(), settings.inventory()
     with Database(home.database) as database:
-        async with Fleet(inventory, home) as fleet:
+        async with Fleet(inventory, home, notice=notice) as fleet:
             yield Session(home, inventory, fleet, Models(fleet, Registry(database)))
 
 

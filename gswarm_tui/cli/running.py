@@ -269,7 +269,7 @@ async def _run_it(
     view_of = open_view(
         as_json=manner.as_json, quiet=manner.quiet, logs=home.logs, log_file=manner.log_file
     )
-    async with open_session(settings) as session:
+    async with open_session(settings, notice=manner.tell) as session:
         with view_of as view:
             job_id = obtain(Jobs(database))
             lock.name_holder(job_id)

@@ -42,7 +42,7 @@ Command: TypeAlias = Callable[..., Ended]
 def fleet(monkeypatch: pytest.MonkeyPatch) -> FakeFleet:
     """The fleet that commands find, in place of `gswarm_tui.fleet.Fleet`."""
     fake = FakeFleet()
-    monkeypatch.setattr("gswarm_tui.fleet.Fleet", lambda inventory, home: fake)
+    monkeypatch.setattr("gswarm_tui.fleet.Fleet", lambda inventory, home, **_: fake)
     return fake
 
 

@@ -173,7 +173,7 @@ def test_without_an_inventory_it_is_said_which_nodes_there_are(
 ) -> None:
     assert "no inventory" not in gswarm("nodes").err
     local = FakeFleet(NodeSpec("localhost", "localhost", connection="local"))
-    monkeypatch.setattr("gswarm_tui.fleet.Fleet", lambda inventory, home: local)
+    monkeypatch.setattr("gswarm_tui.fleet.Fleet", lambda inventory, home, **_: local)
     monkeypatch.delenv("GSWARM_INVENTORY")
     (tmp_path / "inventory.yaml").unlink()
     for command in ("nodes", "status", "health"):

@@ -103,7 +103,7 @@ def call(fake: FakeModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
         models = fake
 
     @asynccontextmanager
-    async def open_session(settings: object) -> AsyncIterator[Session]:
+    async def open_session(settings: object, **_: object) -> AsyncIterator[Session]:
         yield Session()
 
     monkeypatch.setattr(running, "open_session", open_session)
@@ -346,7 +346,7 @@ class Session:
     models = Models()
 
 @contextlib.asynccontextmanager
-async def open_session(settings):
+async def open_session(settings, **_):
     yield Session()
 
 running.open_session = open_session
