@@ -215,7 +215,7 @@ async def test_a_source_without_a_size(check: Callable[..., Any], source: dict[s
     [
         (
             m("a", "serve", device="node2:gpu0"),
-            "m is not on node2:gpu0; it is on node1:disk",
+            "m is not on node2; it is on node1:disk",
         ),
         (
             act("a", "copy", model_name="n", devices=["node1:disk", "node2:disk"]),

@@ -58,12 +58,12 @@ def are_there(expected: Expected, model: str, targets: Sequence[Device]) -> bool
     )
 
 
-async def not_there(expected: Expected, model: str, source: Device) -> str:
+async def not_there(expected: Expected, model: str, where: Device | str) -> str:
     """That a model is not where it should be, and where it is."""
     await expected.look(None)
     places = expected.places_of(model)
     elsewhere = f"; it is on {', '.join(places)}" if places else ""
-    return f"{model} is not on {source}{elsewhere}"
+    return f"{model} is not on {where}{elsewhere}"
 
 
 def has_other_copy(expected: Expected, model: str, source: Device, copy: Held) -> bool:

@@ -117,7 +117,7 @@ class Serve(Action):
             expected.refuse_doubt("copy", self.model, f"{self.node}:{tier}")
         files = node.files(self.model)
         if files is None and not any(engine.model == self.model for engine in node.engines):
-            found.fails(await not_there(expected, self.model, self.devices[0]))
+            found.fails(await not_there(expected, self.model, self.node))
             return found.finding()
         if files is not None and self.devices[0].tier == DRAM:
             tier, copy = files
