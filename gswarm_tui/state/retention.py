@@ -50,8 +50,10 @@ def prune_if_due(database: Database, retention: Retention, logs: Path) -> Pruned
     """
     now = time.time()
     with database.transaction():
-        rows = database.query("SELECT value FROM switches WHERE name = ?", (_LAST,))
-        if rows and now - DAY_S < float(rows[0]["value"]) <= now:
+        rows = database.query(
+            "SELECT CAST(value AS REAL) AS at FROM switches WHERE name = ?", (_LAST,)
+        )
+        if rows and now - DAY_S < rows[0]["at"] <= now:
             return None
         database.execute("INSERT OR REPLACE INTO switches VALUES (?, ?)", (_LAST, str(now)))
     return prune(database, retention, logs)
