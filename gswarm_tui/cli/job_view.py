@@ -153,6 +153,7 @@ class Json:
                     action_type=task.action_type,
                     summary=task.summary,
                     attempt=event.attempt,
+                    ago_s=round(event.ago_s, 3),
                 )
             case TaskProgress():
                 name, progress = event.task.action_id, event.progress
@@ -209,6 +210,7 @@ def _beginning(event: JobStarted) -> dict[str, Any]:
         "tasks": [asdict(task) for task in event.tasks],
         "done": [_task(result) for result in event.done],
         "notices": event.notices,
+        "ago_s": round(event.ago_s, 3),
     }
 
 
