@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -52,7 +52,12 @@ class View(Protocol):
 
 @contextmanager
 def open_view(
-    *, as_json: bool, logs: Path | None, quiet: bool = False, log_file: Path | None = None
+    *,
+    as_json: bool,
+    logs: Path | None,
+    quiet: bool = False,
+    log_file: Path | None = None,
+    mask: Callable[[Any], Any] = lambda document: document,
 ) -> Iterator[View]:
     """The view that fits, and the logs of the job.
 
@@ -63,6 +68,7 @@ def open_view(
             is only watched, and run by another process.
         quiet: show nothing; what failed is said at the end by whoever opened this.
         log_file: gets what the job's log gets, after what is there.
+        mask: hides secrets in what is printed as JSON: results are in there as actions gave them.
 
     Raises:
         UsageError: ``log_file`` cannot be written.
@@ -76,12 +82,11 @@ def open_view(
             others.append(
                 Lines(lambda line: file.write(f"{line}\n"), clock=date_and_time, is_log=True)
             )
-        yield Views(_shown(stack, as_json=as_json, quiet=quiet), *others)
+        shown = Json(mask) if as_json else _shown(stack, quiet=quiet)
+        yield Views(shown, *others)
 
 
-def _shown(stack: ExitStack, *, as_json: bool, quiet: bool) -> View:
-    if as_json:
-        return Json()
+def _shown(stack: ExitStack, *, quiet: bool) -> View:
     if quiet:
         return Nothing()
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
@@ -136,7 +141,8 @@ class Json:
 
     near: frozenset[str] = frozenset()
 
-    def __init__(self) -> None:
+    def __init__(self, mask: Callable[[Any], Any]) -> None:
+        self._mask = mask
         self._pace = Pace(_JSON_EVERY_S)
 
     def __call__(self, event: Event) -> None:
@@ -180,7 +186,7 @@ class Json:
         pass
 
     def _write(self, event: str, **fields: Any) -> None:
-        print_event(event, **fields)
+        print_event(event, **self._mask(fields))
 
 
 def print_event(event: str, **fields: Any) -> None:

@@ -267,7 +267,11 @@ async def _run_it(
     if manner.timeout_s is not None:
         plan = replace(plan, timeout_s=manner.remaining_s())
     view_of = open_view(
-        as_json=manner.as_json, quiet=manner.quiet, logs=home.logs, log_file=manner.log_file
+        as_json=manner.as_json,
+        quiet=manner.quiet,
+        logs=home.logs,
+        log_file=manner.log_file,
+        mask=plan.mask_json,
     )
     async with open_session(settings, notice=manner.tell) as session:
         with view_of as view:

@@ -314,6 +314,7 @@ def test_secrets_are_in_no_log_and_not_in_the_database(
     Path("demo.yaml").write_text(text.replace("prompt:", "api_key_env: MY_KEY\n    prompt:"))
     fake.completion = "the very-secret-note"
     assert call("--junit", "junit.xml", "--log-file", "log") == 0
+    assert call("--json") == 0
     paths = [*(tmp_path / "home").rglob("*"), Path("junit.xml"), Path("log")]
     written = [path.read_bytes() for path in paths if path.is_file()]
     printed = capfd.readouterr()
