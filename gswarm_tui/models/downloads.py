@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -41,6 +42,7 @@ async def download(
     description: str | None,
     include: Sequence[str],
     exclude: Sequence[str],
+    token: str | None,
     progress: ProgressCallback,
 ) -> DownloadResult:
     """See `gswarm_tui.models.Models.download`."""
@@ -55,7 +57,13 @@ async def download(
     sources.parse(reference)
     before = await ground.statuses_or_raise(str(target.node) for target in targets)
     progress(Progress("resolve", message=sources.parse(reference).reference))
-    resolved = await sources.resolve(reference, include=include, exclude=exclude, progress=progress)
+    resolved = await sources.resolve(
+        reference,
+        include=include,
+        exclude=exclude,
+        environ=_environment(token),
+        progress=progress,
+    )
     new = ground.registry.get(name) is None
     model = await register(
         ground,
@@ -97,6 +105,15 @@ async def download(
         ),
         seconds=time.monotonic() - started,
     )
+
+
+def _environment(token: str | None) -> Mapping[str, str]:
+    """The process's own, with another token where one was given."""
+    if token is None:
+        return os.environ
+    # The switch is about tokens that nobody asked for.
+    rest = {k: v for k, v in os.environ.items() if k != "HF_HUB_DISABLE_IMPLICIT_TOKEN"}
+    return {**rest, "HF_TOKEN": token}
 
 
 async def _bring(

@@ -168,6 +168,7 @@ class Models:
         description: str | None = None,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
+        token: str | None = None,
         progress: ProgressCallback = ignore,
     ) -> DownloadResult:
         """Bring a model from its source to disks or dram; the name is registered with that source.
@@ -177,6 +178,7 @@ class Models:
         Args:
             source: None for the registered one.
             include, exclude: patterns of file names, where the source has several.
+            token: for the hub that it comes from, in place of ``$HF_TOKEN``.
         """
         return await downloads.download(
             self._ground,
@@ -187,6 +189,7 @@ class Models:
             description=description,
             include=include,
             exclude=exclude,
+            token=token,
             progress=progress,
         )
 

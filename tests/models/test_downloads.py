@@ -13,6 +13,7 @@ from gswarm_tui.models import Models
 from gswarm_tui.models.downloads import moved
 from gswarm_tui.progress import Progress
 from gswarm_tui.sources.base import Resolved, SourceFile
+from gswarm_tui.sources.hf import token_of
 from gswarm_tui.state.models import Registry
 
 from .fake import SIZE, FakeFleet
@@ -25,6 +26,8 @@ SECRET = "hf_secret"
 def hub(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A hub that has org/tiny at the commit ``c1``, and wants a token; lists what it was asked."""
     asked: list[str] = []
+    monkeypatch.setenv("HF_TOKEN", SECRET)
+    monkeypatch.setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "0")
 
     async def resolve(reference: str, **options: Any) -> Resolved:
         asked.append(reference)
@@ -35,7 +38,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             name="tiny",
             revision="c1",
             files=(file,),
-            headers={"Authorization": f"Bearer {SECRET}"},
+            headers={"Authorization": f"Bearer {token_of(options['environ'])}"},
             origin=f"{ORIGIN}:443",
         )
 
@@ -64,6 +67,15 @@ async def test_each_node_fetches_and_the_source_is_asked_once(
     registered = registry.get("tiny")
     assert registered is not None
     assert (registered.source, registered.type) == ("hf://org/tiny", "llm")
+
+
+async def test_a_given_token_is_sent_in_place_of_that_of_the_environment(
+    models: Models, fleet: FakeFleet, hub: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")
+    await models.download("tiny", "hf://org/tiny", [DISK1], token="hf_other")  # noqa: S106
+    sent = fleet["node1"].asked("model.fetch")[0]
+    assert sent["headers"] == {"Authorization": "Bearer hf_other"}
 
 
 async def test_again_it_says_that_it_was_there(

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from gswarm_tui.inventory import Inventory
 from gswarm_tui.playbook import Plan, load, plan, reload
 from gswarm_tui.playbook.actions import TYPES
 from gswarm_tui.playbook.actions.command import Command
+from gswarm_tui.playbook.actions.download import Download
 from gswarm_tui.playbook.secrets import Mask
 
 PLAYBOOK = """
@@ -94,9 +96,38 @@ def test_nothing_of_a_value_stays(values: list[str], text: str) -> None:
     assert all(value not in masked for value in values if "*" not in value)
 
 
-@pytest.mark.parametrize("name", [n for n, t in TYPES.items() if t.written.takes_secrets])
-def test_what_takes_secrets_keeps_them_out_of_its_repr(name: str) -> None:
-    action: Any = Command  # the only type until now: another one belongs here as well
-    assert name == "command"
-    shown = {field.name for field in action.__dataclass_fields__.values() if field.repr}
-    assert not shown & TYPES[name].written.takes_secrets
+def test_what_takes_secrets_keeps_them_out_of_its_repr() -> None:
+    takes = {name: kind.written.takes_secrets for name, kind in TYPES.items()}
+    takes = {name: fields for name, fields in takes.items() if fields}
+    actions: dict[str, Any] = {"download": Download, "command": Command}
+    assert set(takes) == set(actions)
+    for name, action in actions.items():
+        shown = {field.name for field in action.__dataclass_fields__.values() if field.repr}
+        assert not shown & takes[name]
+
+
+def test_a_download_has_its_token(folder: Path, make_plan: Callable[[str], Plan]) -> None:
+    made = make_plan("""
+secrets: {token: {file: keys/api}}
+actions:
+  - action_id: a
+    action_type: download
+    model_name: m
+    source: hf://org/m
+    device: node1:disk
+    token: ${secrets.token}
+""")
+    planned = made.actions[0]
+    assert not shows_a_secret(repr(planned) + planned.summary)
+    action = made.complete(planned, {})
+    assert isinstance(action, Download)
+    assert action.token == VALUES[1]
+    assert not shows_a_secret(repr(action) + action.summary() + action.sentence())
+
+
+def test_a_token_is_for_a_hub(make_plan: Callable[[str], Plan]) -> None:
+    text = (
+        "- {action_id: a, action_type: download, model_name: m, device: 'node1:disk', token: abcd"
+    )
+    with pytest.raises(PlaybookError, match="a token is for a model on a hub"):
+        make_plan(text + ", source: 'file:///m'}")

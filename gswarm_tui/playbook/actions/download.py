@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
@@ -26,6 +26,7 @@ from gswarm_tui.playbook.actions.places import Place, read_places, require_tiers
 from gswarm_tui.playbook.finding import Draft, Finding, Unknowable
 from gswarm_tui.progress import ProgressCallback
 from gswarm_tui.sources import parse as parse_source
+from gswarm_tui.sources.hf import HubSource
 from gswarm_tui.sources.urls import hide_secrets
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Download(Action):
     exclude: tuple[str, ...]
     type: str | None
     description: str | None
+    token: str | None = field(default=None, repr=False)
 
     def summary(self) -> str:
         source = "its registered source" if self.source is None else hide_secrets(self.source)
@@ -69,7 +71,7 @@ class Download(Action):
     async def compare(self, expected: Expected) -> Finding:
         for target in self.targets:
             expected.node(target.node)
-        for name in ("source", "source_url", "include", "exclude"):
+        for name in ("source", "source_url", "include", "exclude", "token"):
             if name in self.late:
                 raise Unknowable(f"{self.late[name]} is known only when it runs")
         if self.source is not None:
@@ -95,6 +97,7 @@ class Download(Action):
             description=self.description,
             include=self.include,
             exclude=self.exclude,
+            token=self.token,
             progress=progress,
         )
 
@@ -122,6 +125,11 @@ class WrittenDownload(WrittenForModel):
     description: str | None = Field(
         default=None, description="What the registry says of the model."
     )
+    token: str | None = Field(
+        default=None, description="For the hub that it comes from; may be a secret."
+    )
+
+    takes_secrets: ClassVar = frozenset({"token"})
 
     def action(self, parse: ParseDevice, late: Mapping[str, str]) -> Download:
         return Download(
@@ -134,6 +142,7 @@ class WrittenDownload(WrittenForModel):
             exclude=_patterns(self.exclude),
             type=self.type,
             description=self.description,
+            token=self.token,
         )
 
     def _source(self) -> str | None:
@@ -143,10 +152,12 @@ class WrittenDownload(WrittenForModel):
         source = self.source or self.source_url
         if source is not None and "${" not in source:
             try:
-                parse_source(source)
+                parsed = parse_source(source)
             except SourceNameError as error:
                 key = "source" if self.source else "source_url"
                 raise SpellingError((key,), error.message, hint=error.hint) from None
+            if self.token is not None and not isinstance(parsed, HubSource):
+                raise SpellingError(("token",), "a token is for a model on a hub: `hf://org/name`")
         return source
 
     def _targets(self, parse: ParseDevice) -> list[Place]:
