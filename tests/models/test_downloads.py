@@ -73,7 +73,7 @@ async def test_a_given_token_is_sent_in_place_of_that_of_the_environment(
     models: Models, fleet: FakeFleet, hub: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")
-    await models.download("tiny", "hf://org/tiny", [DISK1], token="hf_other")  # noqa: S106
+    await models.download("tiny", "hf://org/tiny", [DISK1], token="hf_other")
     sent = fleet["node1"].asked("model.fetch")[0]
     assert sent["headers"] == {"Authorization": "Bearer hf_other"}
 
