@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -185,7 +186,7 @@ def _say(job_id: int, settings: Settings, manner: Manner) -> None:
     from gswarm_tui.cli import history
 
     if manner.as_json:
-        output.emit({"job": job_id})
+        output.show(json.dumps({"job": job_id}))
         return
     if manner.quiet:
         return

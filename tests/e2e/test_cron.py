@@ -301,10 +301,12 @@ def test_a_background_runner_outlives_the_terminal(desk: Desk) -> None:
 
 
 def test_detached_as_json_and_ended_from_elsewhere(desk: Desk) -> None:
-    run = desk.run("run", desk.playbook(desk.gated()), "--detach", "--json")
-    assert json.loads(run.stdout) == {"job": 1}
+    options = ["--detach", "--json", "--priority", "high"]
+    run = desk.run("run", desk.playbook(desk.gated()), *options)
+    assert run.stdout == '{"job": 1}\n'
     assert run.stderr == ""
     desk.begun()
+    assert [str(job.priority) for job in desk.jobs()] == ["high"]
     assert desk.run("job", "cancel", "1").returncode == 0
     until(lambda: [str(job.state) for job in desk.jobs()] == ["cancelled"], "the job's end")
 
