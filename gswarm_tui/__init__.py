@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from gswarm_tui.inventory import Inventory as Inventory
     from gswarm_tui.models import Models as Models
     from gswarm_tui.nodespec import NodeSpec as NodeSpec
+    from gswarm_tui.playbook import Plan as Plan
     from gswarm_tui.playbook import Playbook as Playbook
+    from gswarm_tui.playbook import Runner as Runner
     from gswarm_tui.progress import Progress as Progress
     from gswarm_tui.state.database import Database as Database
+    from gswarm_tui.state.jobs import Jobs as Jobs
     from gswarm_tui.state.models import Registry as Registry
+    from gswarm_tui.state.queue import Queue as Queue
 
 __version__ = "0.1.0"
 
@@ -31,11 +35,15 @@ _MODULES = {
     "GswarmError": "gswarm_tui.errors",
     "Home": "gswarm_tui.home",
     "Inventory": "gswarm_tui.inventory",
+    "Jobs": "gswarm_tui.state.jobs",
     "Models": "gswarm_tui.models",
     "NodeSpec": "gswarm_tui.nodespec",
+    "Plan": "gswarm_tui.playbook",
     "Playbook": "gswarm_tui.playbook",
     "Progress": "gswarm_tui.progress",
+    "Queue": "gswarm_tui.state.queue",
     "Registry": "gswarm_tui.state.models",
+    "Runner": "gswarm_tui.playbook",
 }
 
 __all__ = [
@@ -45,11 +53,15 @@ __all__ = [
     "GswarmError",
     "Home",
     "Inventory",
+    "Jobs",
     "Models",
     "NodeSpec",
+    "Plan",
     "Playbook",
     "Progress",
+    "Queue",
     "Registry",
+    "Runner",
     "__version__",
 ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import re
 from pathlib import Path
 
@@ -25,3 +27,22 @@ def test_relative_links_lead_somewhere(document: Path) -> None:
 def test_the_readme_leads_to_every_document() -> None:
     readme = (ROOT / "README.md").read_text()
     assert [path.name for path in DOCUMENTS[1:] if f"docs/{path.name}" not in readme] == []
+
+
+def python_examples() -> list[tuple[str, str]]:
+    return [
+        (path.name, code)
+        for path in DOCUMENTS
+        for code in re.findall(r"```python\n(.*?)```", path.read_text(), flags=re.S)
+    ]
+
+
+@pytest.mark.parametrize(("name", "code"), python_examples(), ids=lambda value: value[:20])
+def test_what_examples_import_is_there(name: str, code: str) -> None:
+    tree = ast.parse(code, filename=name)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(str(node.module))
+            for alias in node.names:
+                found = hasattr(module, alias.name)
+                assert found or importlib.util.find_spec(f"{node.module}.{alias.name}"), alias.name

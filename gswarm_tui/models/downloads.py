@@ -61,7 +61,7 @@ async def download(
         reference,
         include=include,
         exclude=exclude,
-        environ=_environment(token),
+        environ=environment_with(token),
         progress=progress,
     )
     new = ground.registry.get(name) is None
@@ -107,7 +107,7 @@ async def download(
     )
 
 
-def _environment(token: str | None) -> Mapping[str, str]:
+def environment_with(token: str | None) -> Mapping[str, str]:
     """The process's own, with another token where one was given."""
     if token is None:
         return os.environ

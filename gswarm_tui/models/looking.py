@@ -14,6 +14,7 @@ from gswarm_remote.models.space import MAX_MARGIN
 
 from gswarm_tui.devices import DISK, DRAM, Device
 from gswarm_tui.errors import GswarmError
+from gswarm_tui.models.downloads import environment_with
 from gswarm_tui.models.ground import Ground, NodeStatus, Wire
 from gswarm_tui.models.hardware import why_missing
 from gswarm_tui.models.registration import source_of
@@ -95,12 +96,14 @@ async def look_at_source(
     node: str,
     include: Sequence[str],
     exclude: Sequence[str],
+    token: str | None,
 ) -> SourceLook:
     """What a source has of a model, without fetching it. Files on this machine are not read.
 
     Args:
         source: None for the registered one.
         node: where it would go first: a path on the node is looked up there.
+        token: for the hub that it comes from, in place of ``$HF_TOKEN``.
 
     Raises:
         SourceNameError: the source is not known or makes no sense.
@@ -110,7 +113,9 @@ async def look_at_source(
     from gswarm_tui import sources
 
     reference = source if source is not None else source_of(ground, name)
-    resolved = await sources.measure(reference, include=include, exclude=exclude)
+    resolved = await sources.measure(
+        reference, include=include, exclude=exclude, environ=environment_with(token)
+    )
     size = resolved.size
     if resolved.kind == "import":
         size = await _size_on_node(ground, node, resolved)

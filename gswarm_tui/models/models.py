@@ -145,15 +145,23 @@ class Models:
         node: str,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
+        token: str | None = None,
     ) -> looking.SourceLook:
         """What a download would bring, without fetching it.
 
         Args:
             source: None for the registered one.
             node: where it would go first: a path on the node is looked up there.
+            token: for the hub that it comes from, in place of ``$HF_TOKEN``.
         """
         return await looking.look_at_source(
-            self._ground, name, source, node=node, include=include, exclude=exclude
+            self._ground,
+            name,
+            source,
+            node=node,
+            include=include,
+            exclude=exclude,
+            token=token,
         )
 
     # Placing

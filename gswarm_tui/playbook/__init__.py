@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from gswarm_tui.playbook.compare import Comparison, compare
 from gswarm_tui.playbook.events import Event, JobResult, Observer, TaskResult
 from gswarm_tui.playbook.journal import submit
 from gswarm_tui.playbook.json_schema import json_schema
@@ -19,6 +20,7 @@ from gswarm_tui.playbook.run import Runner
 from gswarm_tui.playbook.schema import Playbook, load, reload
 
 __all__ = [
+    "Comparison",
     "Event",
     "JobResult",
     "Observer",
@@ -30,6 +32,7 @@ __all__ = [
     "Retry",
     "Runner",
     "TaskResult",
+    "compare",
     "json_schema",
     "load",
     "plan",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,7 @@ from gswarm_tui.devices import parse
 from gswarm_tui.errors import RemoteError, SourceError, SourceNameError
 from gswarm_tui.models import Models
 from gswarm_tui.models.looking import Space
+from gswarm_tui.sources import Resolved
 from gswarm_tui.state.models import Registry
 
 from .fake import INFO, FakeFleet
@@ -80,6 +83,22 @@ async def test_a_path_on_a_node_is_looked_up_there(fleet: FakeFleet, models: Mod
     fleet["node1"].refuse("model.scan", "not_found", "there is no such file")
     with pytest.raises(RemoteError, match="no such file"):
         await models.look_at_source("tiny", "file:///data/tiny", node="node1")
+
+
+async def test_a_token_takes_the_place_of_the_one_in_the_environment(
+    models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "of-the-user")
+    seen = []
+
+    async def measure(reference: str, *, environ: Mapping[str, str], **_: Any) -> Resolved:
+        seen.append(environ["HF_TOKEN"])
+        return Resolved(reference, "fetch", "tiny")
+
+    monkeypatch.setattr("gswarm_tui.sources.measure", measure)
+    await models.look_at_source("tiny", "hf://org/tiny", node="node1")
+    await models.look_at_source("tiny", "hf://org/tiny", node="node1", token="of-the-playbook")
+    assert seen == ["of-the-user", "of-the-playbook"]
 
 
 async def test_the_registered_source_counts_where_none_is_given(

@@ -82,6 +82,7 @@ class Download(Action):
             node=str(self.targets[0].node),
             include=self.include,
             exclude=self.exclude,
+            token=self.token,
         )
         found = Draft()
         for target in self.targets:
