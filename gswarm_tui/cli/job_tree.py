@@ -195,7 +195,9 @@ class Tree:
             frame = int(time.monotonic() * _REFRESHES_A_SECOND) % len(_FRAMES)
             icon = _FRAMES[frame]
         icon = ascii_icon if self._ascii_only else icon
-        return Text.assemble((row.guide, "dim"), (icon, style), " ", row.task.action_id)
+        # An id that `for_each` made has an item of a list in it.
+        name = output.clean(row.task.action_id)
+        return Text.assemble((row.guide, "dim"), (icon, style), " ", name)
 
 
 def _what(row: Row) -> RenderableType:

@@ -199,6 +199,13 @@ def test_the_tree_that_stays_leaves_the_reason_to_what_follows() -> None:
     assert "no room" not in stays
 
 
+def test_ids_cannot_steer_the_terminal() -> None:
+    console = screen()
+    with Tree(console) as tree:
+        tree(started(task("fetch[\x1b[2J\u202e[bold]x]")))
+        assert drawn(console, tree)[1].startswith("· fetch[�[2J�[bold]x] health_check")
+
+
 def test_a_command_shows_the_last_line_of_what_it_writes() -> None:
     console = screen()
     one = task("one")
