@@ -13,7 +13,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NoReturn
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NoReturn, Optional
 
 from .. import process
 from ..engines.workplace import inherited, last_lines
@@ -61,7 +61,7 @@ class Commands:
             if record.leader(command) is not None or (path.parent / "begun").exists():
                 log.info("%s: found %s", command.id, command.argv[0])
                 entry = Entry(command.task, METHOD, command.id)
-                work = self._work(command, {})
+                work = self._work(command, None)
                 self._node.operations.start_unasked(entry, kind=KIND, key=command.id, work=work)
 
     async def run(self, call: Any, command: Command, env: Mapping[str, str]) -> Dict[str, Any]:
@@ -79,7 +79,7 @@ class Commands:
         )
         return result
 
-    def _work(self, command: Command, env: Mapping[str, str]) -> Any:
+    def _work(self, command: Command, env: Optional[Mapping[str, str]]) -> Any:
         async def work(report: Report, cancelled: threading.Event) -> Dict[str, Any]:
             result: Dict[str, Any] = await in_thread(self._do, command, env, report, cancelled)
             return result
@@ -94,14 +94,17 @@ class Commands:
     def _do(
         self,
         wanted: Command,
-        env: Mapping[str, str],
+        env: Optional[Mapping[str, str]],
         report: Report,
         cancelled: threading.Event,
     ) -> Dict[str, Any]:
+        """Start it if it never was, and follow it; without `env` nothing is started."""
         folder = self._folder(wanted.id)
         command = record.read(folder)
         leader = None if command is None else record.leader(command)
         if command is None or (leader is None and not (folder / "begun").exists()):
+            if env is None:
+                raise HelperError(Kind.FAILED, f"{wanted.argv[0]} was never begun")
             command = self._start(wanted, env, folder)
         else:
             command = replace(command, process=leader)

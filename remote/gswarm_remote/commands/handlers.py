@@ -39,6 +39,10 @@ class _Methods:
             return {"status": 0, "output": "", "truncated": False, "skipped": True, "seconds": 0.0}
         if not await in_thread(cwd.is_dir):
             raise HelperError(Kind.NOT_FOUND, "there is no such folder", where=str(cwd))
+        if not os.access(cwd, os.X_OK):
+            raise HelperError(
+                Kind.PERMISSION, "this user may not enter that folder", where=str(cwd)
+            )
         command = Command(
             id=call.entry.digest,
             task=call.entry.task,

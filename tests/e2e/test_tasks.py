@@ -1,0 +1,118 @@
+"""Two controllers, one node behind a real sshd: leases between them, and work that outlives one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from gswarm_tui.fleet import TASK
+from gswarm_tui.models import Models
+from gswarm_tui.models.leases import NodeTask, Want, Who
+from gswarm_tui.nodespec import NodeSpec
+from gswarm_tui.progress import Progress
+from gswarm_tui.state.database import Database
+from gswarm_tui.state.models import Registry
+
+from .conftest import Site
+
+ANA, EVE = Who(17, "ana", "laptop", "serve m"), Who(3, "eve", "desk", "move m")
+MODEL = Want(model="m", tier="disk")
+
+
+@pytest.fixture
+def node(ssh_site: Site) -> NodeSpec:
+    ssh_site.environment["GSWARM_LEASE_DIR"] = str(ssh_site.folder / "leases")
+    ssh_site.environment["GSWARM_LEASE_GRACE"] = "0.2"
+    return ssh_site.node(ssh_site.sshd())
+
+
+@contextlib.asynccontextmanager
+async def controller(site: Site, node: NodeSpec, name: str) -> AsyncIterator[Models]:
+    home = site.home(name)
+    home.root.mkdir(parents=True, exist_ok=True)
+    with Database(home.database) as database:
+        async with site.fleet(node, home=home) as fleet:
+            yield Models(fleet, Registry(database))
+
+
+@contextlib.contextmanager
+def task(key: str) -> Iterator[None]:
+    token = TASK.set(key)
+    try:
+        yield
+    finally:
+        TASK.reset(token)
+
+
+async def test_two_controllers_meet_at_the_node(site: Site, node: NodeSpec) -> None:
+    told: asyncio.Queue[str] = asyncio.Queue()
+    async with controller(site, node, "eve") as eves:
+        async with controller(site, node, "ana") as anas:
+            with task("a/x/1"):
+                await anas.take_leases({node.name: [MODEL]}, ANA, told.put_nowait)
+            with task("e/x/1"):
+                wants = {node.name: [MODEL]}
+                taking = asyncio.ensure_future(eves.take_leases(wants, EVE, told.put_nowait))
+            assert await asyncio.wait_for(told.get(), 20) == (
+                f"waiting for m on {node.name}:disk, held by job 17 of ana@laptop (serve m)"
+            )
+        await asyncio.wait_for(taking, 20)  # ana's controller is gone, and so is her lease
+
+
+FIRST = """
+import asyncio, json, sys
+from pathlib import Path
+from gswarm_tui.fleet import TASK, Fleet
+from gswarm_tui.home import Home
+from gswarm_tui.inventory import load
+from gswarm_tui.models import Models
+from gswarm_tui.state.database import Database
+from gswarm_tui.state.models import Registry
+
+async def main(inventory, home, argv, cwd):
+    TASK.set("j/a/1")
+    home = Home(Path(home))
+    home.root.mkdir(parents=True, exist_ok=True)
+    with Database(home.database) as database:
+        async with Fleet(load(Path(inventory)), home) as fleet:
+            models = Models(fleet, Registry(database))
+            tell = lambda report: report.output and print(report.output, end="", flush=True)
+            await models.command("node1", json.loads(argv), cwd=cwd, progress=tell)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_a_command_outlives_its_controller_and_another_takes_it_up(
+    site: Site, node: NodeSpec
+) -> None:
+    script = "echo run >>runs; echo begun; while [ ! -e go ]; do sleep 0.05; done; echo done"
+    argv, cwd = ["sh", "-c", script], str(site.folder)
+    inventory = site.folder / "inventory.yaml"
+    inventory.write_text(
+        f"nodes: {{node1: {{host: {node.host}, port: {node.port}, root: {node.root}}}}}"
+    )
+    first = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", FIRST, str(inventory), str(site.home("first").root)),
+        *(json.dumps(argv), cwd),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert first.stdout is not None
+    assert await asyncio.wait_for(first.stdout.readline(), 30) == b"begun\n"
+    first.kill()
+    await first.wait()
+    seen: list[Progress] = []
+    with task("j/a/1"):
+        async with controller(site, node, "second") as models:
+            known = await models.task_list(node.name, "j/")
+            assert known == [NodeTask("j/a/1", "command.run", "running")]
+            (site.folder / "go").touch()
+            result = await models.command(node.name, argv, cwd=cwd, progress=seen.append)
+    assert result.output == "begun\ndone\n"
+    assert "".join(report.output or "" for report in seen) == "begun\ndone\n"
+    assert (site.folder / "runs").read_text() == "run\n"
