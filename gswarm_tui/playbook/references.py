@@ -56,8 +56,8 @@ class References:
             self.needs[name] = list(dict.fromkeys(needed))
 
     def type(self, name: str) -> str | None:
-        """The word for an action's type, where it is one."""
-        word = self.sources[name].raw.get("action_type")
+        """The word for an action's type, where both are there."""
+        word = self.sources[name].raw.get("action_type") if name in self.sources else None
         return word if isinstance(word, str) and word in TYPES else None
 
     def _read_id(self, source: Source) -> None:
@@ -200,7 +200,8 @@ class References:
             return
         for reference in expressions(condition.left):
             word = self.type(source.scope.prefix + reference.owner) if reference.is_output else None
-            if word is not None and field_type(word, reference.field) is not bool:
+            is_known = word is not None and reference.field in TYPES[word].fields()
+            if word is not None and is_known and field_type(word, reference.field) is not bool:
                 raise ExpressionError(
                     f"{reference} is not true or false, which `when` needs",
                     hint=f"compare it: `{reference} == …`",

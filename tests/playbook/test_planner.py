@@ -1,14 +1,23 @@
+import json
 import time
 from collections.abc import Callable
-from typing import TypeAlias
+from contextlib import suppress
+from typing import Any, TypeAlias
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gswarm_tui.errors import PlaybookError
 from gswarm_tui.playbook import Plan, plan, schema
+from gswarm_tui.playbook.actions import TYPES
+from gswarm_tui.playbook.frame import Frame
 from gswarm_tui.playbook.problems import MAX_NOTED
+from gswarm_tui.playbook.reader import Reader
 from gswarm_tui.playbook.unjudged import Unjudged
 from gswarm_tui.yamlfile import load_yaml
+
+from .conftest import two_nodes
 
 MakePlan: TypeAlias = Callable[..., Plan]
 
@@ -54,6 +63,53 @@ def test_without_an_inventory_shapes_can_be_wrong(action: str, message: str) -> 
 def test_what_is_not_judged_cannot_be_run() -> None:
     made = shape(UNKNOWN)
     assert made.actions[1].summary == "depends on which nodes there are"
+
+
+VALUES: list[Any] = [
+    *(None, True, 0, -1, 3.5, 10**30, "", "x", "a" * 300, [], [1], [[]], [{}], {}, {"x": [1]}),
+    *("${", "${}", "$${x}", "${vars.a}", "${vars.l}", "${vars.m}", "x ${vars.l}", "${vars.no}"),
+    *("${a.message}", "${b.status}", "${b.output}", "${c[x].url}", "${each.value}", "${each.x}"),
+    *("${nodes.all}", "${nodes.!!}", "${nodes.[}", "${env.HOME}", "${env.NO}", "${secrets.s}"),
+    *("node1", "node1:disk", "node1:gpu0", ["node1:disk", "node2:disk"], ["${vars.l}"]),
+    *("== ", "a == b", "not", "not ${vars.t}", "${vars.t} == true", "1h", "critical", "stop"),
+    *({"type": "text"}, {"type": []}, {"type": "text", "default": "x", "choices": 3}),
+    *({"attempts": 1}, {"attempts": None, "on": None}, {"env": "HOME"}, {"file": "/no"}),
+    *("* * * * *", "61 * * * *", "http://[", "hf://a/b", {"m": "${vars.l}"}),
+]
+VALUE = st.sampled_from(VALUES)
+
+
+def action_of(word: str) -> st.SearchStrategy[dict[str, Any]]:
+    """An action that may be right, and may have anything in any of its keys."""
+    keys = [key for key in TYPES[word].written.model_fields if not key.startswith("action_")]
+    others = st.dictionaries(st.sampled_from(keys), VALUE, max_size=3)
+    right = {
+        "download": {"model_name": "m", "device": "node1:disk"},
+        "command": {"node": "node1", "argv": ["ls"]},
+        "health_check": {"target_url": "http://x/"},
+        "noop": {},
+    }.get(word, {"model_name": "m", "device": "node1:gpu0"})
+    return others.map(lambda other: {"action_type": word, **right, **other})
+
+
+ACTIONS = st.lists(st.sampled_from(list(TYPES)).flatmap(action_of), max_size=4)
+FRAMES = st.dictionaries(st.sampled_from(list(Frame.model_fields)), VALUE, max_size=2)
+RIGHT = {"vars": {"a": "v", "l": ["x", "y"], "m": {"k": 1}, "t": True}}
+RIGHT |= {"secrets": {"s": {"env": "KEY"}}}
+
+
+@given(ACTIONS, FRAMES, st.booleans())
+def test_whatever_is_written_is_right_or_told_of(
+    some: list[dict[str, Any]], frame: dict[str, Any], known: bool
+) -> None:
+    named = [{"action_id": name, **one} for name, one in zip("abcd", some, strict=False)]
+    text = json.dumps({**RIGHT, "actions": named, **frame})
+    document = load_yaml(text, name="p.yaml")
+    reader = Reader(environ={"HOME": "/home/ana", "KEY": "s3cr3t"})
+    with suppress(PlaybookError):
+        playbook = schema.read(document, {}, default_name="p", reader=reader)
+        made = plan(playbook, two_nodes() if known else None)
+        assert "s3cr3t" not in repr(made)
 
 
 def actions(count: int, rest: str) -> str:
