@@ -41,7 +41,7 @@ def remove(
         )
     for one in found:
         one.remove()
-    forget(settings_of(ctx).home().cron, name)
+        forget(one.home(settings_of(ctx)).root / "cron", name)
     if json:
         output.emit({"removed": name, "from": [one.where for one in found]})
         return

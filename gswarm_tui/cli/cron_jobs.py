@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gswarm_tui.cli.context import Settings
     from gswarm_tui.cron.entry import Entry
     from gswarm_tui.cron.timers import Timers
+    from gswarm_tui.home import Home
 
 CRONTAB = "crontab"
 SYSTEMD = "systemd"
@@ -23,7 +26,15 @@ class Installed:
     entry: Entry
     where: str
 
+    def home(self, settings: Settings) -> Home:
+        """Where its runs keep their state, which may be another place than that of now."""
+        directory = self.entry.data_dir
+        return (
+            settings.home() if directory is None else replace(settings.home(), root=Path(directory))
+        )
+
     def remove(self) -> None:
+        """Take it out, wherever it is."""
         from gswarm_tui.cron import crontab
 
         if self.where == SYSTEMD:
@@ -33,10 +44,16 @@ class Installed:
 
 
 def find(name: str) -> list[Installed]:
+    """Those of that name: none or one, or both where somebody has made a line himself."""
     return [one for one in all_installed() if one.entry.name == name]
 
 
 def all_installed() -> list[Installed]:
+    """All cron jobs of this user that are gswarm's.
+
+    Raises:
+        GswarmError: the crontab cannot be read.
+    """
     from gswarm_tui.cron import crontab
 
     lines = crontab.entries(crontab.read()) if shutil.which("crontab") else []
@@ -47,12 +64,14 @@ def all_installed() -> list[Installed]:
 
 
 def user_timers() -> Timers:
+    """The timers of this user."""
     from gswarm_tui.cron import timers
 
     return timers.Timers(timers.folder(os.environ))
 
 
 def place(where: str) -> str:
+    """In words."""
     return "systemd's timers" if where == SYSTEMD else "the crontab"
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from gswarm_tui.cli import cron_jobs, history, options, output
-from gswarm_tui.cli.context import settings_of
+from gswarm_tui.cli.context import Settings, settings_of
 from gswarm_tui.cli.cron_jobs import Installed
 
 if TYPE_CHECKING:
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 def list_(ctx: typer.Context, json: options.Json = False) -> None:
     """Show what runs when, how the last run went, and why it failed."""
+    settings = settings_of(ctx)
     with history.open_history(ctx) as opened:
-        rows = [_Row.of(installed, opened) for installed in cron_jobs.all_installed()]
+        rows = [_Row.of(one, settings, opened) for one in cron_jobs.all_installed()]
     if json:
         output.emit({"cron": [row.document() for row in rows]})
         return
@@ -31,7 +32,7 @@ def list_(ctx: typer.Context, json: options.Json = False) -> None:
     output.table(
         ("name", "schedule", "next", "last run", "went", "playbook"), [row.cells() for row in rows]
     )
-    command = history.command(settings_of(ctx))
+    command = history.command(settings)
     for row in rows:
         for line in row.explained(command):
             output.show(line)
@@ -51,13 +52,16 @@ class _Row:
     job: JobSummary | None
 
     @classmethod
-    def of(cls, installed: Installed, opened: history.History) -> _Row:
+    def of(cls, installed: Installed, settings: Settings, opened: history.History) -> _Row:
         from gswarm_tui.cron.history import last
         from gswarm_tui.state.overview import summaries
 
         entry = installed.entry
-        run = last(opened.home.cron, entry.name)
-        record = None if run is None or run.job is None else opened.jobs.get(run.job)
+        home = installed.home(settings)
+        run = last(home.root / "cron", entry.name)
+        record = None
+        if run is not None and run.job is not None and home.root == opened.home.root:
+            record = opened.jobs.get(run.job)
         found = [] if record is None else summaries(opened.database, [record])
         return cls(installed, cron_jobs.next_time(entry), run, next(iter(found), None))
 

@@ -130,9 +130,14 @@ def read_overlap(written: str) -> Overlap:
 
 
 def _seconds(written: str | None) -> float | None:
-    from gswarm_tui.playbook.durations import seconds
+    from gswarm_tui import durations
 
+    if written is None:
+        return None
     try:
-        return None if written is None else seconds(written)
+        seconds = durations.parse(written)
     except ValueError as error:
         raise UsageError(f"--timeout: {error}") from None
+    if not seconds:
+        raise UsageError("--timeout 0 would end everything at once", hint="leave it out")
+    return seconds

@@ -38,8 +38,16 @@ class Entry:
     @property
     def playbook(self) -> str | None:
         """The file that ``gswarm run`` is given."""
+        return self._after("run")
+
+    @property
+    def data_dir(self) -> str | None:
+        """Where the run keeps its state."""
+        return self._after("--data-dir")
+
+    def _after(self, word: str) -> str | None:
         words = iter(self.command)
-        return next(words, None) if "run" in words else None
+        return next(words, None) if word in words else None
 
 
 def check(entry: Entry) -> None:

@@ -220,6 +220,20 @@ def test_a_run_that_was_killed(
     assert "nightly lost: it did not come to its end: its process is gone" in ended.out
 
 
+def test_a_run_with_another_data_directory_has_its_record_there(
+    gswarm: Command, machine: Machine, playbook: Path, tmp_path: Path
+) -> None:
+    other = Home(tmp_path / "other")
+    gswarm("--data-dir", str(other.root), "cron", "install", "nightly.yaml")
+    with noted(other.cron, "nightly") as note:
+        note.job(1)
+        note.end(3, "failed: fetch: node1: no answer")
+    (document,) = gswarm("cron", "list", "--json").document["cron"]
+    assert (document["last"]["state"], document["last"]["job"]) == ("failed", 1)
+    gswarm("cron", "remove", "nightly")
+    assert list(other.cron.iterdir()) == []
+
+
 def test_one_is_removed(gswarm: Command, machine: Machine, playbook: Path, home: Home) -> None:
     machine.table.write_text("0 1 * * * true\n")
     gswarm("cron", "install", "nightly.yaml")

@@ -264,6 +264,51 @@ def test_what_is_written_wrong_ends_with_2(
     assert capsys.readouterr().err.startswith(said)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--overlap", "join"], "--overlap join is none of fail, wait, skip, cancel-previous"),
+        (["--priority", "urgent"], "--priority urgent is none of critical, high, normal, low"),
+        (["--timeout", "soon"], "error: --timeout: "),
+        (["--timeout", "0"], "--timeout 0 would end everything at once"),
+        (["--junit", "missing/junit.xml"], "missing/junit.xml: cannot be written"),
+        (["--log-file", "missing/log"], "missing/log: cannot be written: No such file"),
+    ],
+)
+def test_options_that_are_wrong_end_with_2_before_anything_is_done(
+    call: Call, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert call(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert said in err
+    assert "job 1" not in out + err
+
+
+def test_quiet_is_quiet_unless_it_fails(
+    call: Call, fake: FakeModels, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("--quiet", "--log-file", "log") == 0
+    assert capsys.readouterr() == ("", "")
+    fake.failure = GswarmError("no room", where="node1:dram", hint="free some")
+    assert call("--quiet", "--log-file", "log") == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = err.splitlines()
+    assert lines[0] == "failed: serve: node1:dram: no room"
+    assert lines[1] == "  hint: free some"
+    assert lines[-1].startswith("job 2: 3 tasks: 1 done, 1 failed, 1 skipped")
+    log = Path("log").read_text()
+    assert "job 1: 3 tasks done" in log
+    assert "serve: failed: node1:dram: no room" in log
+
+
+def test_what_goes_wrong_before_there_is_a_job_is_in_the_files_too(call: Call) -> None:
+    Path("broken.yaml").write_text("actions: [{action_id: a, action_type: fly}]")
+    assert call("--log-file", "log", "--junit", "junit.xml", playbook="broken.yaml") == 2
+    assert "error: broken.yaml:1:39: unknown action type `fly`" in Path("log").read_text()
+    assert "unknown action type `fly`" in Path("junit.xml").read_text()
+
+
 def test_a_broken_playbook_ends_with_2(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
     Path("broken.yaml").write_text("actions: [{action_id: a, action_type: fly}]")
     assert call(playbook="broken.yaml") == 2
