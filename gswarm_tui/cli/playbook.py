@@ -78,13 +78,16 @@ def graph(
     target: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to this file.")
     ] = None,
+    expand: Annotated[
+        bool, typer.Option("--expand", help="Draw each action of a large for_each by itself.")
+    ] = False,
     no_inventory: NoInventory = False,
 ) -> None:
     """Draw what needs what, in the terminal or as a picture."""
-    from gswarm_tui.playbook.drawing import FORMATS, lanes, steps_of
+    from gswarm_tui.playbook.drawing import FOLD, FORMATS, lanes, steps_of
 
     _, plan = _read(settings_of(ctx), file, variables, no_inventory=no_inventory)
-    steps = steps_of(plan)
+    steps = steps_of(plan, fold=len(plan.actions) if expand else FOLD)
     if format is not Format.TEXT:
         drawn = FORMATS[format](plan.name, steps)
     elif target is not None:

@@ -48,6 +48,26 @@ def order(needs: Needs) -> list[str]:
     return ordered
 
 
+def direct_needs(needs: Needs, ordered: Sequence[str]) -> dict[str, list[str]]:
+    """What each action needs, without what those that it needs need themselves.
+
+    Args:
+        ordered: the actions, each after what it needs.
+    """
+    bits = {name: 1 << index for index, name in enumerate(ordered)}
+    above: dict[str, int] = {}
+    direct = {}
+    for name in ordered:
+        implied = 0
+        for needed in needs[name]:
+            implied |= above[needed]
+        direct[name] = [needed for needed in needs[name] if not implied & bits[needed]]
+        above[name] = implied
+        for needed in direct[name]:
+            above[name] |= bits[needed]
+    return direct
+
+
 class Ancestry:
     """Answers whether two actions are ordered.
 

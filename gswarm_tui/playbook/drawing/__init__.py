@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from gswarm_tui.playbook.drawing import lanes, languages, svg
-from gswarm_tui.playbook.drawing.steps import Step, steps_of
+from gswarm_tui.playbook.drawing.steps import FOLD, Step, steps_of
 
-__all__ = ["FORMATS", "Step", "lanes", "steps_of"]
+__all__ = ["FOLD", "FORMATS", "Step", "lanes", "steps_of"]
 
 FORMATS: Final[Mapping[str, Callable[[str, list[Step]], str]]] = {
     "svg": svg.draw,

@@ -29,6 +29,20 @@ def test_implied_edges_are_left_out(make_plan: MakePlan) -> None:
     assert [step.needs for step in steps_of(plan)] == [(), ("a",), ("b",)]
 
 
+def test_a_large_for_each_is_one_step(make_plan: MakePlan) -> None:
+    many = "- {action_id: many, action_type: noop, for_each: %s, dependencies: [a]}\n"
+    after = "- {action_id: b, action_type: noop, dependencies: [many, a]}\n"
+    plan = make_plan(stop("a") + many % list(range(9)) + after)
+    assert [(step.id, step.needs, step.notes) for step in steps_of(plan)] == [
+        ("a", (), ()),
+        ("many", ("a",), ("× 9",)),
+        ("b", ("many",), ()),
+    ]
+    assert steps_of(plan)[1].summary == "many[0]: nothing; and 8 more"
+    assert len(steps_of(plan, fold=9)) == 11
+    assert len(steps_of(make_plan(stop("a") + many % list(range(8)) + after))) == 10
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edges=st.lists(st.sets(st.integers(0, 11)), min_size=1, max_size=12))
 def test_every_step_is_there_once_and_after_what_it_needs(
