@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 from gswarm_tui.devices import Device
@@ -127,7 +127,7 @@ class Models:
         return await hardware.missing_gpus(self._ground, devices)
 
     @property
-    def nodes(self) -> Iterable[str]:
+    def nodes(self) -> Collection[str]:
         """The names of all nodes of the inventory."""
         return self._ground.nodes.keys()
 

@@ -185,6 +185,16 @@ async def test_a_node_that_does_not_answer(check: Callable[..., Any], fleet: Fak
     assert found.exit_code == 3
 
 
+async def test_a_health_check_is_asked_from_its_node(
+    check: Callable[..., Any], fleet: FakeFleet
+) -> None:
+    fleet["node2"].unreachable = "no route to host"
+    found = await check(act("ask", "health_check", target_url="http://node2:8080/health"))
+    assert (verdicts(found), found.exit_code) == ({"ask": "unknown until run"}, 3)
+    elsewhere = await check(act("ask", "health_check", target_url="http://example.org/health"))
+    assert (verdicts(elsewhere), elsewhere.exit_code) == ({"ask": "would do"}, 0)
+
+
 @pytest.mark.parametrize(
     ("error", "verdict", "code"),
     [
