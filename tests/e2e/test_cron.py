@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -271,6 +272,34 @@ def test_without_a_terminal_there_are_plain_lines_with_the_time(desk: Desk) -> N
     assert desk.run("run", desk.playbook(*actions), "--log-file", str(log)).returncode == 1
     assert log.read_text().startswith(before)
     assert len(log.read_text()) > 1.5 * len(before)
+
+
+def test_no_question_is_asked(desk: Desk, ssh_site: Site) -> None:
+    """Not even at a terminal: of a passphrase, and of a host key that is not known."""
+    server, unknown = ssh_site.sshd(), ssh_site.sshd("unknown", known=False)
+    change = ["ssh-keygen", "-q", "-p", "-f", str(ssh_site.key), "-P", "", "-N", "a passphrase"]
+    subprocess.run(change, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+    nodes = {
+        name: {"host": one.addresses[0], "port": one.port, "root": str(desk.folder / name)}
+        for name, one in (("locked", server), ("unknown", unknown))
+    }
+    (desk.folder / "inventory.yaml").write_text(json.dumps({"nodes": nodes}))
+    actions = [desk.command("true", node=name, action_id=name) for name in nodes]
+    words = desk.words("run", desk.playbook(*actions), "--quiet")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(desk.folder)
+        os.execv(words[0], words)
+    said = b""
+    with contextlib.suppress(OSError):  # how Linux says that nobody writes to a terminal any more
+        while piece := os.read(terminal, 1000):
+            said += piece
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 3, said
+    assert b"failed: locked: locked: " in said
+    assert b"failed: unknown: unknown: " in said
+    assert b"passphrase belongs into ssh-agent" in said
 
 
 def test_a_background_runner_outlives_the_terminal(desk: Desk) -> None:
