@@ -1,0 +1,1 @@
+"""The `gswarm-tui` command: the fleet on a terminal. Nothing outside of here imports Textual."""

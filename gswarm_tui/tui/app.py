@@ -1,0 +1,112 @@
+"""The application: it owns the newest picture of the fleet, and where one is.
+
+Its source gives it a picture a tick; that is one assignment, and the screen on top draws it.
+Nothing here waits for a node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.reactive import reactive
+
+from gswarm_tui.nearest import did_you_mean
+from gswarm_tui.tui.screens.view import View
+from gswarm_tui.tui.views import HOME, SUBJECTS, VIEWS
+from gswarm_tui.watch.snapshot import FleetSnapshot
+from gswarm_tui.watch.source import Source
+
+_QUIT = ("quit", "q")
+
+
+class GswarmApp(App[None]):
+    """gswarm on a terminal.
+
+    Args:
+        source: where the pictures come from.
+        read_only: nothing can be changed from here.
+    """
+
+    TITLE = "gswarm"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
+        Binding("q", "quit", "Quit", show=False),
+    ]
+
+    snapshot: reactive[FleetSnapshot] = reactive(FleetSnapshot(0.0), always_update=True)
+
+    def __init__(self, source: Source, *, read_only: bool = False) -> None:
+        super().__init__()
+        self.source = source
+        self.read_only = read_only
+
+    def on_mount(self) -> None:
+        self.push_screen(VIEWS[HOME]())
+        self.run_worker(self.source.run(self._take), name="source", exit_on_error=True)
+
+    def _take(self, snapshot: FleetSnapshot) -> None:
+        self.snapshot = snapshot
+
+    def watch_snapshot(self) -> None:
+        if isinstance(self.screen_or_none, View):
+            self.screen_or_none.redraw()
+
+    @property
+    def screen_or_none(self) -> object:
+        """The screen on top, also before there is one."""
+        return self.screen_stack[-1] if self.screen_stack else None
+
+    # Where one is
+
+    @property
+    def views(self) -> list[View]:
+        """The screens on the way here, the first one first."""
+        return [screen for screen in self.screen_stack if isinstance(screen, View)]
+
+    def trail(self) -> tuple[str, ...]:
+        return tuple(view.crumb for view in self.views)
+
+    def open_view(self, word: str, subject: str | None = None) -> None:
+        """Go into a screen from the one on top."""
+        self.push_screen(VIEWS[word](subject))
+
+    def go_to(self, word: str, subject: str | None = None) -> None:
+        """Go to a screen from anywhere: the way back leads home."""
+        while len(self.views) > 1:
+            self.pop_screen()
+        if word != HOME:
+            self.open_view(word, subject)
+
+    def go_back(self) -> None:
+        if len(self.views) > 1:
+            self.pop_screen()
+
+    # Commands
+
+    def obey(self, command: str) -> None:
+        """Do what was typed after ``:``."""
+        word, _, rest = command.partition(" ")
+        subject = rest.strip() or None
+        if not word:
+            return
+        if word in _QUIT:
+            self.exit()
+        elif word not in VIEWS:
+            near = did_you_mean(word, VIEWS) or f"; there are {', '.join(VIEWS)}"
+            self.notify(f"there is no `{word}`{near}", severity="error", markup=False)
+        elif word in SUBJECTS and subject not in self.words_after(word):
+            said = "needs a name" if subject is None else f"has no `{subject}`"
+            self.notify(f"{word} {said}", severity="error", markup=False)
+        else:
+            self.go_to(word, subject if word in SUBJECTS else None)
+
+    def words_after(self, before: str) -> Sequence[str]:
+        """What can follow in a command: screens, and the names of what they are about."""
+        if not before:
+            return [*VIEWS, *_QUIT]
+        subjects = SUBJECTS.get(before)
+        return [] if subjects is None else subjects(self.snapshot)

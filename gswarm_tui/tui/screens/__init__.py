@@ -1,0 +1,1 @@
+"""One screen a file; each draws a `FleetSnapshot` and asks nobody."""
