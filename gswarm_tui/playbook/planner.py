@@ -63,6 +63,8 @@ class _Planner:
         """The written actions that others can be judged by."""
         self._unjudged: set[str] = set()
         """Written actions that nothing is known of without an inventory."""
+        self._samples: dict[str, list[Source]] = {}
+        """What these could become: they are built to see whether their shape is right."""
 
     def plan(self) -> Plan:
         self._check_variables()
@@ -114,18 +116,24 @@ class _Planner:
 
     def _expand(self) -> None:
         for name, source in self._references.sources.items():
-            made = {name: source}
+            made = self._made_of(name, source)
             if self._is_unknown(source):
                 self._unjudged.add(name)
-            elif source.raw.get("for_each") is not None and not self._is_in_doubt(name):
-                try:
-                    made = dict(foreach.expand(name, source, self._site))
-                except foreach.ForEachError as error:
-                    self._add(name, ("for_each", *error.path), error)
+                self._samples[name] = list(made.values())
+                made = {name: source}
             self._sources |= made
             self._members[name] = tuple(made)
             self._written |= dict.fromkeys(made, name)
             self._refuse_too_many(name)
+
+    def _made_of(self, name: str, source: Source) -> dict[str, Source]:
+        if source.raw.get("for_each") is None or self._is_in_doubt(name):
+            return {name: source}
+        try:
+            return dict(foreach.expand(name, source, self._site))
+        except foreach.ForEachError as error:
+            self._add(name, ("for_each", *error.path), error)
+            return {name: source}
 
     def _refuse_too_many(self, name: str) -> None:
         if len(self._sources) > foreach.MAX_ACTIONS:
@@ -153,28 +161,39 @@ class _Planner:
         refers_to = self._references.refers_to[name]
         if self._is_in_doubt(name) or not self._can_be_judged(name):
             return
-        if name in self._unjudged or refers_to & self._unjudged:
+        if refers_to & self._unjudged:
             self._unjudged.add(name)
+            self._samples[name] = []
+        ancestors = {owner: self._ancestor(owner) for owner in refers_to - self._unjudged}
+        if name in self._unjudged:
+            for source in self._samples[name]:
+                self._build_one(name, source, ancestors)
             self._keep(name, Unjudged(action_id=name), Options(), None)
             return
-        ancestors = {owner: self._ancestor(owner) for owner in refers_to}
-        is_whole = True
+        is_certain = refers_to <= self._ancestors.keys()
+        is_whole = is_certain
         for member in self._members[name]:
-            source = self._sources[member]
-            try:
-                action, options = build(member, source, ancestors, self._site)
-                runs = self._decide(source, ancestors)
-            except PlaybookError as error:
-                self._problems.add_error(source.document, error)
+            built = self._build_one(member, self._sources[member], ancestors)
+            if built is None:
                 is_whole = False
-            except ExpressionError as error:
-                self._add(name, ("when",), error)
-                is_whole = False
-            else:
-                if refers_to <= self._ancestors.keys():
-                    self._keep(member, action, options, runs)
-        if is_whole and refers_to <= self._ancestors.keys():
+            elif is_certain:
+                self._keep(member, *built)
+        if is_whole:
             self._ancestors[name] = self._known(name)
+
+    def _build_one(
+        self, member: str, source: Source, ancestors: Mapping[str, Ancestor]
+    ) -> tuple[Action, Options, bool | None] | None:
+        """An action with its options and what its ``when`` says; None where it is wrong."""
+        try:
+            action, options = build(member, source, ancestors, self._site)
+            return action, options, self._decide(source, ancestors)
+        except PlaybookError as error:
+            self._problems.add_error(source.document, error)
+        except ExpressionError as error:
+            path = (*source.path, "when")
+            self._problems.add(source.document, path, error.message, hint=error.hint)
+        return None
 
     def _keep(self, member: str, action: Action, options: Options, runs: bool | None) -> None:
         self._actions[member] = action

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 from gswarm_tui import devices
 from gswarm_tui.devices import Device
 from gswarm_tui.errors import DeviceError
 from gswarm_tui.inventory import Inventory
 from gswarm_tui.playbook.expressions import ExpressionError
+
+A_NODE: Final = "a-node"
+"""What stands for the nodes of a pattern where only shapes are checked."""
 
 
 @final
@@ -32,13 +35,13 @@ class Site:
         return devices.parse(text) if self.inventory is None else self.inventory.device(text)
 
     def nodes(self, pattern: str) -> list[str]:
-        """The names of the nodes that ``${nodes.PATTERN}`` is.
+        """The names of the nodes that ``${nodes.PATTERN}`` is; without an inventory, `A_NODE`.
 
         Raises:
             ExpressionError: the pattern names none.
         """
         if self.inventory is None:
-            raise ExpressionError(f"${{nodes.{pattern}}} is not known without an inventory")
+            return [A_NODE]
         try:
             return [node.name for node in self.inventory.select(pattern)]
         except DeviceError as error:

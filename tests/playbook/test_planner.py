@@ -52,6 +52,14 @@ def test_without_an_inventory_shapes_are_checked() -> None:
         ("action_type: noop, mesage: x", "did you mean `message`?"),
         ("action_type: noop, message: '${x.y}'", "there is no action `x`"),
         ("action_type: noop, for_each: '${nodes.a}', message: '${z.y}'", "no action `z`"),
+        ("action_type: noop, for_each: '${nodes.a}', mesage: x", "did you mean `message`?"),
+        ("action_type: noop, for_each: '${nodes.a}', message: '${each.x}'", "has no `x`"),
+        ("action_type: command, node: '${nodes.a}', argv: [ls]", "expected text, found a list"),
+        (
+            "action_type: delete, model_name: m, for_each: {n: '${nodes.a}', t: [disc]},"
+            " device: '${each.n}:${each.t}'",
+            "did you mean `a-node:disk`?",
+        ),
     ],
 )
 def test_without_an_inventory_shapes_can_be_wrong(action: str, message: str) -> None:
