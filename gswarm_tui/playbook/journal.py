@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, final
 
@@ -44,6 +44,19 @@ def submit(plan: Plan, jobs: Jobs) -> int:
         for planned in plan.actions
     ]
     return jobs.create(NewJob(plan.name, plan.file, plan.origin.to_json(), tasks, priority))
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What earlier runs of a job left.
+
+    Args:
+        ended: how tasks ended, by name.
+        attempts: the last attempt of each task that was begun.
+    """
+
+    ended: dict[str, TaskResult]
+    attempts: dict[str, int]
 
 
 @final
@@ -105,8 +118,8 @@ class Journal:
             else:
                 self._jobs.abandon(self.id)
 
-    def earlier(self, planned: Mapping[str, PlannedAction]) -> dict[str, TaskResult]:
-        """How tasks ended in an earlier run of this job.
+    def before(self, planned: Mapping[str, PlannedAction]) -> Before:
+        """What there is of this job already.
 
         Raises:
             StateError: the job has other tasks than the plan: it was made from something else.
@@ -117,11 +130,12 @@ class Journal:
                 f"job {self.id} has other tasks than its playbook makes now",
                 hint="the inventory it expands over has changed; run the playbook anew",
             )
-        return {
+        ended = {
             record.action_id: _result_of(record, planned[record.action_id])
             for record in records
             if record.state in ENDED
         }
+        return Before(ended, {record.action_id: record.attempt for record in records})
 
     # Tasks
 

@@ -165,9 +165,9 @@ class Runner:
 
     def _restore(self) -> None:
         """Take over how tasks ended in an earlier run of this job."""
-        earlier = self._journal.earlier(self._tally.planned)
-        for ended in earlier.values():
-            self._tally.note(ended)
+        before = self._journal.before(self._tally.planned)
+        self._tally.restore(before)
+        earlier = before.ended
         for ended in earlier.values():
             for other, because in self._settle_in_graph(ended):
                 if other not in earlier:
@@ -216,7 +216,9 @@ class Runner:
 
     def _enter(self, names: list[str]) -> list[str]:
         """Put tasks into the queue, but for those that turn out not to have to run."""
-        entered = [name for name in names if self._prepare(name)]
+        prepared = [name for name in names if not self._dag.ended(name) and self._prepare(name)]
+        # One that failed meanwhile may have ended those before it.
+        entered = [name for name in prepared if not self._dag.ended(name)]
         if entered:
             uses = {name: list(self._tally.planned[name].action.uses()) for name in entered}
             self._journal.enter([(name, claims(uses[name], self._config)) for name in entered])

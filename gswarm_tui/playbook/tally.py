@@ -7,6 +7,7 @@ from typing import Any, final
 
 from gswarm_tui.playbook.dag import Vertex
 from gswarm_tui.playbook.events import Task, TaskResult
+from gswarm_tui.playbook.journal import Before
 from gswarm_tui.playbook.options import CONTINUE
 from gswarm_tui.playbook.plan import Plan, PlannedAction
 from gswarm_tui.state.states import State
@@ -24,6 +25,7 @@ class Tally:
         self.results: dict[str, Any] = {}
         self.attempts: dict[str, Attempt] = {}
         self._tries: dict[str, int] = {}
+        self._last: dict[str, int] = {}
         self._ended: dict[str, TaskResult] = {}
 
     def complete(self, name: str) -> None:
@@ -39,9 +41,16 @@ class Tally:
             self.planned[name] = replace(planned, action=action)
             self.tasks[name] = task_of(self.planned[name])
 
+    def restore(self, before: Before) -> None:
+        """Take over what earlier runs left."""
+        self._last.update(before.attempts)
+        for ended in before.ended.values():
+            self.note(ended)
+
     def begin(self, attempt: Attempt) -> None:
         name = attempt.action_id
         self.attempts[name] = attempt
+        self._last[name] = attempt.number
         self._tries[name] = self._tries.get(name, 0) + 1
 
     def tries(self, name: str) -> int:
@@ -52,14 +61,13 @@ class Tally:
         self, name: str, state: State, *, because: str | None = None, seconds: float = 0.0
     ) -> TaskResult:
         """How a task ended, as far as that is always the same."""
-        attempt = self.attempts.get(name)
         return TaskResult(
             self.tasks[name],
             state,
             seconds,
             self.planned[name].action,
             because=because,
-            attempt=0 if attempt is None else attempt.number,
+            attempt=self._last.get(name, 0),
         )
 
     def note(self, ended: TaskResult) -> None:
