@@ -20,6 +20,7 @@ VARIABLES: dict[str, dict[str, Any]] = {
     "quickstart": {},
     "multi-model": {},
     "migrate": {"name": "llama"},
+    "nightly": {"nodes": ["node1", "node2"]},
     "replicate": {"devices": ["node1:disk", "node2:disk", "node2:dram"]},
 }
 
