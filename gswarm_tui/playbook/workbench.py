@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Coroutine
+from collections import deque
+from collections.abc import Collection, Coroutine, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, final
@@ -28,7 +29,7 @@ class Workbench:
         self._running: dict[str, asyncio.Task[Any]] = {}
         self._began: dict[str, float] = {}
         self._cancelled: set[str] = set()
-        self._ended: list[Ended] = []
+        self._ended: deque[Ended] = deque()
         self._delayed: dict[str, asyncio.TimerHandle] = {}
         self._due: list[str] = []
 
@@ -73,12 +74,15 @@ class Workbench:
         if timer is not None:
             timer.cancel()
 
-    def take_ended(self) -> list[Ended]:
-        """The attempts that are over since this was asked last."""
-        ended, self._ended = self._ended, []
-        for each in ended:
-            del self._running[each.name]
-        return ended
+    def take_ended(self) -> Iterator[Ended]:
+        """The attempts that are over since this was asked last.
+
+        One by one: until its end is taken, an attempt counts as running.
+        """
+        while self._ended:
+            ended = self._ended.popleft()
+            del self._running[ended.name]
+            yield ended
 
     def take_due(self) -> list[str]:
         due, self._due = [name for name in self._due if name in self._delayed], []
