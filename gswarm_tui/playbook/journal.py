@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -138,6 +138,14 @@ class Journal:
         return Before(ended, {record.action_id: record.attempt for record in records})
 
     # Tasks
+
+    def reopen(self, names: Iterable[str]) -> None:
+        """Let tasks that ended in an earlier run be done again."""
+        self._jobs.reopen(self.id, names)
+
+    def describe(self, task: Task) -> None:
+        """Note what a task does, now that the values are there."""
+        self._jobs.describe(self.id, task.action_id, self._plan.mask(task.summary))
 
     def key(self, attempt: Attempt) -> str:
         """What nodes know the work of an attempt by."""

@@ -166,8 +166,14 @@ class Runner:
     def _restore(self) -> None:
         """Take over how tasks ended in an earlier run of this job."""
         before = self._journal.before(self._tally.planned)
-        self._tally.restore(before)
         earlier = before.ended
+        if any(n not in earlier and not self._tally.is_always(n) for n in self._tally.tasks):
+            # There is something to do; so there will be something to tidy up after it.
+            again = [name for name in earlier if self._tally.is_always(name)]
+            self._journal.reopen(again)
+            for name in again:
+                del earlier[name]
+        self._tally.restore(before)
         for ended in earlier.values():
             for other, because in self._settle_in_graph(ended):
                 if other not in earlier:
@@ -237,7 +243,8 @@ class Runner:
             if not self._plan.decide(self._tally.planned[name], self._tally.results):
                 self._finish(self._tally.end(name, State.SKIPPED, because=failures.NOT_NEEDED))
                 return False
-            self._tally.complete(name)
+            if self._tally.complete(name):
+                self._journal.describe(self._tally.tasks[name])
         except MissingValueError as error:
             self._finish(self._tally.end(name, State.SKIPPED, because=error.message))
             return False

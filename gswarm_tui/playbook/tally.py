@@ -28,8 +28,8 @@ class Tally:
         self._last: dict[str, int] = {}
         self._ended: dict[str, TaskResult] = {}
 
-    def complete(self, name: str) -> None:
-        """Give an action the values of those before it.
+    def complete(self, name: str) -> bool:
+        """Give an action the values of those before it; returns whether it needed any.
 
         Raises:
             MissingValueError: one of those has not succeeded.
@@ -40,6 +40,7 @@ class Tally:
         if action is not planned.action:
             self.planned[name] = replace(planned, action=action)
             self.tasks[name] = task_of(self.planned[name])
+        return action is not planned.action
 
     def restore(self, before: Before) -> None:
         """Take over what earlier runs left."""

@@ -183,6 +183,12 @@ class Jobs:
                 (job_id,),
             )
 
+    def reopen(self, job_id: int, actions: Iterable[str]) -> None:
+        """Let tasks that have ended be done again."""
+        with self._database.transaction():
+            for action_id in actions:
+                self._transitions.task_to(job_id, action_id, State.PENDING)
+
     def remove(self, job_id: int) -> None:
         """Forget a job and all that belongs to it."""
         self._database.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
@@ -229,6 +235,13 @@ class Jobs:
                 "UPDATE jobs SET finished_at = ?, exit_code = ?, error = ? WHERE id = ?",
                 (transitions.now(), exit_code, error, job_id),
             )
+
+    def describe(self, job_id: int, action_id: str, summary: str) -> None:
+        """Note what a task does, now that it is known."""
+        self._database.execute(
+            "UPDATE tasks SET summary = ? WHERE job_id = ? AND action_id = ?",
+            (summary, job_id, action_id),
+        )
 
     def enter(self, job_id: int, tasks: Iterable[tuple[str, Sequence[Claim]]]) -> None:
         """Put tasks into the queue: they are ready, and wish for what they are going to use."""

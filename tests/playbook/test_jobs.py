@@ -272,6 +272,24 @@ async def test_a_failure_whose_consequences_were_not_written_has_them_after_a_re
     assert len(fake.calls) == 1
 
 
+async def test_a_retry_tidies_up_again(run: Runs, fake: FakeModels, jobs: Jobs) -> None:
+    text = "actions:\n" + asks("a") + "always:\n" + asks("tidy")
+    fake.failures[check("a")] = GswarmError("no")
+    await run(text)
+    jobs.reset(1, retry=True)
+    result = await run(text, 1)
+    assert [task.attempt for task in result.tasks] == [2, 2]
+    # Where nothing else is left to do, what was tidied up stays so.
+    jobs.reset(1)
+    result = await run(text, 1)
+    assert [task.attempt for task in result.tasks] == [2, 2]
+
+
+async def test_what_a_task_does_is_written_when_it_is_known(run: Runs, jobs: Jobs) -> None:
+    result = await run(asks("a") + asks("b").replace("http://b/", "http://b/${a.status}"))
+    assert jobs.tasks(result.job_id)[1].summary == "http://b/200"
+
+
 async def test_another_process_asks_for_the_end_of_a_job(
     run: Runs, fake: FakeModels, tmp_path: Path
 ) -> None:
