@@ -74,6 +74,7 @@ class Journal:
         self._job_id = job_id
         self._record: JobRecord | None = None
         self._looked_for_lost = time.monotonic()
+        self._is_new = True
 
     @property
     def id(self) -> int:
@@ -192,8 +193,10 @@ class Journal:
     # Other processes
 
     def changed(self) -> bool:
-        """Whether another process has written to the database since this was asked last."""
-        return self._database.changed()
+        """Whether another process may have written to the database since this was asked last."""
+        # Before it was asked first, all there is may be new: an end that was asked for long ago.
+        first, self._is_new = self._is_new, False
+        return self._database.changed() or first
 
     def cancel_requests(self) -> tuple[bool, list[str]]:
         return self._jobs.cancel_requests(self.id)
