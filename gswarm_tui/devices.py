@@ -153,7 +153,9 @@ def parse(text: str, *, node: str | None = None) -> Device:
 
 
 def _not_a_device(text: str) -> DeviceError:
-    form = _nearest_form(text)
+    if not text:
+        return DeviceError("a device is empty here", hint=_FORMS)
+    form = _nearest_form(text if ":" in text else text.replace("/", ":"))
     if form is not None:
         return DeviceError(f"`{text}` is no device; did you mean `{form}`?")
     if is_node_name(text):

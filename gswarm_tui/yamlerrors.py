@@ -17,7 +17,8 @@ from pydantic.fields import FieldInfo
 
 from gswarm_tui.errors import UsageError
 from gswarm_tui.nearest import did_you_mean
-from gswarm_tui.yamlfile import Document, Location, Mark
+from gswarm_tui.yamlfile import Document, Location
+from gswarm_tui.yamlproblems import Mark
 
 MAX_PROBLEMS = 40
 
@@ -159,6 +160,8 @@ def _problem(details: Mapping[str, Any], document: Document, model: Any) -> _Pro
     path = document.resolve(loc)
     expected = _expected(details)
     text = _found(details["input"], document, path, expected) if expected else _bad_value(details)
+    if expected:
+        text += _instead(details["input"], expected, loc, model)
     return _make(
         document, path, text, expected=expected, label=_label(loc, path, details, document)
     )
@@ -209,7 +212,7 @@ def _unknown_key(loc: Location, document: Document, model: Any) -> _Problem:
 def _bad_key(loc: Location, details: Mapping[str, Any], document: Document) -> _Problem:
     path = document.resolve(loc)
     expected = _expected(details)
-    found = f"found {_described(loc[-1], None)}"
+    found = f"found {described(loc[-1], None)}"
     text = f"expected {expected}, {found}" if expected else _bad_value(details)
     above = path[:-1] if path[-1:] == loc[-1:] else path  # a validator may have made the key
     return _make(document, path, text, mark=document.keys.get(path), label=_dotted(above))
@@ -246,15 +249,36 @@ def _found(value: Any, document: Document, path: Location, expected: str) -> str
     plain = (
         document.values[path].plain if type(at_path) is type(value) and at_path == value else None
     )
-    found = f"found {_described(value, plain)}"
+    found = f"found {described(value, plain)}"
     if "text" in expected and plain and not isinstance(value, str) and value is not None:
         found += f"; put it in quotes to make it text: '{plain}'"
     if isinstance(value, str):
         found += did_you_mean(value, re.findall(r"'([^']+)'", expected))
+        if _WITHOUT_QUOTES.get(expected, _NEVER).fullmatch(value):
+            found += "; write it without quotes"
     return found
 
 
-def _described(value: Any, plain: str | None) -> str:
+def _instead(value: Any, expected: str, loc: Location, model: Any) -> str:
+    """How a list is written where a text was found, or which other key takes one."""
+    if isinstance(value, str) and expected == "a list" and "${" not in value:
+        return f"; write [{value}]" if str in _types_at(model, (*loc, 0)) else ""
+    if isinstance(value, list) and expected == "text" and loc:
+        plural = f"{loc[-1]}s"
+        return f"; `{plural}` takes one" if plural in _known_keys(model, loc[:-1]) else ""
+    return ""
+
+
+_NEVER = re.compile(r"(?!)")
+_WITHOUT_QUOTES = {
+    "a whole number": re.compile(r"[-+]?[0-9]+"),
+    "a number": re.compile(r"[-+]?[0-9]+(\.[0-9]*)?"),
+    "true or false": re.compile(r"true|false|yes|no|on|off", re.IGNORECASE),
+}
+
+
+def described(value: Any, plain: str | None) -> str:
+    """A value in words; ``plain`` is the text of a scalar without quotes."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -262,9 +286,9 @@ def _described(value: Any, plain: str | None) -> str:
     if isinstance(value, int | float):
         return f"the number {plain or value}"
     if isinstance(value, dict):
-        return "a mapping"
+        return "a mapping" if value else "an empty mapping"
     if isinstance(value, list | tuple):
-        return "a list"
+        return "a list" if value else "an empty list"
     text = str(value)
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
@@ -284,12 +308,17 @@ def _dotted(path: Location) -> str:
 
 def _known_keys(model: Any, loc: Location) -> set[str]:
     """The keys of the models that ``loc`` leads to, in the type that was validated."""
+    return {key for kind in _types_at(model, loc) for key in _keys(kind)}
+
+
+def _types_at(model: Any, loc: Location) -> list[Any]:
+    """The types that ``loc`` leads to, in the type that was validated."""
     types = list(_alternatives(model))
     for part in loc:
         deeper = [child for kind in types for child in _children(kind, part)]
         # A part that leads nowhere is a union's tag: it chooses among the alternatives.
         types = deeper or [kind for kind in types if _has_tag(kind, part)] or types
-    return {key for kind in types for key in _keys(kind.type)}
+    return [kind.type for kind in types]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from gswarm_tui.errors import UsageError
+from gswarm_tui.yamlproblems import Mark, YamlProblem, mark_of, syntax_problem
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 64
@@ -36,18 +37,6 @@ _HEX = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 Location = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Where something was written; ``line`` and ``column`` count from 1.
-
-    ``plain`` is the text of a scalar without quotes, as written: ``no`` where the value is False.
-    """
-
-    line: int
-    column: int
-    plain: str | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +114,7 @@ def load_yaml(
         root = _Composer(text).document()
         builder = _Builder()
         data = builder.build(root, ())
-    except _YamlProblem as problem:
+    except YamlProblem as problem:
         where = f"{name}:{problem.mark.line}:{problem.mark.column}"
         raise error_class(problem.message, where=where, hint=problem.hint) from None
     return Document(data, name, values=builder.values, keys=builder.keys, text=text)
@@ -171,14 +160,6 @@ def _longest_path(data: Any, loc: Location) -> Location:
     return ()
 
 
-class _YamlProblem(Exception):
-    def __init__(self, message: str, mark: Mark, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.mark = mark
-        self.hint = hint
-
-
 @dataclass(slots=True)
 class _Node:
     """A scalar (``content`` is its value), a list (of nodes) or a mapping (of pairs of nodes)."""
@@ -191,10 +172,6 @@ class _Node:
 _Pairs = dict[str, tuple[_Node, _Node]]
 
 
-def _mark(mark: Any, plain: str | None = None) -> Mark:
-    return Mark(mark.line + 1, mark.column + 1, plain) if mark is not None else Mark(1, 1)
-
-
 class _Composer:
     """Events to nodes. PyYAML's own composer has no limit of depth: ``[[[[…`` ends the process."""
 
@@ -202,34 +179,42 @@ class _Composer:
         _check_characters(text)
         self._events = self._parse(text)
         self._anchors: dict[str, _Node] = {}
+        self._aliases = 0
 
     def _parse(self, text: str) -> Iterator[Any]:
         try:
             yield from yaml.parse(text, Loader=_LOADER)
         except yaml.MarkedYAMLError as error:
-            raise _syntax_problem(error, text) from None
+            raise syntax_problem(error, text) from None
         except yaml.reader.ReaderError as error:
-            raise _YamlProblem(f"not valid YAML: {error.reason}", Mark(1, 1)) from None
+            raise YamlProblem(f"not valid YAML: {error.reason}", Mark(1, 1)) from None
 
     def document(self) -> _Node:
         root: _Node | None = None
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
                 if root is not None:
-                    raise _YamlProblem(
-                        "a second document begins here; one is expected", _mark(event.start_mark)
+                    raise YamlProblem(
+                        "a second document begins here; one is expected", mark_of(event.start_mark)
                     )
                 root = self._node(next(self._events), 0)
         return root if root is not None else _Node("scalar", Mark(1, 1, ""), None)
 
     def _node(self, event: Any, depth: int) -> _Node:
-        mark = _mark(event.start_mark)
+        mark = mark_of(event.start_mark)
         if isinstance(event, yaml.AliasEvent):
+            self._aliases += 1
+            if self._aliases > MAX_REPEATED:
+                raise YamlProblem(f"there are more than {MAX_REPEATED} aliases", mark)
             if event.anchor not in self._anchors:
-                raise _YamlProblem(f"there is no anchor `&{event.anchor}` before this", mark)
+                raise YamlProblem(
+                    f"there is no anchor `&{event.anchor}` before this",
+                    mark,
+                    hint="a text that begins with `*` goes in quotes",
+                )
             return self._anchors[event.anchor]
         if depth > MAX_DEPTH:
-            raise _YamlProblem(f"nested deeper than {MAX_DEPTH} levels", mark)
+            raise YamlProblem(f"nested deeper than {MAX_DEPTH} levels", mark)
         node = self._own_node(event, mark, depth)
         if event.anchor is not None:
             self._anchors[event.anchor] = node
@@ -255,14 +240,18 @@ def _check_characters(text: str) -> None:
         line = text.count("\n", 0, match.start()) + 1
         column = match.start() - text.rfind("\n", 0, match.start())
         message = f"the character #x{ord(match[0]):04x} is not allowed in YAML"
-        raise _YamlProblem(message, Mark(line, column))
+        raise YamlProblem(message, Mark(line, column))
 
 
 def _check_tag(event: Any, mark: Mark) -> None:
     tag = event.tag
-    if tag is None or tag == "!" or tag.startswith("tag:yaml.org,2002:"):
+    if tag is None or tag == "!":
         return
-    raise _YamlProblem(
+    if tag.startswith("tag:yaml.org,2002:"):
+        if tag.rpartition(":")[2] not in ("str", "seq", "map"):
+            raise YamlProblem("YAML's own tags (`!!…`) are not used here, but for `!!str`", mark)
+        return
+    raise YamlProblem(
         f"`{tag}` is a YAML tag here, which gswarm does not use",
         mark,
         hint=f"put a text that begins with `!` in quotes: '{tag}'",
@@ -272,11 +261,9 @@ def _check_tag(event: Any, mark: Mark) -> None:
 def _scalar(event: Any) -> _Node:
     text: str = event.value
     plain = text if not event.style else None
-    mark = _mark(event.start_mark, plain)
+    mark = mark_of(event.start_mark, plain)
     _check_tag(event, mark)
     if event.tag not in (None, "!"):
-        if event.tag != "tag:yaml.org,2002:str":
-            raise _YamlProblem("YAML's own tags (`!!…`) are not used here, but for `!!str`", mark)
         return _Node("scalar", Mark(mark.line, mark.column), text)
     return _Node("scalar", mark, text if plain is None else _typed(plain))
 
@@ -309,7 +296,7 @@ class _Builder:
     def build(self, node: _Node, path: Location) -> Any:
         self._count(node)
         if len(path) > MAX_DEPTH:
-            raise _YamlProblem(f"aliases nest deeper than {MAX_DEPTH} levels", node.mark)
+            raise YamlProblem(f"aliases nest deeper than {MAX_DEPTH} levels", node.mark)
         self.values[path] = node.mark
         if node.kind == "scalar":
             return node.content
@@ -327,7 +314,7 @@ class _Builder:
             return
         self._repeated += 1
         if self._repeated > MAX_REPEATED:
-            raise _YamlProblem(f"aliases unfold to more than {MAX_REPEATED} values", node.mark)
+            raise YamlProblem(f"aliases unfold to more than {MAX_REPEATED} values", node.mark)
 
     def _pairs(self, node: _Node, depth: int = 0) -> _Pairs:
         """The pairs of a mapping by key: its own, and below them those that ``<<`` merges in."""
@@ -341,17 +328,17 @@ class _Builder:
             if name in own:
                 first = own[name][0].mark.line
                 message = f"the key `{name}` is here twice (first on line {first})"
-                raise _YamlProblem(message, key.mark)
+                raise YamlProblem(message, key.mark)
             own[name] = (key, value)
         return {**merged, **own}
 
     def _merged(self, key: _Node, value: _Node, depth: int) -> _Pairs:
         if depth > MAX_DEPTH:
-            raise _YamlProblem(f"`<<` nests deeper than {MAX_DEPTH} levels", key.mark)
+            raise YamlProblem(f"`<<` nests deeper than {MAX_DEPTH} levels", key.mark)
         pairs: _Pairs = {}
         for source in value.content if value.kind == "list" else [value]:
             if source.kind != "mapping":
-                raise _YamlProblem("`<<` takes a mapping, or a list of mappings", key.mark)
+                raise YamlProblem("`<<` takes a mapping, or a list of mappings", key.mark)
             self._count(source)
             pairs = {**self._pairs(source, depth), **pairs}
         return pairs
@@ -359,35 +346,9 @@ class _Builder:
 
 def _key_text(key: _Node) -> str:
     if key.kind != "scalar":
-        raise _YamlProblem(f"a key must be text, not a {key.kind}", key.mark)
+        hint = "a text that begins with `{` or `[` goes in quotes"
+        raise YamlProblem(f"a key must be text, not a {key.kind}", key.mark, hint)
     text = key.mark.plain if key.mark.plain is not None else str(key.content)
     if not text:
-        raise _YamlProblem("a key is empty", key.mark)
+        raise YamlProblem("a key is empty", key.mark)
     return text
-
-
-def _syntax_problem(error: yaml.MarkedYAMLError, text: str) -> _YamlProblem:
-    mark = _mark(error.problem_mark)
-    lines = text.splitlines()
-    line = lines[mark.line - 1] if mark.line <= len(lines) else ""
-    character = line[mark.column - 1 : mark.column]
-    problem = error.problem or str(error)
-    if character == "\t" or (line[: mark.column].isspace() and "\t" in line[: mark.column]):
-        return _YamlProblem("a tab cannot indent YAML: use spaces", mark)
-    if "mapping values are not allowed" in problem:
-        message = "a `: ` cannot be here: put the text in quotes, or check the indentation"
-        return _YamlProblem(message, mark)
-    if "cannot start any token" in problem or "alphabetic or numeric" in problem:
-        message = f"a text cannot begin with `{character}` here: put it in quotes"
-        if "alias" in (error.context or ""):
-            message = "a text that begins with `*` must be in quotes"
-        return _YamlProblem(message, mark)
-    context = _context(error)
-    return _YamlProblem(f"not valid YAML: {problem}{context}", mark)
-
-
-def _context(error: yaml.MarkedYAMLError) -> str:
-    if not error.context:
-        return ""
-    where = f" that begins on line {error.context_mark.line + 1}" if error.context_mark else ""
-    return f" ({error.context}{where})"

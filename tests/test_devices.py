@@ -102,7 +102,7 @@ def test_parse_with_a_node_of_no_use() -> None:
         ("node1:web", "`node1:web` is no device"),
         ("node1:", "`node1:` is no device"),
         (":disk", "`:disk` is no device; did you mean `disk`?"),
-        ("", "`` is no device"),
+        ("", "a device is empty here"),
         ("[nonsense]:disk", "`[nonsense]:disk` is no device; did you mean `nonsense:disk`?"),
         ("no de:disk", "`no de` cannot be the name or host of a node"),
         ("node1:gpu256", "a GPU's index is 0 to 255, not 256"),

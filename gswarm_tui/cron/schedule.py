@@ -24,6 +24,13 @@ _WORDS: Final = {
     "@hourly": "0 * * * *",
 }
 _FIELDS = ("minute", "hour", "day of the month", "month", "day of the week")
+_RANGES: Final = {
+    "minute": "0 to 59",
+    "hour": "0 to 23",
+    "day of the month": "1 to 31, and one that the months have",
+    "month": "1 to 12, or Jan to Dec",
+    "day of the week": "0 to 7, or Sun to Sat",
+}
 _ALLOWED: Final = re.compile(r"[0-9*/,\-A-Za-z]+")
 _FOREIGN: Final = re.compile(r"L|W|#|\?", re.IGNORECASE)
 _DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
@@ -95,7 +102,8 @@ def parse(text: str) -> Schedule:
         next(CronSim(fields, datetime(2000, 1, 1)))
     except CronSimError as error:
         wrong = str(error).removeprefix("Bad ").replace("day-of-", "day of the ")
-        raise UsageError(f"the schedule {text!r} has a wrong {wrong}", hint=_EXAMPLE) from None
+        hint = f"the {wrong} is {_RANGES.get(wrong, 'a number')}; {_EXAMPLE}"
+        raise UsageError(f"the schedule {text!r} has a wrong {wrong}", hint=hint) from None
     except StopIteration:
         raise UsageError(f"the schedule {text!r} never comes: there is no such day") from None
     return Schedule(fields, fields)

@@ -17,7 +17,8 @@ from gswarm_tui.playbook.options import Options
 from gswarm_tui.playbook.scope import Source
 from gswarm_tui.playbook.site import Site
 from gswarm_tui.yamlerrors import explain
-from gswarm_tui.yamlfile import Document, Mark
+from gswarm_tui.yamlfile import Document
+from gswarm_tui.yamlproblems import Mark
 
 
 class MissingValueError(PlaybookError):

@@ -12,6 +12,10 @@ from pydantic.config import JsonDict
 _UNITS: Final = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(d|h|ms|m|s)")
 _WHOLE = re.compile(rf"(?:{_PART.pattern})+")
+_IN_WORDS = re.compile(
+    r"([0-9]+(?:\.[0-9]+)?)\s*(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)",
+    re.IGNORECASE,
+)
 _FORMS = "seconds, or a text such as 90s, 10m or 2h"
 
 
@@ -28,14 +32,18 @@ def seconds(written: Any, *, zero: bool = False) -> float:
         raise ValueError(f"expected {_FORMS}")
     value = _of_text(written) if isinstance(written, str) else float(written)
     if not (0 < value < math.inf or (zero and value == 0)):
-        raise ValueError(f"expected a time above zero, found {written}")
+        least = "of zero or more" if zero else "above zero"
+        found = written if isinstance(written, str) else f"{written:g}"
+        raise ValueError(f"expected a time {least}, found {found}")
     return value
 
 
 def _of_text(text: str) -> float:
     text = text.strip()
     if not _WHOLE.fullmatch(text):
-        raise ValueError(f"{text!r:.60} is no length of time: write {_FORMS}")
+        worded = _IN_WORDS.fullmatch(text)
+        meant = f"{worded[1]}{worded[2][0].lower()}" if worded else _FORMS
+        raise ValueError(f"{text!r:.60} is no length of time: write {meant}")
     return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
 
 

@@ -35,6 +35,8 @@ _INSIDE = re.compile(r"\s*(?P<owner>[A-Za-z0-9_][A-Za-z0-9_-]*)\.(?P<field>[A-Za
 _NODES = re.compile(r"\s*(?P<owner>nodes)\.(?P<field>[^{}\s](?:[^{}]*[^{}\s])?)\s*")
 # One of those that a `for_each` makes.
 _MADE = re.compile(r"\s*([A-Za-z0-9_-]+)\[[^\]]*\]\.([A-Za-z0-9_-]+)\s*")
+_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
+_DEEPER = re.compile(rf"{_WORD.pattern}\.{_WORD.pattern}[.\[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,27 @@ def _reference(match: re.Match[str]) -> Reference:
             hint=f"${{{made[1]}.{made[2]}}} is the list of what all its `for_each` makes return",
         )
     if inside is None:
-        raise ExpressionError(
-            f"`{match[0]}` is not an expression",
-            hint=f"write {FORMS}; a `${{` that is text is `$${{`",
-        )
+        raise ExpressionError(f"`{match[0]}` is not an expression", hint=_meant(match["inside"]))
     return Reference(inside["owner"], inside["field"])
+
+
+def _meant(inside: str) -> str:
+    """What to write instead of what stands in the braces."""
+    text = inside.strip().strip("{}").strip()
+    if text != inside.strip() and _INSIDE.fullmatch(text):
+        return f"write ${{{text}}}"
+    if text in (EACH, "item"):
+        return f"write ${{{EACH}.value}}, or ${{{EACH}.name}} for a key of the item"
+    if text in (f"{NODES}.", NODES):
+        return f"write ${{{NODES}.all}} for all nodes, or a pattern of names"
+    if _WORD.fullmatch(text):
+        return (
+            f"write ${{{VARS}.{text}}} for a variable, ${{{ENV}.{text}}} for one of the "
+            f"environment, ${{{text}.field}} for what an action returned"
+        )
+    if _DEEPER.match(text):
+        return "a value is only taken as a whole: its parts have no expression"
+    return f"write {FORMS}; nothing is computed, and a `${{` that is text is `$${{`"
 
 
 def expressions(text: str) -> list[Reference]:

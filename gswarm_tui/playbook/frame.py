@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gswarm_tui.errors import PlaybookError
 from gswarm_tui.playbook.expressions import Path
+from gswarm_tui.playbook.options import read_priority
 from gswarm_tui.playbook.secrets import WrittenSecret
 from gswarm_tui.yamlerrors import validate
 from gswarm_tui.yamlfile import Document
@@ -20,6 +21,8 @@ VERSION: Final = 1
 ACTIONS: Final = "actions"
 ALWAYS: Final = "always"
 INCLUDE: Final = "include"
+
+_FORMS: Final = "it has the key `actions` with a list, or is that list itself"
 
 
 class WrittenInclude(BaseModel):
@@ -40,6 +43,16 @@ class WrittenInclude(BaseModel):
     )
 
 
+def _check_priority(written: object) -> object:
+    return written if isinstance(written, str) else read_priority(written)
+
+
+def _check_schedule(written: object) -> object:
+    if written is None or isinstance(written, str):
+        return written
+    raise ValueError('expected the five fields of cron as one text, such as "0 3 * * *"')
+
+
 class Frame(BaseModel):
     """A playbook, with its actions as they are written."""
 
@@ -57,7 +70,7 @@ class Frame(BaseModel):
     include: list[str | WrittenInclude] | None = Field(
         default=None, description="Playbooks whose actions are part of this one."
     )
-    priority: str | None = Field(
+    priority: Annotated[str | None, BeforeValidator(_check_priority)] = Field(
         default=None, description="That of its actions that have none of their own."
     )
     timeout: float | str | None = Field(
@@ -67,7 +80,7 @@ class Frame(BaseModel):
         default=None,
         description="continue: what does not need a failed action goes on; stop: nothing begins.",
     )
-    schedule: str | None = Field(
+    schedule: Annotated[str | None, BeforeValidator(_check_schedule)] = Field(
         default=None, description="When `gswarm cron install` has it run: five fields of cron."
     )
     always: list[dict[str, Any]] | None = Field(
@@ -90,11 +103,15 @@ def read_frame(document: Document) -> tuple[Frame, Path]:
     """
     data = document.data
     if data is None:
-        raise PlaybookError("the playbook is empty", where=document.position(()))
+        raise PlaybookError("the playbook is empty", where=document.position(()), hint=_FORMS)
     if isinstance(data, list):
         return validate(_in_frame(document), Frame, PlaybookError), ()
+    if not isinstance(data, dict):
+        what = "text" if isinstance(data, str) else "value"
+        message = f"a playbook is a mapping or a list, and this is a single {what}"
+        raise PlaybookError(message, where=document.position(()), hint=_FORMS)
     _check_version(document)
-    includes = isinstance(data, dict) and bool(data.get(INCLUDE))
+    includes = bool(data.get(INCLUDE))
     frame = validate(document, _IncludingFrame if includes else Frame, PlaybookError)
     return frame, (ACTIONS,)
 

@@ -118,16 +118,22 @@ class Files:
     def _entry(self, written: WrittenInclude, path: Path, scope: Scope) -> _Included | None:
         document = scope.document
         try:
+            at = (*path, "file")
             file = variables.static(written.file, scope.variables, self._reader, "include")
+            at = (*path, "vars")
             given = variables.static(written.vars or {}, scope.variables, self._reader, "include")
         except ExpressionError as error:
-            self._problems.add(document, path, error.message, hint=error.hint)
+            self._problems.add(document, at, error.message, hint=error.hint)
+            return None
+        if "://" in file:
+            hint = "get the file first, and name it by its path"
+            self._problems.add(document, (*path, "file"), "a URL cannot be included", hint=hint)
             return None
         prefix = PurePath(file).stem if written.prefix is None else written.prefix
         if not _PREFIX.fullmatch(prefix) or prefix in OWNERS:
             message = f"`{prefix:.80}` cannot be what ids begin with"
             hint = "write `{file: …, as: name}`: letters, digits, `_` and `-`, at most 64"
-            self._problems.add(document, path, message, hint=hint)
+            self._problems.add(document, (*path, "as"), message, hint=hint)
             return None
         folder = os.path.dirname(document.name)  # noqa: PTH120 - names stay as they are written
         name = os.path.normpath(os.path.join(folder, os.path.expanduser(file)))  # noqa: PTH111,PTH118

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from gswarm_tui.errors import KINDS
+from gswarm_tui.nearest import did_you_mean
 from gswarm_tui.playbook.durations import Delay
 from gswarm_tui.state.states import Priority
 
@@ -69,12 +70,15 @@ def read_priority(written: object) -> object:
         return written
     if isinstance(written, str) and written in list(Priority):
         return Priority(written)
-    raise ValueError(f"{written!r:.60} is no priority: they are {', '.join(Priority)}")
+    nearest = did_you_mean(str(written), Priority)
+    raise ValueError(f"{written!r:.60} is no priority: they are {', '.join(Priority)}{nearest}")
 
 
 def _read_kind(written: object) -> object:
     if isinstance(written, str) and written not in KINDS:
-        raise ValueError(f"{written!r:.60} is no kind of error: they are {', '.join(KINDS)}")
+        nearest = did_you_mean(written, KINDS)
+        kinds = ", ".join(KINDS)
+        raise ValueError(f"{written!r:.60} is no kind of error: they are {kinds}{nearest}")
     return written
 
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, final
 
-from gswarm_tui.nearest import did_you_mean
+from gswarm_tui.nearest import did_you_mean, nearest
 from gswarm_tui.playbook import conditions, foreach, variables
-from gswarm_tui.playbook.actions import TYPES
+from gswarm_tui.playbook.actions import TYPES, Written
 from gswarm_tui.playbook.expressions import (
     EACH,
     ENV,
@@ -28,6 +28,7 @@ from gswarm_tui.playbook.scope import Source
 _KNOWN_TYPES: Final = f"the types are {', '.join(TYPES)}"
 _ACTION_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 _MAX_ID = 200
+_COMPARED: Final = "`${vars.engine} == vllm`"
 
 
 @final
@@ -64,11 +65,14 @@ class References:
         name = source.raw.get("action_id")
         document, path = source.document, (*source.path, "action_id")
         if name is None:
-            self._problems.add(document, source.path, "`action_id` is missing")
+            hint = _called_otherwise(source.raw, "action_id")
+            self._problems.add(document, source.path, "`action_id` is missing", hint=hint)
             return
         if not isinstance(name, str) or not _ACTION_ID.fullmatch(name) or name in OWNERS:
             message = f"{name!r:.80} cannot be an action_id"
             hint = f"letters, digits, `_` and `-`, at most 64, and none of {', '.join(OWNERS)}"
+            if isinstance(name, int):
+                hint = "put it in quotes to make it text"
             self._problems.add(document, path, message, hint=hint)
             return
         name = source.scope.prefix + name
@@ -89,10 +93,11 @@ class References:
     def _check_type(self, name: str) -> None:
         word = self.sources[name].raw.get("action_type")
         if word is None:
-            self._add(name, (), f"`action_type` of `{name}` is missing", hint=_KNOWN_TYPES)
+            hint = _called_otherwise(self.sources[name].raw, "action_type") or _KNOWN_TYPES
+            self._add(name, (), f"`action_type` of `{name}` is missing", hint=hint)
         elif not isinstance(word, str) or word not in TYPES:
-            nearest = did_you_mean(word, TYPES) if isinstance(word, str) else ""
-            message = f"unknown action type `{word}`{nearest}"
+            meant = did_you_mean(word, TYPES) if isinstance(word, str) else ""
+            message = f"unknown action type `{word}`{meant}"
             self._add(name, ("action_type",), message, hint=_KNOWN_TYPES)
 
     def _add(self, name: str, path: Path, message: str, *, hint: str | None = None) -> None:
@@ -103,7 +108,10 @@ class References:
 
     def _nearest(self, word: str, known: Mapping[str, Any]) -> str:
         # Looking through thousands of ids for each of thousands of problems would take minutes.
-        return "" if len(self._problems) > MAX_SHOWN else did_you_mean(word, known)
+        if len(self._problems) > MAX_SHOWN:
+            return ""
+        included = [name for name in known if name.endswith(f"-{word}")]
+        return did_you_mean(included[0] if len(included) == 1 else word, known)
 
     def _local(self, scope_of: Source) -> Mapping[str, Source]:
         """The actions as the file of one of them calls them."""
@@ -151,18 +159,20 @@ class References:
     def _check_output(self, reference: Reference, source: Source) -> None:
         owner = source.scope.prefix + reference.owner
         if owner not in self.sources:
-            nearest = self._nearest(reference.owner, self._local(source))
-            raise ExpressionError(f"{reference}: there is no action `{reference.owner}`{nearest}")
+            meant = self._nearest(reference.owner, self._local(source))
+            if not meant and (word := nearest(reference.owner, OWNERS[::-1], cutoff=0.75)):
+                meant = f"; did you mean ${{{word}.{reference.field}}}?"
+            raise ExpressionError(f"{reference}: there is no action `{reference.owner}`{meant}")
         self._check_always(owner, source)
         word = self.type(owner)
         if word is None:
             return
         fields = TYPES[word].fields()
         if reference.field not in fields:
-            nearest = did_you_mean(reference.field, fields)
+            meant = did_you_mean(reference.field, fields)
             returns = ", ".join(fields)
             raise ExpressionError(
-                f"{reference}: {word} returns no `{reference.field}`{nearest}",
+                f"{reference}: {word} returns no `{reference.field}`{meant}",
                 hint=f"it returns {returns}" if fields else f"{word} returns nothing",
             )
 
@@ -175,8 +185,9 @@ class References:
     def _check_secret(self, reference: Reference, source: Source, key: str) -> None:
         secrets = source.scope.secrets
         if reference.field not in secrets:
-            nearest = did_you_mean(reference.field, secrets)
-            raise ExpressionError(f"there is no secret `{reference.field}`{nearest}")
+            meant = did_you_mean(reference.field, secrets)
+            hint = None if meant else f"declare it: `secrets: {{{reference.field}: {{env: …}}}}`"
+            raise ExpressionError(f"there is no secret `{reference.field}`{meant}", hint=hint)
         word = source.raw.get("action_type")
         if not isinstance(word, str) or word not in TYPES:
             return  # which is a problem of its own
@@ -196,6 +207,10 @@ class References:
         if not isinstance(written, bool | str):
             return  # which is found when it is built
         condition = conditions.read(written)
+        if condition.operator in ("==", "!=") and "${" not in str(written):
+            raise ExpressionError(
+                "nothing on either side can change", hint=f"a value is in `${{…}}`: {_COMPARED}"
+            )
         if condition.operator not in ("is", "not"):
             return
         for reference in expressions(condition.left):
@@ -229,9 +244,19 @@ class References:
                     name, path, "a dependency is an action's id, not an expression", hint=hint
                 )
             else:
-                nearest = self._nearest(needed, self._local(source))
-                message = f"there is no action `{needed}` to depend on{nearest}"
+                meant = self._nearest(needed, self._local(source))
+                message = f"there is no action `{needed}` to depend on{meant}"
                 whole = needed.split("[")[0]
                 made = "[" in needed and source.scope.prefix + whole in self.sources
                 all_of_it = f"`{whole}` is all that its `for_each` makes" if made else None
                 self._problems.add(source.document, (*source.path, *path), message, hint=all_of_it)
+
+
+def _called_otherwise(raw: Mapping[str, Any], key: str) -> str | None:
+    """What tells that a key is there under the name that it has elsewhere."""
+    if key == "action_type" and (words := [word for word in raw if word in TYPES]):
+        return f"write `action_type: {words[0]}`, and its keys beside it"
+    others = [
+        word for word in raw if word not in Written.model_fields and nearest(word, [key]) == key
+    ]
+    return f"`{others[0]}` is called `{key}` here" if others else None

@@ -150,14 +150,12 @@ def _schedule(written: Any) -> str:
     # Cron's own part is above this one: only a playbook with a schedule needs it.
     from gswarm_tui.cron import schedule
 
-    if not isinstance(written, str):
-        raise ValueError(f"expected the five fields of cron as a text, found {written!r:.60}")
     try:
-        schedule.parse(written)
+        schedule.parse(str(written))
     except UsageError as error:
         hint = f" ({error.hint})" if error.hint else ""
         raise ValueError(error.message + hint) from None
-    return written
+    return str(written)
 
 
 class _Job:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gswarm_tui.playbook.expressions import SECRETS
 from gswarm_tui.playbook.problems import Problems
@@ -20,10 +20,21 @@ HIDDEN: Final = "***"
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
+_FORMS: Final = "write `{env: VARIABLE}` or `{file: path}`"
+
+
 class WrittenSecret(BaseModel):
     """Where one secret comes from."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_no_value(cls, written: object) -> object:
+        # What stands here may be the secret itself: it is not repeated.
+        if not isinstance(written, dict):
+            raise ValueError(f"it says where the secret comes from, not what it is: {_FORMS}")
+        return written
 
     env: str | None = Field(default=None, description="A variable of the environment.")
     file: str | None = Field(
@@ -52,7 +63,8 @@ def read_secrets(
 
 def _value(source: WrittenSecret, document: Document, reader: Reader) -> str:
     if (source.env is None) == (source.file is None):
-        raise ValueError("write `{env: VARIABLE}` or `{file: path}`")
+        which = "it has both `env` and `file`" if source.env else "it has no place"
+        raise ValueError(f"{which}: {_FORMS}")
     if source.env is not None:
         value = reader.secret_env(source.env)
     else:

@@ -23,7 +23,7 @@ from gswarm_tui.playbook.expressions import (
 from gswarm_tui.playbook.problems import Problems
 from gswarm_tui.playbook.reader import Reader
 from gswarm_tui.playbook.vartypes import KINDS, TYPE, Variable, WrittenVariable
-from gswarm_tui.yamlerrors import validate
+from gswarm_tui.yamlerrors import described, validate
 from gswarm_tui.yamlfile import Document, load_yaml
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -123,7 +123,8 @@ def resolve(
             if name not in variables:
                 known = did_you_mean(name, variables) or _known(variables)
                 by = " (-e)" if given.document is None else ""
-                raise PlaybookError(f"the playbook has no variable `{name}`{by}{known}")
+                whose = "the playbook" if given.document is None else document.name
+                raise PlaybookError(f"{whose} has no variable `{name}`{by}{known}")
             values[name] = convert(given.called(name, value), value, variables[name])
         except PlaybookError as error:
             # What was given on the command line has no place but that of the variable.
@@ -139,7 +140,7 @@ def resolve(
                 problems.add(document, (VARS, name), message, hint=hint, key=True)
             else:
                 message += f" in {document.name}"
-                hint = f"give it here: `vars: {{{name}: …}}`"
+                hint = f"give it here: `{{file: …, vars: {{{name}: …}}}}`"
                 problems.add(given.document, given.path[:-1], message, hint=hint)
     _Defaults(variables, values, document, reader, problems).resolve_all()
     return values
@@ -241,7 +242,8 @@ class _Defaults:
             return
         kind = KINDS[variable.kind]
         if not kind.fits(value):
-            raise ExpressionError(f"the default of `{name}` is not {kind.words}")
+            found = described(value, self._document.values[variable.path].plain)
+            raise ExpressionError(f"the default of `{name}` is not {kind.words}: it is {found}")
         try:
             _check_choice(f"the default of `{name}`", value, variable)
         except PlaybookError as error:

@@ -1,8 +1,10 @@
-"""Playbooks that are wrong, each beside the exact error that a user reads.
+"""Playbooks that are wrong, each with the exact error that a user reads.
 
-A case is ``tests/data/playbooks/broken/NAME.yaml`` with ``NAME.txt``.
+``tests/data/playbooks/broken/NAME.yaml`` has several things wrong, ``NAME.txt`` what is told of them;
+``THEME/NAME.yaml`` has one, and begins with what is told, see `tests.playbook.broken`.
 """
 
+import time
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,11 @@ import pytest
 from gswarm_tui.errors import PlaybookError
 from gswarm_tui.inventory import Inventory
 from gswarm_tui.playbook import load, plan
+from tests.playbook.broken import BROKEN as CASES
+from tests.playbook.broken import Case, catalogue, told_of
 
-CASES = Path(__file__).parents[1] / "data" / "playbooks" / "broken"
+CATALOGUE = catalogue()
+LONGEST_S = 2.0
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in CASES.glob("*.yaml")))
@@ -25,8 +30,54 @@ def test_the_error_says_all_that_is_wrong_and_where(
     assert f"{caught.value}{hint}\n" == Path(f"{name}.txt").read_text()
 
 
+@pytest.mark.parametrize("case", CATALOGUE, ids=lambda case: case.name)
+def test_a_mistake_is_told_with_its_place_and_what_to_write(
+    case: Case, inventory: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(case.path.parent)
+    monkeypatch.delenv("GSWARM_TEST_MISSING", raising=False)
+    file = Path(case.path.name)
+    begun = time.process_time()
+    with pytest.raises(PlaybookError) as caught:
+        plan(load(file), inventory)
+    assert told_of(caught.value, file.name) == case.told
+    assert time.process_time() - begun < LONGEST_S
+
+
 def test_there_are_cases() -> None:
     assert len(list(CASES.glob("*.yaml"))) >= 20
+    assert len(CATALOGUE) >= 400
+
+
+LARGE = {
+    "lists in lists": ("[" * 1_000_000 + "]" * 1_000_000, "1:66: nested deeper than 64 levels"),
+    "lists by lines": (
+        "\n".join("  " * level + "-" for level in range(2000)),
+        "66:131: nested deeper than 64 levels",
+    ),
+    "a long line": ("name: " + "x" * 10_000_000, "1:1: `actions` is missing"),
+    "many aliases": (
+        f"vars:\n  a: &a [{'x, ' * 1000}]\n  b: [{'*a, ' * 1_000_000}]\nactions: []",
+        "3:400007: there are more than 100000 aliases",
+    ),
+    "17 MB": ("#" * 17_000_000, "is larger than 16 MiB"),
+    "open brackets": ("actions: " + "{a: " * 1_000_000, "1:"),
+    "actions without end": (
+        "actions:\n" + "- {action_id: a, action_type: noop, nothing: 1}\n" * 20_000,
+        "3:15: the action_id `a` is there twice, first on line 2",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_what_is_large_is_refused_soon(name: str, tmp_path: Path) -> None:
+    text, told = LARGE[name]
+    (tmp_path / "p.yaml").write_text(text)
+    begun = time.process_time()
+    with pytest.raises(PlaybookError) as caught:
+        plan(load(tmp_path / "p.yaml"), None)
+    assert told_of(caught.value, str(tmp_path / "p.yaml"))[0].strip().startswith(told)
+    assert time.process_time() - begun < LONGEST_S
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

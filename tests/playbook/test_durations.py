@@ -35,5 +35,5 @@ def test_what_is_none_is_refused(written: Any) -> None:
 
 def test_a_delay_can_be_nothing() -> None:
     assert seconds(0, zero=True) == 0.0
-    with pytest.raises(ValueError, match="above zero"):
+    with pytest.raises(ValueError, match="zero or more"):
         seconds(-1, zero=True)

@@ -54,7 +54,7 @@ def test_without_an_inventory_shapes_are_checked() -> None:
         ("action_type: noop, for_each: '${nodes.a}', message: '${z.y}'", "no action `z`"),
         ("action_type: noop, for_each: '${nodes.a}', mesage: x", "did you mean `message`?"),
         ("action_type: noop, for_each: '${nodes.a}', message: '${each.x}'", "has no `x`"),
-        ("action_type: command, node: '${nodes.a}', argv: [ls]", "expected text, found a list"),
+        ("action_type: command, node: '${nodes.a}', argv: [ls]", "it is one node"),
         (
             "action_type: delete, model_name: m, for_each: {n: '${nodes.a}', t: [disc]},"
             " device: '${each.n}:${each.t}'",

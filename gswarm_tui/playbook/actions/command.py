@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, WithJsonSchema, field_validator
 
+from gswarm_tui.devices import is_ipv6
 from gswarm_tui.errors import DeviceError
 from gswarm_tui.models.results import CommandResult
 from gswarm_tui.playbook.actions.base import Action, ParseDevice, SpellingError, Use, Written
@@ -110,9 +111,21 @@ class WrittenCommand(Written):
             )
         return [_text(word) for word in argv] if isinstance(argv, list) else argv
 
+    @field_validator("node", mode="before")
+    @classmethod
+    def _is_one(cls, node: object) -> object:
+        if isinstance(node, list):
+            raise ValueError(
+                "it is one node: for several, `for_each: [node1, node2]` (or `${nodes.all}`)"
+                " and `node: ${each.value}`"
+            )
+        return node
+
     @field_validator("env", mode="before")
     @classmethod
     def _has_texts(cls, env: object) -> object:
+        if isinstance(env, list):
+            raise ValueError("it is a mapping: write `env: {NAME: value}`")
         return {k: _text(v) for k, v in env.items()} if isinstance(env, dict) else env
 
     def action(self, parse: ParseDevice, late: Mapping[str, str]) -> Command:
@@ -147,6 +160,9 @@ def node_named(written: str, parse: ParseDevice) -> str:
     Raises:
         SpellingError: there is no such node.
     """
+    if ":" in written and not is_ipv6(written):
+        hint = f"write `node: {written.split(':')[0]}`"
+        raise SpellingError(("node",), f"{written!r:.80} is not the name of a node", hint=hint)
     try:
         return str(parse(f"{written}:disk").node)
     except DeviceError as error:
