@@ -18,6 +18,7 @@ from gswarm_tui.models import Models
 from gswarm_tui.models.leases import Want, Who
 from gswarm_tui.models.moving import keeps_source
 from gswarm_tui.models.results import (
+    CommandResult,
     CopyResult,
     DeleteResult,
     DownloadResult,
@@ -150,6 +151,10 @@ class FakeModels:
     ) -> DownloadResult:
         await self._work("download", name, source=source, devices=devices, **options)
         return DownloadResult(**placement(name, devices))
+
+    async def command(self, node: str, argv: Sequence[str], **options: Any) -> CommandResult:
+        await self._work("command", node, argv=argv, **options)
+        return CommandResult(node, status=0, output="done\n", skipped=False, seconds=0.5)
 
     async def copy(
         self, name: str, source: Device, targets: Sequence[Device], **options: Any

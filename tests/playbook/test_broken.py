@@ -1,6 +1,6 @@
 """Playbooks that are wrong, each with the exact error that a user reads.
 
-``tests/data/playbooks/broken/NAME.yaml`` has several things wrong, ``NAME.txt`` what is told of them;
+Of ``tests/data/playbooks/broken/NAME.yaml``, which has several, it is in ``NAME.txt``;
 ``THEME/NAME.yaml`` has one, and begins with what is told, see `tests.playbook.broken`.
 """
 

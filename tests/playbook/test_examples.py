@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gswarm_tui.errors import GswarmError, PlaybookError
 from gswarm_tui.inventory import Inventory
 from gswarm_tui.models import Models
 from gswarm_tui.playbook import Plan, Runner, load, plan
@@ -22,12 +23,15 @@ VARIABLES: dict[str, dict[str, Any]] = {
     "migrate": {"name": "llama"},
     "nightly": {"nodes": ["node1", "node2"]},
     "replicate": {"devices": ["node1:disk", "node2:disk", "node2:dram"]},
+    "nightly": {},
 }
+WITHOUT_MEMORY = {"replicate", "nightly"}
+ENVIRON = {"HF_TOKEN": "hf_of_the_night"}
 
 
 def planned(example: str, inventory: Inventory, **variables: Any) -> Plan:
     path = PLAYBOOKS / f"{example}.yaml"
-    return plan(load(path, VARIABLES[example] | variables), inventory)
+    return plan(load(path, VARIABLES[example] | variables, environ=ENVIRON), inventory)
 
 
 def test_every_example_is_tested() -> None:
@@ -39,7 +43,7 @@ def test_every_example_is_tested() -> None:
 async def test_an_example_runs(
     name: str, memory: str, inventory: Inventory, models: Models, database: Database, jobs: Jobs
 ) -> None:
-    variables = {} if name == "replicate" else {"memory": memory, "engine": "vllm"}
+    variables = {} if name in WITHOUT_MEMORY else {"memory": memory, "engine": "vllm"}
     ready = planned(name, inventory, **variables)
     assert ready.description
     result = await Runner(ready, models, database).run()
@@ -64,3 +68,30 @@ async def test_the_quickstart_does_the_main_job(
     answers = [check.result.completion for check in checks]
     assert answers.count(None) == 2
     assert answers.count("Once upon a time and more") == 2
+
+
+async def test_the_nightly_refresh_reports_though_a_source_is_gone(
+    inventory: Inventory, models: Models, fake: "FakeModels", database: Database
+) -> None:
+    ready = planned("nightly", inventory, models=["one", "two"])
+    assert (ready.schedule, ready.priority, ready.timeout_s) == ("0 3 * * *", "low", 4 * 3600)
+    assert [one.action_id for one in ready.actions] == [
+        *("fetch[0]", "fetch[1]", "fetch[2]", "fetch[3]"),
+        *("space[node1]", "space[node2]", "report"),
+    ]
+    fake.failures["download", "two"] = GswarmError("404")  # which no attempt can mend
+    result = await Runner(ready, models, database).run()
+    states = {task.task.action_id: task.state for task in result.tasks}
+    assert [name for name, state in states.items() if state is State.FAILED] == [
+        "fetch[2]",
+        "fetch[3]",
+    ]
+    assert states["space[node1]"] is states["report"] is State.SUCCEEDED
+    assert fake.arguments["download", "one"]["token"] == ENVIRON["HF_TOKEN"]
+    assert fake.calls.count(("download", "two")) == 2
+    assert ENVIRON["HF_TOKEN"] not in repr(result)
+
+
+def test_the_nightly_refresh_needs_its_token(inventory: Inventory) -> None:
+    with pytest.raises(PlaybookError, match="the secret `hub`: the environment has no `HF_TOKEN`"):
+        load(PLAYBOOKS / "nightly.yaml", environ={})
