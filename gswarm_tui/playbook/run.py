@@ -384,8 +384,10 @@ class Runner:
     async def _abandon(self, error: BaseException) -> None:
         """End what runs after this run itself has failed or was cancelled, telling nobody."""
         self._observer = unobserved
-        await self._bench.cancel_all()
-        self._journal.abandon(error)
+        try:
+            await self._bench.cancel_all()
+        finally:  # also where somebody has no patience, and cancels this too
+            self._journal.abandon(error)
 
     def _is_to_end(self, name: str) -> bool:
         always = self._tally.is_always(name)
