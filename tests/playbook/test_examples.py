@@ -23,9 +23,9 @@ VARIABLES: dict[str, dict[str, Any]] = {
     "migrate": {"name": "llama"},
     "nightly": {"nodes": ["node1", "node2"]},
     "replicate": {"devices": ["node1:disk", "node2:disk", "node2:dram"]},
-    "nightly": {},
+    "refresh": {},
 }
-WITHOUT_MEMORY = {"replicate", "nightly"}
+WITHOUT_MEMORY = {"replicate", "refresh"}
 ENVIRON = {"HF_TOKEN": "hf_of_the_night"}
 
 
@@ -70,10 +70,10 @@ async def test_the_quickstart_does_the_main_job(
     assert answers.count("Once upon a time and more") == 2
 
 
-async def test_the_nightly_refresh_reports_though_a_source_is_gone(
+async def test_the_refresh_reports_though_a_source_is_gone(
     inventory: Inventory, models: Models, fake: "FakeModels", database: Database
 ) -> None:
-    ready = planned("nightly", inventory, models=["one", "two"])
+    ready = planned("refresh", inventory, models=["one", "two"])
     assert (ready.schedule, ready.priority, ready.timeout_s) == ("0 3 * * *", "low", 4 * 3600)
     assert [one.action_id for one in ready.actions] == [
         *("fetch[0]", "fetch[1]", "fetch[2]", "fetch[3]"),
@@ -92,6 +92,6 @@ async def test_the_nightly_refresh_reports_though_a_source_is_gone(
     assert ENVIRON["HF_TOKEN"] not in repr(result)
 
 
-def test_the_nightly_refresh_needs_its_token(inventory: Inventory) -> None:
+def test_the_refresh_needs_its_token(inventory: Inventory) -> None:
     with pytest.raises(PlaybookError, match="the secret `hub`: the environment has no `HF_TOKEN`"):
-        load(PLAYBOOKS / "nightly.yaml", environ={})
+        load(PLAYBOOKS / "refresh.yaml", environ={})

@@ -1,5 +1,6 @@
 """The JSON Schema says of a playbook what gswarm itself says of its shape."""
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -7,16 +8,19 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from gswarm_tui.errors import UsageError
 from gswarm_tui.playbook import json_schema
 from gswarm_tui.playbook.actions import TYPES
 from gswarm_tui.yamlfile import load_yaml
+from tests.playbook.broken import BROKEN, Case, catalogue
+from tests.playbook.test_seeds import LATER
 
 ROOT = Path(__file__).parents[2]
-BROKEN = ROOT / "tests" / "data" / "playbooks" / "broken"
-LATER = {"gswarm-data-pipeline"}
-"""Examples with action types that do not exist yet."""
 RIGHT = [*(ROOT / "playbooks").glob("*.yaml")]
-RIGHT += [p for p in (ROOT / "tests" / "data" / "seeds").glob("*.yaml") if p.stem not in LATER]
+RIGHT += [p for p in (ROOT / "tests" / "data" / "seeds").glob("*.yaml") if p.stem != LATER]
+DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+PARTS = {"vars", "secrets", "include", "always", "version", "name"}
+"""Keys that an example may show without the rest of its playbook."""
 SHAPES = [
     *("frame-keys", "frame-no-actions", "frame-types", "frame-job", "version", "include-shape"),
     *("ids", "types", "unknown-keys", "values", "options", "conditions", "for-each"),
@@ -33,6 +37,21 @@ def is_valid(text: str) -> bool:
     return validator().is_valid(load_yaml(text).data)
 
 
+def written_in(document: Path) -> list[str]:
+    """The examples in a document that are playbooks or the actions of one."""
+    examples = re.findall(r"^```yaml\n(.*?)^```", document.read_text(), flags=re.S | re.M)
+    found = []
+    for text in examples:
+        if document.name == "playbooks.md" and text.startswith("when:"):
+            continue  # three ways to write one key
+        data = load_yaml(text).data
+        if isinstance(data, list) or "actions" in data:
+            found.append(text)
+        elif set(data) <= PARTS:
+            found.append(f"{text}\nactions: [{{action_id: nothing, action_type: noop}}]")
+    return found
+
+
 def test_it_is_a_schema() -> None:
     Draft202012Validator.check_schema(json_schema())
 
@@ -40,6 +59,27 @@ def test_it_is_a_schema() -> None:
 @pytest.mark.parametrize("path", sorted(RIGHT), ids=lambda path: path.stem)
 def test_what_is_right_is_valid(path: Path) -> None:
     assert not [error.message for error in validator().iter_errors(load_yaml(path).data)]
+
+
+@pytest.mark.parametrize("document", sorted(DOCUMENTS), ids=lambda path: path.name)
+def test_what_documents_show_is_valid(document: Path) -> None:
+    for text in written_in(document):
+        problems = [error.message for error in validator().iter_errors(load_yaml(text).data)]
+        assert not problems, text
+
+
+def test_documents_show_playbooks() -> None:
+    assert sum(len(written_in(document)) for document in DOCUMENTS) >= 6
+
+
+@pytest.mark.parametrize("case", catalogue(), ids=lambda case: case.name)
+def test_it_refuses_what_it_is_said_to(case: Case) -> None:
+    try:
+        data = load_yaml(case.path).data
+    except UsageError:
+        assert not case.by_schema
+        return
+    assert validator().is_valid(data) is not case.by_schema
 
 
 @pytest.mark.parametrize("name", SHAPES)
