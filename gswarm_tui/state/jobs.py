@@ -300,8 +300,9 @@ class Jobs:
         with self._database.transaction():
             before = self._transitions.task_to(job_id, action_id, state)
             self._database.execute(
-                "UPDATE tasks SET finished_at = ?, resumes = ?, error = ?, error_kind = ?,"
-                " result = ?, retry_at = ?, waiting = NULL WHERE job_id = ? AND action_id = ?",
+                "UPDATE tasks SET finished_at = ?, resumes = resumes OR ?, error = ?,"
+                " error_kind = ?, result = ?, retry_at = ?, waiting = NULL"
+                " WHERE job_id = ? AND action_id = ?",
                 (
                     None if state is State.RETRYING else now,
                     # A node that cannot be reached may still be at it.
@@ -353,8 +354,8 @@ class Jobs:
                         job_id, task.action_id, State.CANCELLED, None, now
                     )
             self._database.execute(
-                "UPDATE tasks SET resumes = 0, waiting = NULL, finished_at ="
-                " coalesce(finished_at, ?) WHERE job_id = ? AND state = 'cancelled'",
+                "UPDATE tasks SET waiting = NULL, finished_at = coalesce(finished_at, ?)"
+                " WHERE job_id = ? AND state = 'cancelled'",
                 (now, job_id),
             )
             self._queue.leave_all(job_id)
