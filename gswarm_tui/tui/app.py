@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 
 from gswarm_tui.nearest import did_you_mean
+from gswarm_tui.tui.screens.help import HelpScreen
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.views import HOME, SUBJECTS, VIEWS
 from gswarm_tui.watch.snapshot import FleetSnapshot
@@ -84,6 +85,14 @@ class GswarmApp(App[None]):
     def go_back(self) -> None:
         if len(self.views) > 1:
             self.pop_screen()
+
+    def action_help(self) -> None:
+        """The keys that count on the screen on top."""
+        if self.views and self.screen is self.views[-1]:
+            view = self.views[-1]
+            keys = view.active_bindings.values()
+            title = view.TITLE or view.WORD
+            self.push_screen(HelpScreen(title, view.SUMMARY, keys, self.words_after("")))
 
     # Commands
 
