@@ -13,6 +13,7 @@ instead, because each process compares a package with its part before it first i
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib
 import os
 import sys
@@ -20,7 +21,7 @@ import zlib
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Dict, Optional, Sequence, Set
+from typing import Dict, Iterator, Optional, Sequence, Set
 
 _OURS = "gswarm_remote"
 _INDEX = "index"  # stage 0's: without it, it has the bundle sent again
@@ -74,15 +75,31 @@ def install(folder: str) -> None:
 def unpack(part: Path, folder: Path) -> None:
     """See to it that the contents of `part` are in `folder`, each folder of it whole, by a rename.
 
-    Another process may do the same at the same time: what is there already stays, if it is whole.
+    Another process may do the same at the same time: what is there already stays, if it is whole,
+    also while the other one imports from it.
 
     Raises:
         OSError: it cannot be read or written.
         zlib.error, ValueError: the part is damaged.
     """
     files = _files(zlib.decompress(part.read_bytes()))
-    if all(_holds(folder / path, data) for path, data in files.items()):
+    if _all_there(folder, files):
         return
+    with _alone(part):
+        if not _all_there(folder, files):
+            _put(files, folder)
+
+
+@contextlib.contextmanager
+def _alone(part: Path) -> Iterator[None]:
+    """While this one replaces what is not whole, the others wait, and then find it whole."""
+    with part.open("r+b") as held:
+        with contextlib.suppress(OSError):  # a filesystem without locks
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def _put(files: Dict[str, bytes], folder: Path) -> None:
     import tempfile  # not needed to start
 
     with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as temporary:
@@ -110,6 +127,10 @@ def _files(archive: bytes) -> Dict[str, bytes]:
         files[path] = archive[position : position + int(size)]
         position += int(size)
     return files
+
+
+def _all_there(folder: Path, files: Dict[str, bytes]) -> bool:
+    return all(_holds(folder / path, data) for path, data in files.items())
 
 
 def _holds(path: Path, data: bytes) -> bool:

@@ -116,3 +116,22 @@ def test_many_at_once(folder: Path) -> None:
         thread.join()
     assert [path.name for path in (folder / "vendor").iterdir()] == ["toy"]
     assert (folder / "vendor" / "toy" / "inner.py").read_bytes() == b"x = 1\n"
+
+
+def test_what_another_process_put_there_meanwhile_is_not_moved(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part, place = folder / "parts" / "toy", folder / "vendor"
+    look, found = packed._all_there, []
+
+    def look_too_early(there: Path, files: dict[str, bytes]) -> bool:
+        if found:
+            return look(there, files)
+        found.append(0)
+        packed.unpack(part, place)  # the other process, which imports from it by now
+        found.append((place / "toy").stat().st_ino)
+        return False
+
+    monkeypatch.setattr(packed, "_all_there", look_too_early)
+    packed.unpack(part, place)
+    assert (place / "toy").stat().st_ino == found[1]
