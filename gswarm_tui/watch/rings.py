@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Final, final
 
 SECONDS: Final = 600
@@ -54,6 +54,15 @@ class Ring:
         self._count += 1
         self._values[place] = before + (value - before) / self._count
 
+    def fill(self, time: float, values: Sequence[float]) -> None:
+        """Take one value a step, the last one that of `time`; what was there is gone."""
+        slot = int(time // self._step_s)
+        newest = values[-self._length :]
+        self._values = array("f", [NOTHING]) * self._length
+        for place, value in enumerate(newest, start=slot - len(newest) + 1):
+            self._values[place % self._length] = value
+        self._slot, self._count = slot, 1
+
     def last(self, count: int, now: float) -> list[float | None]:
         """The `count` newest steps up to `now`, the newest last; None where there was no value."""
         end = int(now // self._step_s)
@@ -78,6 +87,17 @@ class History:
             rings = self._rings[key] = (Ring(SECONDS, 1.0), Ring(MINUTES, 60.0))
         for ring in rings:
             ring.add(time, value)
+
+    def fill(self, key: Hashable, time: float, values: Sequence[float]) -> None:
+        """Take what was before from elsewhere: one value a second, the last one that of `time`."""
+        seconds, minutes = self._rings[key] = (Ring(SECONDS, 1.0), Ring(MINUTES, 60.0))
+        seconds.fill(time, values)
+        means = [
+            sum(part) / len(part)
+            for end in range(len(values), 0, -60)
+            if (part := values[max(0, end - 60) : end])
+        ]
+        minutes.fill(time, means[::-1])
 
     def seconds(self, key: Hashable, count: int, now: float) -> list[float | None]:
         """One value a second, the newest last."""

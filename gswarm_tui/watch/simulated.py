@@ -1,0 +1,177 @@
+"""A lively fleet that is only computed: for ``gswarm-tui --demo``, tests and benchmarks."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time as wall
+from collections.abc import Callable
+from typing import Final, final
+
+from gswarm_tui.watch.attention import needs_a_look
+from gswarm_tui.watch.rings import SECONDS, History
+from gswarm_tui.watch.series import GPU_SERIES, gpu_key, record
+from gswarm_tui.watch.simulation.hostile import disfigure
+from gswarm_tui.watch.simulation.site import CATALOGUE, Replica, SimulatedNode, build
+from gswarm_tui.watch.simulation.work import Work, hash_of, revision_of
+from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Model, Service
+from gswarm_tui.watch.source import Listener
+
+_BETWEEN_S: Final = 0.03
+"""Keys are answered between two nodes whose past is computed."""
+
+
+@final
+class SimulatedSource:
+    """A `Source` whose every picture follows from the seed and the time.
+
+    Args:
+        clock: seconds since the epoch; faults and jobs began before the moment at which the source
+            was made.
+        hostile: all names and texts hold what a machine should not send: escape sequences, markup,
+            right-to-left marks, 10,000 characters.
+    """
+
+    def __init__(
+        self,
+        nodes: int = 32,
+        gpus: int = 8,
+        *,
+        seed: int = 0,
+        interval_s: float = 1.0,
+        clock: Callable[[], float] = wall.time,
+        hostile: bool = False,
+    ) -> None:
+        self._interval_s, self._clock, self._hostile = interval_s, clock, hostile
+        self._began = clock()
+        self._site = build(nodes, gpus, seed, self._began)
+        self._work = Work(self._site, seed, self._began)
+        self._history = History()
+        self._copies = self._resting()
+
+    @property
+    def history(self) -> History:
+        return self._history
+
+    async def run(self, listener: Listener) -> None:
+        """Give a picture a tick. The ten minutes before are computed a node at a time meanwhile."""
+        listener(self.picture(self._clock()))
+        filling = asyncio.create_task(self._fill_slowly())
+        try:
+            while True:
+                await asyncio.sleep(self._interval_s - self._clock() % self._interval_s)
+                snapshot = self.picture(self._clock())
+                record(self._history, snapshot)
+                listener(snapshot)
+        finally:
+            filling.cancel()
+
+    async def _fill_slowly(self) -> None:
+        for node in self._site.nodes:
+            await asyncio.sleep(_BETWEEN_S)
+            self._remember(node, self._clock())
+
+    def fill(self, until: float) -> None:
+        """Compute the ten minutes before `until`, for those who do not `run` it."""
+        for node in self._site.nodes:
+            self._remember(node, until)
+
+    def picture(self, time: float) -> FleetSnapshot:
+        """The fleet at any time."""
+        nodes = tuple([node.at(time) for node in self._site.nodes])
+        made = FleetSnapshot(
+            time=time,
+            nodes=nodes,
+            models=self._models(time),
+            services=tuple([_service(replica, time) for replica in self._site.replicas]),
+            transfers=self._work.transfers(time),
+            jobs=self._work.jobs(time),
+            attention=needs_a_look(nodes, time),
+            events=self._work.events(time),
+        )
+        return disfigure(made) if self._hostile else made
+
+    def _remember(self, node: SimulatedNode, until: float) -> None:
+        """What was on a node's GPUs in the last ten minutes."""
+        name = node.template.name
+        if self._hostile:
+            name = disfigure(node.template).name
+        begin = int(until) - SECONDS + 1
+        times = [begin + second for second in range(SECONDS) if node.answers(begin + second)]
+        for gpu in node.gpus:
+            values = [gpu.values(time) for time in times]
+            for series, column in zip(GPU_SERIES, zip(*values, strict=True), strict=False):
+                self._history.fill(gpu_key(name, gpu.index, series), times[-1], column)
+
+    def _resting(self) -> dict[str, list[Copy]]:
+        """The copies that no job has to do with, by model."""
+        found: dict[str, list[Copy]] = {model.name: [] for model in CATALOGUE}
+        for tier, stored in (("disk", self._site.disk), ("dram", self._site.dram)):
+            for node, models in stored.items():
+                for number, model in enumerate(models):
+                    whole = number != 4  # an unfinished one here and there
+                    found[model.name].append(
+                        Copy(
+                            model=model.name,
+                            revision=revision_of(model),
+                            device=f"{node}:{tier}",
+                            state="ready" if whole else "partial",
+                            size_bytes=model.size_bytes,
+                            done_bytes=None if whole else model.size_bytes // 3,
+                            hash=hash_of(model) if whole else None,
+                            verified=number != 3 if whole else None,
+                            waiting=None if whole else "credentials for the source",
+                        )
+                    )
+        for replica in self._site.replicas:
+            model = replica.model
+            found[model.name] += [
+                Copy(model.name, revision_of(model), f"{replica.node}:gpu{index}", "ready", None)
+                for index in replica.gpus
+            ]
+        return found
+
+    def _models(self, time: float) -> tuple[Model, ...]:
+        brought: dict[str, list[Copy]] = {}
+        for copy in self._work.copies(time):
+            brought.setdefault(copy.model, []).append(copy)
+        return tuple(
+            Model(
+                model.name,
+                model.source,
+                model.type,
+                model.size_bytes,
+                tuple(self._copies[model.name] + brought.get(model.name, [])),
+                registered=model.source is not None,
+            )
+            for model in CATALOGUE
+        )
+
+
+def _service(replica: Replica, time: float) -> Service:
+    """A service whose load follows that of its GPUs."""
+    share = 0.46 + 0.34 * math.sin(time / 61.0 + replica.phase)
+    wobble = (int(time) * 13 + replica.phase) % 29 / 29
+    busy = share * (0.8 + 0.4 * wobble)
+    speed = 9_000.0 if replica.model.size_bytes < 20e9 else 2_600.0
+    model, places = replica.model.name, replica.gpus
+    return Service(
+        model,
+        replica.node,
+        replica.devices,
+        replica.model.engine,
+        "ready",
+        "127.0.0.1",
+        replica.port,
+        f"http://127.0.0.1:{replica.port}/v1",
+        f"{model}-{replica.port}",
+        f"{model}-{places[0]}",
+        replica.since,
+        int((time - replica.since) * 0.7),
+        int(40 * busy),
+        max(0, int(60 * (busy - 0.75))),
+        float(int(92 * busy)),
+        float(int(speed * busy * 1.7)),
+        float(int(speed * busy)),
+        0.05 + 0.4 * busy * busy,
+    )

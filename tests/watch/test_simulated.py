@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from gswarm_tui.state.states import State
+from gswarm_tui.watch.series import GPU_SERIES, gpu_key
+from gswarm_tui.watch.simulated import SimulatedSource
+from gswarm_tui.watch.simulation.hostile import NASTY, disfigure
+from gswarm_tui.watch.snapshot import Concern, FleetSnapshot, GpuState, NodeState
+
+NOW = 1_700_000_000.0
+
+
+def fleet(**options: object) -> SimulatedSource:
+    return SimulatedSource(clock=lambda: NOW, **options)  # type: ignore[arg-type]
+
+
+def test_a_picture_follows_from_the_seed_and_the_time() -> None:
+    one, other = fleet(), fleet()
+    other.picture(NOW + 5000)  # whatever was asked for before
+    assert one.picture(NOW + 77) == other.picture(NOW + 77)
+    assert one.picture(NOW + 77) != one.picture(NOW + 78)
+    assert one.picture(NOW) != fleet(seed=1).picture(NOW)
+
+
+def test_it_has_a_bit_of_everything() -> None:
+    picture = fleet().picture(NOW)
+    assert len(picture.nodes) == 32
+    assert {len(node.gpus) for node in picture.nodes} == {0, 8}
+    assert {gpu.state for node in picture.nodes for gpu in node.gpus} == set(GpuState)
+    assert {node.state for node in picture.nodes} == {NodeState.UP, NodeState.UNREACHABLE}
+    assert {each.concern for each in picture.attention} == set(Concern)
+    copies = [copy for model in picture.models for copy in model.copies]
+    assert {copy.device.partition(":")[2][:3] for copy in copies} == {"dis", "dra", "gpu"}
+    assert {copy.state for copy in copies} == {"ready", "partial", "in flight"}
+    assert picture.services
+    assert picture.transfers
+    users = {user for node in picture.nodes for gpu in node.gpus for user in gpu.users}
+    assert {"ana", "eve", "kim", "li"} <= users
+    assert {job.state for job in picture.jobs} == {State.RUNNING, State.SUCCEEDED, State.FAILED}
+    assert [event.time for event in picture.events] == sorted(e.time for e in picture.events)
+
+
+@pytest.mark.parametrize(("nodes", "gpus"), [(0, 0), (1, 1), (1, 0), (2, 3), (3, 8), (130, 1)])
+def test_a_fleet_has_any_size(nodes: int, gpus: int) -> None:
+    picture = fleet(nodes=nodes, gpus=gpus).picture(NOW)
+    assert len({node.name for node in picture.nodes}) == nodes
+
+
+def test_transfers_progress_and_end_in_a_copy() -> None:
+    source = fleet()
+    first = source.picture(NOW).transfers[0]
+    shares = []
+    for second in range(0, 600, 5):
+        moving = [t for t in source.picture(NOW + second).transfers if t.job == first.job]
+        if not moving:
+            break
+        assert moving[0].done_bytes is not None
+        assert moving[0].total_bytes is not None
+        shares.append(moving[0].done_bytes / moving[0].total_bytes)
+    else:
+        pytest.fail("it never ends")
+    assert shares == sorted(shares)
+    assert shares[-1] > shares[0]
+    after = source.picture(NOW + second)
+    model = next(model for model in after.models if model.name == first.model)
+    assert any(c.device == first.target and c.state == "ready" for c in model.copies)
+
+
+def test_jobs_keep_their_numbers_and_each_has_its_own() -> None:
+    source = fleet()
+    names: dict[int, str] = {}
+    for second in range(0, 4000, 50):
+        jobs = source.picture(NOW + second).jobs
+        assert len({job.id for job in jobs}) == len(jobs)
+        for job in jobs:
+            assert names.setdefault(job.id, job.name) == job.name
+            assert sum(count for _, count in job.counts) in (5, 13)
+    assert len(names) > 60
+
+
+def test_the_past_is_there_from_the_start() -> None:
+    source = fleet(nodes=3, gpus=2)
+    source.fill(NOW)
+    for series in GPU_SERIES:
+        values = source.history.seconds(gpu_key("gpu-01", 1, series), 600, NOW)
+        assert None not in values
+        minutes = source.history.minutes(gpu_key("gpu-01", 1, series), 20, NOW)
+        assert minutes[:10] == [None] * 10
+        assert None not in minutes[10:]
+    # What was computed for the past is what a picture of then would have shown.
+    gpu = source.picture(NOW - 60).nodes[0].gpus[1]
+    assert source.history.seconds(gpu_key("gpu-01", 1, "util_percent"), 61, NOW)[0] == (
+        gpu.util_percent
+    )
+
+
+async def test_the_first_picture_comes_at_once_and_then_one_a_tick() -> None:
+    seen: list[FleetSnapshot] = []
+    enough = asyncio.Event()
+
+    def listen(snapshot: FleetSnapshot) -> None:
+        seen.append(snapshot)
+        if len(seen) == 3:
+            enough.set()
+
+    source = SimulatedSource(2, 2, interval_s=0.01)
+    watching = asyncio.create_task(source.run(listen))
+    await asyncio.wait_for(enough.wait(), 10)
+    watching.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watching
+    assert seen[0].time < seen[1].time < seen[2].time
+
+
+def test_hostile_names_are_everywhere_and_the_same_everywhere() -> None:
+    plain, hostile = fleet(nodes=8).picture(NOW), fleet(nodes=8, hostile=True).picture(NOW)
+    names = {node.name for node in hostile.nodes}
+    assert all(name.endswith(NASTY) for name in names)
+    assert {service.node for service in hostile.services} <= names
+    assert {each.node for each in hostile.attention} <= names
+    assert {s.devices[0].rpartition(":")[0] for s in hostile.services} <= names
+    commands = {p.command for n in hostile.nodes for gpu in n.gpus for p in gpu.processes}
+    assert any("\x1b" in command for command in commands)
+    assert max(len(name) for name in commands | names) > 10_000
+    assert [node.state for node in hostile.nodes] == [node.state for node in plain.nodes]
+    assert disfigure(plain) == hostile
+
+
+async def test_hostile_names_have_a_past_too() -> None:
+    source = fleet(nodes=1, gpus=1, hostile=True)
+    source.fill(NOW)
+    node = source.picture(NOW).nodes[0]
+    assert None not in source.history.seconds(gpu_key(node.name, 0, "power_w"), 600, NOW)
