@@ -1,0 +1,66 @@
+"""What tests of the screens share: a time zone, and pictures of screens to compare with."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+from .stage import Stage
+
+SNAPSHOTS = Path(__file__).parent / "__snapshots__"
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+
+@pytest.fixture(autouse=True)
+def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Times on the screen are those of one place."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def same_as_before() -> Callable[[Stage, str], None]:
+    """Compare the screen with the file of that name in `__snapshots__`.
+
+    ``GSWARM_SNAPSHOTS=write`` writes the files anew: look at what git says has changed. They are
+    text, the characters first and then a letter for the style of each column, so that a difference
+    can be read. pytest-textual-snapshot's SVG cannot be had: it demands a pytest before 9.
+    """
+
+    def compare(stage: Stage, name: str) -> None:
+        file = SNAPSHOTS / f"{name}.txt"
+        seen = drawing(stage)
+        if os.environ.get("GSWARM_SNAPSHOTS") == "write":
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(seen)
+        assert seen == (file.read_text() if file.exists() else "")
+
+    return compare
+
+
+def drawing(stage: Stage) -> str:
+    """The screen as text: its characters, and the style of each."""
+    strips = stage.strips()
+    styles = [
+        [str(segment.style or "") for segment in strip for _ in segment.text] for strip in strips
+    ]
+    seen = Counter(style for line in styles for style in line)
+    names = dict(zip((style for style, _ in seen.most_common()), LETTERS, strict=False))
+    masks = ["".join(names.get(style, "?") for style in line).rstrip("a") for line in styles]
+    texts = [strip.text.rstrip() for strip in strips]
+    legend = [f"{letter} {style}" for style, letter in names.items()]
+    return "\n".join([*texts, "-" * 20, *(_runs(mask) for mask in masks), "-" * 20, *legend, ""])
+
+
+def _runs(mask: str) -> str:
+    """``a12b3`` for twelve of one style and three of another."""
+    return " ".join(f"{letter}{len(list(run))}" for letter, run in groupby(mask))
