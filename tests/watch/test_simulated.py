@@ -117,7 +117,7 @@ async def test_the_first_picture_comes_at_once_and_then_one_a_tick() -> None:
 
 
 def test_hostile_names_are_everywhere_and_the_same_everywhere() -> None:
-    plain, hostile = fleet(nodes=8).picture(NOW), fleet(nodes=8, hostile=True).picture(NOW)
+    plain, hostile = fleet().picture(NOW), fleet(hostile=True).picture(NOW)
     names = {node.name for node in hostile.nodes}
     assert all(name.endswith(NASTY) for name in names)
     assert {service.node for service in hostile.services} <= names
