@@ -114,7 +114,7 @@ async def on_stage(
 
 
 def harmless(strips: Iterable[Strip]) -> bool:
-    """Whether nothing on the screen could steer a terminal, and every line is as wide as it says."""
+    """Whether nothing there could steer a terminal, and every line is as wide as it says."""
     return all(
         all(_plain(segment) for segment in strip) and strip.cell_length == strips_width(strip)
         for strip in strips
