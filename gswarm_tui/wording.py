@@ -14,6 +14,8 @@ _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 def clean(text: str, *, keep: str = "") -> str:
     """`text` without characters that steer a terminal (controls and direction overrides)."""
+    if text.isprintable():
+        return text
     return "".join(
         character
         if character in keep
