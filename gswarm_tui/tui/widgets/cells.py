@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from rich.cells import cell_len, set_cell_size
+
 from gswarm_tui import wording
 
 
@@ -47,6 +49,25 @@ def pieces(cell: Cell) -> tuple[Piece, ...]:
     elif isinstance(cell, Piece):
         cell = (cell,)
     return tuple(Piece(wording.clean(piece.text), piece.tone) for piece in cell)
+
+
+def fit(cell: Sequence[Piece], room: int, *, right: bool = False) -> list[Piece]:
+    """The pieces in exactly `room` columns: cut with an ellipsis, or filled up with blanks."""
+    fitted: list[Piece] = []
+    left = room
+    for piece in cell:
+        size = cell_len(piece.text)
+        if size > left:
+            text = set_cell_size(piece.text, max(0, left - 1)) + "…" * (left > 0)
+            fitted.append(Piece(text, piece.tone))
+            left = 0
+            break
+        fitted.append(piece)
+        left -= size
+    if left:
+        blank = Piece(" " * left)
+        fitted = [blank, *fitted] if right else [*fitted, blank]
+    return fitted
 
 
 def level(percent: float | None) -> Tone:

@@ -1,7 +1,7 @@
 """A table of thousands of lines that is drawn a line at a time, and again only where it changed.
 
 Textual's own DataTable costs a quarter of a second of CPU a tick with 2,048 lines that all change;
-this one draws the lines that are on the screen.
+this one draws the lines that are on the screen, and sends the parts of them that are different.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
-from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -21,7 +20,8 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, pieces
+from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, fit, pieces
+from gswarm_tui.tui.widgets.differences import changed_spans
 
 Row = TypeVar("Row")
 
@@ -58,6 +58,8 @@ class LineTable(ScrollView, Generic[Row], can_focus=True):
         columns: from left to right.
         key: what a row is known by from one picture to the next.
         empty: what is shown where there is no row.
+        heading: for rows that head others: what stands across the whole line; None for all others.
+            Rows are sorted between their headings.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -129,18 +131,23 @@ class LineTable(ScrollView, Generic[Row], can_focus=True):
         key: Callable[[Row], Hashable],
         *,
         empty: str = "nothing here",
+        heading: Callable[[Row], Cell | None] | None = None,
         id: str | None = None,  # noqa: A002 - Textual's word
     ) -> None:
         super().__init__(id=id)
         self._columns = tuple(columns)
         self._key = key
         self._empty = empty
+        self._heading = heading
         self._rows: tuple[Row, ...] = ()
         self._marks: set[Hashable] = set()
         self._sorted_by: int | None = None
         self._reverse = False
         self._drawn: dict[int, tuple[Any, ...]] = {}
         """What each line of the screen was drawn from."""
+        self._strips: dict[int, Strip] = {}
+        """How each line of the screen was drawn."""
+        self._styles: dict[tuple[str, bool, bool], Style] = {}
 
     # What is shown
 
@@ -187,16 +194,36 @@ class LineTable(ScrollView, Generic[Row], can_focus=True):
         """The titles of the columns that can be sorted by."""
         return [column.title for column in self._columns if column.order is not None]
 
+    @property
+    def sorted_by(self) -> str | None:
+        """The title of the column that the rows are sorted by."""
+        return None if self._sorted_by is None else self._columns[self._sorted_by].title
+
+    def unsort(self) -> None:
+        """Show rows in the order in which they are given, from the next `show` on."""
+        self._sorted_by, self._reverse = None, False
+
     def _in_order(self, rows: Sequence[Row]) -> tuple[Row, ...]:
         if self._sorted_by is None:
             return tuple(rows)
+        found: list[Row] = []
+        section: list[Row] = []
+        for row in rows:
+            if self._heading is not None and self._heading(row) is not None:
+                found += [*self._sorted(section), row]
+                section = []
+            else:
+                section.append(row)
+        return (*found, *self._sorted(section))
+
+    def _sorted(self, rows: Sequence[Row]) -> list[Row]:
+        """What is not known comes last, whichever way round."""
+        assert self._sorted_by is not None
         order = self._columns[self._sorted_by].order
         assert order is not None
-
-        # What is not known comes last, whichever way round.
         known = [row for row in rows if order(row) is not None]
         unknown = [row for row in rows if order(row) is None]
-        return (*sorted(known, key=order, reverse=self._reverse), *unknown)
+        return [*sorted(known, key=order, reverse=self._reverse), *unknown]
 
     # Moving
 
@@ -249,10 +276,17 @@ class LineTable(ScrollView, Generic[Row], can_focus=True):
     # Drawing
 
     def _refresh_changed(self) -> None:
+        """Have those parts of lines drawn that are not as they are on the screen."""
         top, width = round(self.scroll_y), self.size.width
+        changed: list[Region] = []
         for y in range(self.size.height):
             if self._drawn.get(y) != self._line_state(y, top):
-                self.refresh(Region(0, y, width, 1))
+                before = self._strips.get(y)
+                after = self._make(y, top)
+                spans = [(0, width)] if before is None else changed_spans(before, after)
+                changed += [Region(start, y, end - start, 1) for start, end in spans]
+        if changed:
+            self.refresh(*changed)
 
     def _line_state(self, y: int, top: int) -> tuple[Any, ...]:
         """All that a line is drawn from."""
@@ -266,17 +300,27 @@ class LineTable(ScrollView, Generic[Row], can_focus=True):
         return (row, self.size.width, index == self.cursor, marked, self.has_focus)
 
     def render_line(self, y: int) -> Strip:
-        top, width = round(self.scroll_y), self.size.width
+        top = round(self.scroll_y)
+        known = self._strips.get(y)
+        if known is not None and self._drawn.get(y) == self._line_state(y, top):
+            return known
+        return self._make(y, top)
+
+    def _make(self, y: int, top: int) -> Strip:
+        """Draw a line, and remember from what."""
         self._drawn[y] = self._line_state(y, top)
+        strip = self._strips[y] = self._draw(y, top + y - 1, self.size.width)
+        return strip
+
+    def _draw(self, y: int, index: int, width: int) -> Strip:
         if y == 0:
             return self._head(width)
-        index = top + y - 1
         if index < len(self._rows):
             return self._line(index, width)
         if not self._rows and y == 1:
-            style = self._style(Tone.DIM)
-            return Strip([Segment(set_cell_size(f"  {self._empty}", width), style)], width)
-        return Strip.blank(width, self.rich_style)
+            (text,) = fit((Piece(f"  {self._empty}"),), width)[:1]
+            return Strip([Segment(text.text, self._style(Tone.DIM))]).adjust_cell_length(width)
+        return Strip.blank(width, self._style(Tone.PLAIN))
 
     def on_focus(self) -> None:
         self._refresh_changed()
@@ -285,16 +329,22 @@ class LineTable(ScrollView, Generic[Row], can_focus=True):
         self._refresh_changed()
 
     def on_resize(self) -> None:
-        self._drawn.clear()
+        self._forget()
         self.virtual_size = Size(self.size.width, len(self._rows) + 1)
 
     def watch_scroll_y(self, old: float, new: float) -> None:
         super().watch_scroll_y(old, new)
-        self._drawn.clear()
+        self._forget()
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
+        self._styles.clear()
+        self._forget()
+
+    def _forget(self) -> None:
+        """What is on the screen is drawn anew."""
         self._drawn.clear()
+        self._strips.clear()
 
     def _shown(self, width: int) -> list[tuple[int, Column[Row], int]]:
         """The columns that have room, each with its index and width."""
@@ -312,46 +362,38 @@ class LineTable(ScrollView, Generic[Row], can_focus=True):
         segments = [Segment(" ", style)]
         for index, column, room in self._shown(width):
             arrow = ("▼" if self._reverse else "▲") if index == self._sorted_by else ""
-            text = _fitted(column.title.upper() + arrow, room, right=column.right)
-            segments.append(Segment(text + " " * _GAP, style))
+            title = fit((Piece(column.title.upper() + arrow),), room, right=column.right)
+            segments += [Segment(piece.text, style) for piece in title]
+            segments.append(Segment(" " * _GAP, style))
         return Strip(segments).adjust_cell_length(width, style)
 
     def _line(self, index: int, width: int) -> Strip:
-        row = self._rows[index]
-        under = Style()
-        if index == self.cursor:
-            under = self.get_component_rich_style("line-table--cursor")
+        row, under = self._rows[index], index == self.cursor
         marked = self._key(row) in self._marks
-        mark = self.get_component_rich_style("line-table--mark", partial=True)
-        segments = [Segment(_MARK if marked else " ", self.rich_style + mark + under)]
+        segments = [Segment(_MARK if marked else " ", self._style("mark", under=under))]
+        for piece in self._pieces(row, width):
+            segments.append(Segment(piece.text, self._style(piece.tone, under=under)))
+        return Strip(segments).adjust_cell_length(width, self._style(Tone.PLAIN, under=under))
+
+    def _pieces(self, row: Row, width: int) -> list[Piece]:
+        """What stands in the line of a row."""
+        heading = None if self._heading is None else self._heading(row)
+        if heading is not None:
+            return fit(pieces(heading), max(0, width - 1))
+        found: list[Piece] = []
         for _, column, room in self._shown(width):
-            for piece in _fit(pieces(column.cell(row)), room, right=column.right):
-                segments.append(Segment(piece.text, self._style(piece.tone) + under))
-            segments.append(Segment(" " * _GAP, self.rich_style + under))
-        return Strip(segments).adjust_cell_length(width, self.rich_style + under)
+            found += fit(pieces(column.cell(row)), room, right=column.right)
+            found.append(Piece(" " * _GAP))
+        return found
 
-    def _style(self, tone: Tone) -> Style:
-        return self.rich_style + self.get_component_rich_style(f"line-table--{tone}", partial=True)
-
-
-def _fit(cell: Sequence[Piece], room: int, *, right: bool) -> list[Piece]:
-    """The pieces in exactly `room` columns: cut with an ellipsis, or filled up with blanks."""
-    fitted: list[Piece] = []
-    left = room
-    for piece in cell:
-        size = cell_len(piece.text)
-        if size > left:
-            text = set_cell_size(piece.text, max(0, left - 1)) + "…" * (left > 0)
-            fitted.append(Piece(text, piece.tone))
-            left = 0
-            break
-        fitted.append(piece)
-        left -= size
-    if left:
-        blank = Piece(" " * left)
-        fitted = [blank, *fitted] if right else [*fitted, blank]
-    return fitted
-
-
-def _fitted(text: str, room: int, *, right: bool) -> str:
-    return "".join(piece.text for piece in _fit((Piece(text),), room, right=right))
+    def _style(self, name: str, *, under: bool = False) -> Style:
+        """The style of a tone, below the cursor or not."""
+        key = (name, under, self.has_focus)
+        style = self._styles.get(key)
+        if style is None:
+            style = self.rich_style
+            style += self.get_component_rich_style(f"line-table--{name}", partial=True)
+            if under:
+                style += self.get_component_rich_style("line-table--cursor")
+            self._styles[key] = style
+        return style
