@@ -17,6 +17,7 @@ from gswarm_tui.playbook.reader import Reader
 from gswarm_tui.playbook.scope import Scope, Source
 from gswarm_tui.playbook.secrets import read_secrets
 from gswarm_tui.playbook.variables import Given
+from gswarm_tui.yamlerrors import described
 from gswarm_tui.yamlfile import Document
 
 MAX_DEPTH: Final = 20
@@ -124,6 +125,10 @@ class Files:
             given = variables.static(written.vars or {}, scope.variables, self._reader, "include")
         except ExpressionError as error:
             self._problems.add(document, at, error.message, hint=error.hint)
+            return None
+        if not isinstance(file, str):
+            message = f"the name of a file is a text, and this is {described(file, None)}"
+            self._problems.add(document, (*path, "file"), message)
             return None
         if "://" in file:
             hint = "get the file first, and name it by its path"

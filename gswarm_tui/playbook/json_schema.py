@@ -16,7 +16,7 @@ from gswarm_tui.playbook import durations
 from gswarm_tui.playbook.actions import TYPES
 from gswarm_tui.playbook.actions.base import Written
 from gswarm_tui.playbook.expressions import OWNERS
-from gswarm_tui.playbook.frame import ACTIONS, INCLUDE, VERSION, Frame
+from gswarm_tui.playbook.frame import ACTIONS, INCLUDE, VERSION, Frame, WrittenInclude
 from gswarm_tui.playbook.options import CONTINUE, STOP
 from gswarm_tui.playbook.vartypes import KINDS, TYPE, WrittenVariable
 from gswarm_tui.state.states import Priority
@@ -117,9 +117,9 @@ def _of_model(model: type[BaseModel], definitions: dict[str, Schema]) -> Schema:
     schema = model.model_json_schema()
     for name, inner in schema.pop("$defs", {}).items():
         inner = _without_titles(inner)
-        for key, value in inner.get("properties", {}).items():
-            # An include and a secret are read before anything has a value but variables.
-            inner["properties"][key] = _with_expressions(value)
+        if name != WrittenInclude.__name__:  # it takes expressions within its texts only
+            for key, value in inner.get("properties", {}).items():
+                inner["properties"][key] = _with_expressions(value)
         definitions[name] = inner
     return _without_titles(schema)
 
