@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, final
 
 from gswarm_tui.config import QueueConfig
-from gswarm_tui.errors import GswarmError, PlaybookError
+from gswarm_tui.errors import GswarmError, PlaybookError, StateError
 from gswarm_tui.playbook import failures
 from gswarm_tui.playbook.attempt import Terms, delay_before_next, perform, retry_of
 from gswarm_tui.playbook.build import MissingValueError
@@ -387,6 +388,10 @@ class Runner:
         try:
             await self._bench.cancel_all()
         finally:  # also where somebody has no patience, and cancels this too
+            with suppress(StateError):
+                for over in self._bench.take_ended():
+                    if over.has_succeeded:  # it would be done a second time
+                        self._settle(over)
             self._journal.abandon(error)
 
     def _is_to_end(self, name: str) -> bool:

@@ -19,6 +19,10 @@ class Ended:
     task: asyncio.Task[Any]
     seconds: float
 
+    @property
+    def has_succeeded(self) -> bool:
+        return not self.task.cancelled() and self.task.exception() is None
+
 
 @final
 class Workbench:
