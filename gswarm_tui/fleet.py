@@ -87,6 +87,8 @@ class Node:
     Attributes:
         spec: what the inventory says of it.
         error: why it could not be connected to, when that was tried last.
+        standing: the leases of tasks there, as they were asked for, by the tasks' keys. They may
+            end with a connection or a helper: each new connection asks for them again.
     """
 
     def __init__(
@@ -94,6 +96,8 @@ class Node:
     ) -> None:
         self.spec = spec
         self.error: GswarmError | None = None
+        self.standing: dict[str, Mapping[str, Any]] = {}
+        self._renewing: set[asyncio.Task[None]] = set()
         self._dial = dial
         self._connector = connector
         self._helper_spec = helper
@@ -205,6 +209,8 @@ class Node:
 
     async def close(self) -> None:
         """Let go of the node; its helper goes on for as long as it has a reason to."""
+        for renewal in self._renewing:
+            renewal.cancel()
         attempt, self._attempt = self._attempt, None
         if attempt is not None:
             attempt.cancel()
@@ -254,6 +260,10 @@ class Node:
             await helper.close()
             raise
         self._helper, self.error = helper, None
+        for lease in self.standing.values():
+            renewal = asyncio.ensure_future(_renew(helper, lease))
+            self._renewing.add(renewal)
+            renewal.add_done_callback(self._renewing.discard)
         return helper
 
     @contextlib.contextmanager
@@ -364,6 +374,12 @@ def in_the_name_of_the_task(method: str, params: Mapping[str, Any]) -> Mapping[s
     if task is None or method not in REPEATABLE:
         return params
     return {"task": task, **params}
+
+
+async def _renew(helper: HelperConnection, lease: Mapping[str, Any]) -> None:
+    """Take a lease again. Where somebody else was faster, it is had when they have done."""
+    with contextlib.suppress(HelperError, wire.WireError, OSError):
+        await helper.peer.call("lease.take", lease)
 
 
 def _heard(task: asyncio.Task[HelperConnection]) -> None:

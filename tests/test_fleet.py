@@ -346,3 +346,26 @@ def test_only_what_a_helper_keeps_is_asked_for_in_the_name_of_a_task() -> None:
         assert in_the_name_of_the_task("engine.stop", {"id": "e"}) == {"id": "e"}
     finally:
         TASK.reset(token)
+
+
+async def test_a_lease_is_taken_again_over_a_new_connection(make: Make) -> None:
+    asked: list[dict[str, Any]] = []
+    again = asyncio.Event()
+
+    async def take(call: Call, params: dict[str, Any]) -> None:
+        asked.append(params)
+        again.set()
+        raise HelperError(Kind.PERMISSION, "no")
+
+    helpers = Helpers({"lease.take": take, "node.info": answer})
+    node = make(connector=helpers)
+    await node.call("node.info")
+    assert asked == []
+    node.standing["j/a/1"] = {"task": "j/a/1", "wants": [], "who": {}}
+    helpers.ends[-1].close()
+    while node.state != "lost":
+        await asyncio.sleep(0)
+    await node.call("node.info")
+    await asyncio.wait_for(again.wait(), 10)
+    assert asked == [node.standing["j/a/1"]]
+    assert node.state == "connected"

@@ -77,6 +77,7 @@ async def take(
             params = {"wants": [want.to_wire() for want in wants[node]], "who": asdict(who)}
             listener = _listener(node, waiting)
             await ground.node(node).call("lease.take", params, progress=listener)
+            _stand(ground, node, params)
     except BaseException:
         await _give_back(ground, taken)
         raise
@@ -84,8 +85,10 @@ async def take(
 
 async def drop(ground: Ground, nodes: Iterable[str]) -> None:
     """See `Models.drop_leases`."""
-    task = TASK.get()
-    able = [node for node in nodes if _knows(ground, node, "lease.drop")]
+    task, names = TASK.get(), list(nodes)
+    for node in names:
+        ground.node(node).standing.pop(task or "", None)
+    able = [node for node in names if _knows(ground, node, "lease.drop")]
     if task is not None:
         await all_of(ground.call(node, "lease.drop", {"task": task}) for node in able)
 
@@ -134,6 +137,13 @@ def _listener(node: str, waiting: Callable[[str], None]) -> Callable[[dict[str, 
         waiting(f"waiting for {what}, held by {report.get('holder')}")
 
     return listen
+
+
+def _stand(ground: Ground, node: str, params: Wire) -> None:
+    """Have the lease taken again where the connection or the helper is lost meanwhile."""
+    task = TASK.get()
+    if task is not None:
+        ground.node(node).standing[task] = {"task": task, **params}
 
 
 async def _give_back(ground: Ground, nodes: Iterable[str]) -> None:

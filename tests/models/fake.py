@@ -84,6 +84,7 @@ class FakeNode:
             "capabilities": ["command.run", "lease.drop", "lease.take", "task.cancel", "task.list"],
         }
         self.leases: dict[str, list[dict[str, Any]]] = {}
+        self.standing: dict[str, Mapping[str, Any]] = {}
         self.held: dict[str, str] = {}
         self.finished: list[tuple[str, str]] = []
         self.running: list[tuple[str, str]] = []
