@@ -14,7 +14,7 @@ from typing import Any, final
 
 import psutil
 
-from gswarm_tui.errors import EXIT_CANCELLED, UnreachableError
+from gswarm_tui.errors import EXIT_CANCELLED, StateError, UnreachableError
 from gswarm_tui.state import transitions
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.processes import is_running
@@ -158,7 +158,8 @@ class Jobs:
 
         Args:
             retry: also what failed is done again, and what was skipped because of it.
-            from_task: this task and all that need it are done again, however they ended.
+            from_task: this task and all that need it are done again, however they ended, and
+                whatever nodes still have of their work.
         """
         with self._database.transaction():
             self._transitions.job_to(job_id, State.PENDING)
@@ -177,6 +178,7 @@ class Jobs:
                     over or task.state is State.CANCELLED or task.action_id in again
                 ):
                     self._transitions.task_to(job_id, task.action_id, State.PENDING)
+            self._transitions.begin_anew(job_id, again)
             self._database.execute(
                 "UPDATE tasks SET cancel_requested = 0, error = NULL, error_kind = NULL,"
                 " result = NULL, finished_at = NULL WHERE job_id = ? AND state = 'pending'",
@@ -184,10 +186,13 @@ class Jobs:
             )
 
     def reopen(self, job_id: int, actions: Iterable[str]) -> None:
-        """Let tasks that have ended be done again."""
+        """Let tasks be done again, however they ended, and whatever nodes have of their work."""
+        names = set(actions)
         with self._database.transaction():
-            for action_id in actions:
-                self._transitions.task_to(job_id, action_id, State.PENDING)
+            for task in self.tasks(job_id):
+                if task.action_id in names and task.state is not State.PENDING:
+                    self._transitions.task_to(job_id, task.action_id, State.PENDING)
+            self._transitions.begin_anew(job_id, names)
 
     def remove(self, job_id: int) -> None:
         """Forget a job and all that belongs to it."""
@@ -216,8 +221,18 @@ class Jobs:
     # Of the process that runs a job
 
     def begin(self, job_id: int) -> None:
-        """This process runs the job from now on."""
+        """This process runs the job from now on.
+
+        Raises:
+            StateError: somebody ended, removed or began it meanwhile.
+        """
         with self._database.transaction():
+            job = self.get(job_id)
+            if job is None or job.state is not State.PENDING:
+                now_is = "was removed" if job is None else f"is {job.state} by now"
+                raise StateError(
+                    f"job {job_id} {now_is}, and cannot begin", hint="gswarm jobs lists them"
+                )
             self._transitions.job_to(job_id, State.RUNNING)
             now = transitions.now()
             self._database.execute(

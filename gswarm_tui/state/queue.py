@@ -39,6 +39,7 @@ HEAD_START_S: Final = {
 }
 """Seconds that a task counts as having waited already when it becomes ready."""
 
+_FRONT: Final = (-1, 0, "")  # before every task
 _IN_QUEUE: Final = (State.RUNNING, State.READY, State.RETRYING)
 
 
@@ -228,7 +229,8 @@ class Queue:
     def _grant(self, job_id: int, action_id: str) -> bool:
         """Let a task hold what it wishes for; or park it at what keeps it.
 
-        Whoever is parked behind it at a key that it does not take away is looked at next.
+        Whoever is parked behind it at a key that it does not take away is looked at next: it may
+        have been the first one there. Those before it are not, so that this comes to an end.
         """
         claims = self._claims(job_id, action_id)
         if not claims:
@@ -246,7 +248,7 @@ class Queue:
             )
         for claim in claims:
             if claim["key"] != kept and (kept is not None or not claim["exclusive"]):
-                self._look_again(claim["key"])
+                self._look_again(claim["key"], behind=(claim["rank"], job_id, action_id))
         return kept is None
 
     def _keeps(self, claim: sqlite3.Row) -> sqlite3.Row | None:
@@ -284,12 +286,18 @@ class Queue:
             f" ({row['action_type']} {row['action_id']})"
         )
 
-    def _look_again(self, key: str) -> None:
-        """The first that is parked at a key is parked no more: admission looks at it again."""
+    def _look_again(self, key: str, *, behind: tuple[int, int, str] = _FRONT) -> None:
+        """The first that is parked at a key is parked no more: admission looks at it again.
+
+        Args:
+            behind: rank, job and name of a task; only those after it count.
+        """
         self._database.execute(
             "UPDATE tasks SET blocked_on = NULL WHERE (job_id, action_id) IN"
-            " (SELECT job_id, action_id FROM tasks WHERE blocked_on = ? ORDER BY rank LIMIT 1)",
-            (key,),
+            " (SELECT job_id, action_id FROM tasks WHERE blocked_on = ?"
+            " AND (rank, job_id, action_id) > (?, ?, ?)"
+            " ORDER BY rank, job_id, action_id LIMIT 1)",
+            (key, *behind),
         )
 
     def _claims(self, job_id: int, action_id: str) -> list[sqlite3.Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import final
@@ -73,6 +74,13 @@ class Transitions:
             (*where, row["attempt"], State.RUNNING, now),
         )
         return Attempt(action_id, row["attempt"], row["work"])
+
+    def begin_anew(self, job_id: int, actions: Iterable[str]) -> None:
+        """Let the next attempts of tasks be new work for nodes, whatever they have of earlier."""
+        self._database.execute_many(
+            "UPDATE tasks SET resumes = 0 WHERE job_id = ? AND action_id = ?",
+            [(job_id, action_id) for action_id in actions],
+        )
 
     def end_attempt(
         self, job_id: int, action_id: str, state: State, error: str | None, now: str

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gswarm_tui.errors import StateError
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs, NewJob, NewTask
 from gswarm_tui.state.states import Priority, State, TransitionError
@@ -97,6 +98,16 @@ def test_a_state_that_never_follows_is_refused_and_nothing_is_written(jobs: Jobs
     jobs.finish(job_id, State.SUCCEEDED)
     with pytest.raises(TransitionError):
         jobs.finish(job_id, State.FAILED)
+
+
+def test_a_job_that_ended_before_it_began_does_not_begin(jobs: Jobs) -> None:
+    job_id = jobs.create(NewJob("demo", "/p.yaml", {}, ()))
+    jobs.abandon(job_id)
+    with pytest.raises(StateError, match="job 1 is cancelled by now"):
+        jobs.begin(job_id)
+    jobs.remove(job_id)
+    with pytest.raises(StateError, match="job 1 was removed"):
+        jobs.begin(job_id)
 
 
 def test_jobs_are_listed_newest_first_by_state_and_name(jobs: Jobs) -> None:
@@ -214,3 +225,49 @@ def test_a_job_is_removed_with_all_that_belongs_to_it(jobs: Jobs, database: Data
     assert jobs.get(job_id) is None
     for table in ("tasks", "attempts", "claims"):
         assert database.query(f"SELECT * FROM {table}") == []
+
+
+def again(jobs: Jobs, job_id: int, action_id: str) -> int:
+    """The attempt that nodes know the work by, of a task that runs once more."""
+    jobs.enter(job_id, [(action_id, ())])
+    return jobs.admit(job_id, 100)[0].work
+
+
+def unreachable(jobs: Jobs) -> int:
+    """A job whose second task failed because its node was gone."""
+    job_id = begun(jobs)
+    run(jobs, job_id, "fetch")
+    jobs.end(job_id, "fetch", State.SUCCEEDED)
+    run(jobs, job_id, "load")
+    jobs.end(job_id, "load", State.FAILED, error="gone", error_kind="unreachable")
+    jobs.end(job_id, "serve", State.SKIPPED)
+    jobs.finish(job_id, State.FAILED)
+    return job_id
+
+
+def test_a_retry_takes_what_a_node_that_was_gone_has_done(jobs: Jobs) -> None:
+    job_id = unreachable(jobs)
+    jobs.reset(job_id, retry=True)
+    jobs.begin(job_id)
+    assert again(jobs, job_id, "load") == 1
+
+
+def test_a_retry_from_a_task_takes_nothing_that_was_made_of_its_old_result(jobs: Jobs) -> None:
+    job_id = unreachable(jobs)
+    jobs.reset(job_id, retry=True, from_task="fetch")
+    jobs.begin(job_id)
+    assert again(jobs, job_id, "fetch") == 2
+    jobs.end(job_id, "fetch", State.SUCCEEDED)
+    assert again(jobs, job_id, "load") == 2
+
+
+def test_a_task_that_is_reopened_is_new_work_for_nodes(jobs: Jobs, database: Database) -> None:
+    job_id = begun(jobs)
+    run(jobs, job_id, "fetch")
+    die(database, job_id)
+    jobs.mark_lost()
+    jobs.reset(job_id)
+    jobs.begin(job_id)
+    jobs.reopen(job_id, ["fetch", "load"])
+    assert states(jobs, job_id) == [State.PENDING] * 3
+    assert again(jobs, job_id, "fetch") == 2

@@ -155,6 +155,25 @@ def test_a_higher_priority_goes_first_but_not_for_ever(of: Fixture) -> None:
     assert of.admit(low) == ["low"]
 
 
+def test_those_that_wait_for_each_others_things_do_not_keep_a_slot_free(of: Fixture) -> None:
+    one, other = of.job("holder", "reader", "writer"), of.job("x")
+    slot = Claim("network/node1", "the network of node1", exclusive=False, slots=1)
+    of.enter(one, "holder", READ, slot)
+    assert of.admit(one, 2) == ["holder"]
+    # Each is parked at a key that the other one wishes for too.
+    of.enter(one, "reader", READ, slot)
+    of.enter(one, "writer", WRITE, slot)
+    of.now += 1
+    of.enter(other, "x")
+    assert of.admit(one, 2) == []
+    assert of.admit(other, 2) == ["x"]
+    of.end(one, "holder")
+    of.end(other, "x")
+    assert of.admit(one, 2) == ["reader"]
+    of.end(one, "reader")
+    assert of.admit(one, 2) == ["writer"]
+
+
 def test_a_paused_queue_admits_nothing_and_says_so(of: Fixture) -> None:
     job = of.job("a")
     of.queue.pause()
