@@ -36,6 +36,12 @@ SOMEBODY = "another user's helper"
 _SHARED_MODE = 0o1777
 _LONGEST_RECORD = 4096
 _LONGEST_WORD = 120
+_UNREADABLE = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError),
+    *(OverflowError, RecursionError),  # numbers without end, a thousand brackets
+)
+"""What a record can raise: anybody may have written it."""
+
 _numbers = itertools.count(1)
 
 
@@ -163,7 +169,7 @@ def holders(path: Path) -> List[Holder]:
     """Those who hold a lock and say so, and of what they say only what can be true."""
     found = []
     for record in path.parent.glob(f"{path.name}.*.who"):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        with contextlib.suppress(*_UNREADABLE):
             content, owner = _read(record)
             process = ProcessRecord.from_dict(content["process"])
             if not process.alive():

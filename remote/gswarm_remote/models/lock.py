@@ -104,7 +104,7 @@ def holder(path: Path) -> str:
     try:
         signature = json.loads(path.read_bytes())
         return f"{signature['user']} (process {signature['pid']} on {signature['host']})"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "another gswarm helper"
 
 

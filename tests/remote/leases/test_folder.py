@@ -50,7 +50,14 @@ def test_a_record_of_another_users_process_is_not_believed(lease_folder: Path) -
     lock.release()
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"process": 1}', '{"process": {"pid": "x"}}'])
+_DAMAGED = (
+    *("", "[]", "{", '{"process": 1}', '{"process": {"pid": "x"}}', "[" * 4000),
+    '{"process": {"pid": 1e999, "start_time": 1, "boot_id": "x"}}',
+    f'{{"process": {{"pid": 1, "start_time": {"9" * 400}, "boot_id": "x"}}}}',
+)
+
+
+@pytest.mark.parametrize("content", _DAMAGED)
 def test_a_damaged_record_is_passed_over(lease_folder: Path, content: str) -> None:
     lock = folder.try_hold(lease_folder / "model-1.lock")
     assert lock is not None
