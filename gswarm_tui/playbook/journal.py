@@ -146,7 +146,7 @@ class Journal:
 
     def describe(self, task: Task) -> None:
         """Note what a task does, now that the values are there."""
-        self._jobs.describe(self.id, task.action_id, self._plan.mask(task.summary))
+        self._jobs.describe(self.id, task.action_id, task.summary)
 
     def key(self, attempt: Attempt) -> str:
         """What nodes know the work of an attempt by."""

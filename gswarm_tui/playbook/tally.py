@@ -21,7 +21,7 @@ class Tally:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self.planned = {planned.action_id: planned for planned in plan.actions}
-        self.tasks = {name: task_of(planned) for name, planned in self.planned.items()}
+        self.tasks = {name: self._task(planned) for name, planned in self.planned.items()}
         self.results: dict[str, Any] = {}
         self.attempts: dict[str, Attempt] = {}
         self._tries: dict[str, int] = {}
@@ -39,7 +39,7 @@ class Tally:
         action = self._plan.complete(planned, self.results)
         if action is not planned.action:
             self.planned[name] = replace(planned, action=action)
-            self.tasks[name] = task_of(self.planned[name])
+            self.tasks[name] = self._task(self.planned[name])
         return action is not planned.action
 
     def restore(self, before: Before) -> None:
@@ -83,13 +83,13 @@ class Tally:
     def is_always(self, name: str) -> bool:
         return self.planned[name].options.always
 
+    def _task(self, planned: PlannedAction) -> Task:
+        """A planned action as observers see it: a value of the run may hold a secret."""
+        summary = self._plan.mask(planned.summary)
+        return Task(planned.action_id, planned.action_type, summary, planned.needs)
+
     def vertices(self) -> list[Vertex]:
         return [_vertex(planned) for planned in self.planned.values()]
-
-
-def task_of(planned: PlannedAction) -> Task:
-    """A planned action as observers see it."""
-    return Task(planned.action_id, planned.action_type, planned.summary, planned.needs)
 
 
 def went_well(task: TaskResult) -> bool:

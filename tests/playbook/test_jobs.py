@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -414,3 +415,23 @@ async def test_secrets_are_nowhere_to_be_seen(
         for row in database.query(f"SELECT * FROM {table}"):
             assert "hush" not in repr(tuple(row))
     assert len(run.events.of(TaskFinished)) == 2
+
+
+async def test_a_secret_in_what_an_action_returned_is_hidden_where_it_is_used(
+    run: Runs, fake: FakeModels, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THE_KEY", "hush-hush")
+    original = fake.check_health
+
+    async def check_health(target: str, **arguments: Any) -> Any:
+        return replace(await original(target, **arguments), completion="it is hush-hush")
+
+    fake.check_health = check_health  # type: ignore[method-assign,assignment]
+    text = "secrets: {key: {env: THE_KEY}}\nactions:\n" + asks("a")
+    text += "  - {action_id: say, action_type: noop, message: 'heard: ${a.completion}'}\n"
+    result = await run(text)
+    assert states(result) == {"a": "succeeded", "say": "succeeded"}
+    assert result.tasks[1].result.message == "heard: it is hush-hush"
+    assert [e.task.summary for e in run.events.of(TaskStarted)][1] == "heard: it is ***"
+    for row in database.query("SELECT * FROM tasks"):
+        assert "hush" not in repr(tuple(row))
