@@ -20,7 +20,7 @@ from gswarm_tui import patterns
 from gswarm_tui.devices import Device, is_place, parse
 from gswarm_tui.errors import DeviceError, InventoryError
 from gswarm_tui.home import Home
-from gswarm_tui.inventory_file import EngineEntry, InventoryFile, NodeEntry, Settings
+from gswarm_tui.inventory_file import EngineEntry, InventoryFile, NodeEntry, Settings, SimulateEntry
 from gswarm_tui.nearest import did_you_mean
 from gswarm_tui.nodespec import DEFAULT_ROOT, Capabilities, EngineSpec, NodeSpec
 from gswarm_tui.yamlerrors import validate
@@ -254,6 +254,7 @@ class _Resolver:
             data_address=entry.data_address,
             labels=_joined(layers, "labels"),
             engines={engine: _engine(spec) for engine, spec in engines.items()},
+            simulate=_simulated(_last(layers, "simulate")),
             connection=connection,
             groups=groups,
             where=where,
@@ -317,6 +318,10 @@ def _capabilities(layers: Sequence[Settings]) -> Capabilities:
 def _engine(entry: EngineEntry) -> EngineSpec:
     command = None if entry.command is None else tuple(entry.command)
     return EngineSpec(python=entry.python, command=command)
+
+
+def _simulated(entry: SimulateEntry | None) -> dict[str, Any] | None:
+    return None if entry is None else entry.model_dump(mode="json", exclude_none=True)
 
 
 def _machine(node: NodeSpec) -> tuple[object, ...]:

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
+from gswarm_remote.metrics.simulation import MODELS
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -29,6 +30,9 @@ from gswarm_tui.sizes import parse_size
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _ENGINE = re.compile(r"[a-z][a-z0-9_-]*")
 _GPU = re.compile(r"gpu(0|[1-9][0-9]{0,3})")
+MAX_SIMULATED = 64
+"""GPUs that one node may simulate."""
+
 _COMMAND_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
 
 
@@ -143,6 +147,12 @@ def _label_value(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _simulated_model(text: str) -> str:
+    if text not in MODELS:
+        raise ValueError(f"`{text}` cannot be simulated; known are {', '.join(sorted(MODELS))}")
+    return text
+
+
 def _engine_name(text: str) -> str:
     if not _ENGINE.fullmatch(text):
         raise ValueError(f"`{text}` cannot be the name of an engine, such as vllm or mlx")
@@ -155,6 +165,8 @@ NodePath = Annotated[str, AfterValidator(_node_path)]
 Interpreter = Annotated[str, AfterValidator(_interpreter)]
 Size = Annotated[int, BeforeValidator(_size)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+Index = Annotated[int, Field(strict=True, ge=0, le=MAX_GPU_INDEX)]
+Seconds = Annotated[float, Field(ge=0)]
 LabelValue = Annotated[str, BeforeValidator(_label_value)]
 Labels = Annotated[
     dict[Annotated[str, AfterValidator(_label_key)], LabelValue], BeforeValidator(_labels)
@@ -192,6 +204,34 @@ class EngineEntry(_Strict):
         return self
 
 
+class FaultEntry(_Strict):
+    """Something that goes wrong on a simulated GPU."""
+
+    gpu: Index
+    kind: Literal["lost", "xid", "throttle", "ecc", "hang"]
+    after_s: Seconds | None = None
+    for_s: Seconds | None = None
+    code: Annotated[int, Field(strict=True, ge=1, le=999)] | None = None
+
+
+class SimulateEntry(_Strict):
+    """GPUs that are not there; see `gswarm_remote.metrics.simulation`."""
+
+    gpus: Annotated[int, Field(strict=True, ge=1, le=MAX_SIMULATED)]
+    model: Annotated[str, AfterValidator(_simulated_model)] | None = None
+    pattern: Literal["busy", "idle", "train", "serve", "mixed"] | None = None
+    processes: Annotated[int, Field(strict=True, ge=0, le=64)] | None = None
+    seed: Annotated[int, Field(strict=True, ge=0)] | None = None
+    faults: tuple[FaultEntry, ...] = ()
+
+    @model_validator(mode="after")
+    def _faults_of_its_gpus(self) -> Self:
+        for fault in self.faults:
+            if fault.gpu >= self.gpus:
+                raise ValueError(f"a fault is on gpu{fault.gpu}, and there are {self.gpus} GPUs")
+        return self
+
+
 class Settings(_Strict):
     """What can be said for one node, for a group, and for all nodes as a default."""
 
@@ -205,6 +245,7 @@ class Settings(_Strict):
     capabilities: CapabilitiesEntry | None = None
     labels: Labels | None = None
     engines: dict[Annotated[str, AfterValidator(_engine_name)], EngineEntry] | None = None
+    simulate: SimulateEntry | None = None
     connection: Literal["ssh", "local"] | None = None
 
 

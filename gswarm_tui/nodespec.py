@@ -56,6 +56,8 @@ class NodeSpec:
         data_address: the address at which other nodes fetch from this one; None means the host.
         labels: a label without a value has "".
         engines: where each engine is.
+        simulate: GPUs that are not there, as `gswarm_remote.metrics.simulation` takes them; None
+            means the real ones.
         connection: ``local`` starts the helper on this machine, without ssh.
         groups: the groups that it is in, in the file's order.
         where: ``file:line:column`` where it is defined.
@@ -74,6 +76,7 @@ class NodeSpec:
     data_address: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     engines: Mapping[str, EngineSpec] = field(default_factory=dict, hash=False)
+    simulate: Mapping[str, Any] | None = field(default=None, hash=False)
     connection: Literal["ssh", "local"] = "ssh"
     groups: tuple[str, ...] = ()
     where: str | None = None
@@ -91,4 +94,5 @@ class NodeSpec:
                 }
                 for name, engine in self.engines.items()
             },
+            "simulate": dict(self.simulate or {}),
         }

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from gswarm_remote.metrics.simulation import Simulation
 
 from gswarm_tui.devices import Device
 from gswarm_tui.errors import DeviceError, InventoryError
@@ -61,9 +62,10 @@ def _with_lists(items: list[tuple[str, Any]]) -> dict[str, Any]:
 def test_the_example_is_valid_and_shows_every_key() -> None:
     inventory = read(EXAMPLE)
     assert len(inventory.nodes) == 20
-    node = inventory.nodes["node01"]
-    unset = {f.name for f in dataclasses.fields(node) if getattr(node, f.name) is None}
-    assert unset == set()
+    nodes = inventory.nodes.values()
+    names = [field.name for field in dataclasses.fields(NodeSpec)]
+    unset = [name for name in names if all(getattr(node, name) is None for node in nodes)]
+    assert unset == []
     assert inventory.nodes["here"].connection == "local"
 
 
@@ -114,8 +116,47 @@ nodes:
             "vllm": {"python": "/p", "command": None},
             "command": {"python": None, "command": ["run"]},
         },
+        "simulate": {},
     }
     assert nodes["b"].node_settings()["engines"] == {}
+
+
+def test_simulated_gpus_are_what_the_helper_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = """
+defaults: {simulate: {gpus: 2}}
+nodes:
+  a:
+  b:
+    simulate: {gpus: 8, model: A100, pattern: mixed, faults: [{gpu: 2, kind: xid, after_s: 30}]}
+  c: {simulate: null}
+"""
+    nodes = written(tmp_path, text, monkeypatch).nodes
+    fault = {"gpu": 2, "kind": "xid", "after_s": 30}
+    wanted = {"gpus": 8, "model": "A100", "pattern": "mixed", "faults": [fault]}
+    assert nodes["a"].node_settings()["simulate"] == {"gpus": 2, "faults": []}
+    assert nodes["b"].node_settings()["simulate"] == wanted
+    assert nodes["c"].node_settings()["simulate"] == {}
+    for node in nodes.values():
+        Simulation(node.node_settings()["simulate"], 0.0)
+
+
+@pytest.mark.parametrize(
+    ("simulate", "reason"),
+    [
+        ("{gpus: 0}", "gpus"),
+        ("{gpus: 2, model: K80}", "`K80` cannot be simulated"),
+        ("{gpus: 2, pattern: odd}", "pattern"),
+        ("{gpus: 2, faults: [{gpu: 2, kind: xid}]}", "a fault is on gpu2"),
+        ("{gpus: 2, faults: [{gpu: 1, kind: fire}]}", "kind"),
+    ],
+)
+def test_what_cannot_be_simulated(
+    simulate: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InventoryError, match=reason):
+        written(tmp_path, f"nodes: {{a: {{simulate: {simulate}}}}}", monkeypatch)
 
 
 class TestDiscovery:

@@ -62,7 +62,7 @@ from .packed import install
 
 install(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 """
-_AT_START = ("gswarm_remote/*.py", "gswarm_remote/metrics/*.py", "vendor/msgpack/*", "vendor/*.txt")
+_AT_START = ("gswarm_remote/*.py", "vendor/msgpack/*", "vendor/*.txt")
 _KEPT = 6  # archives in the cache: a few platforms, and the version before
 _PIP_TIMEOUT_S = 300
 

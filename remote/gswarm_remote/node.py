@@ -10,13 +10,14 @@ import os
 import platform
 import shutil
 import socket
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
 from . import machine, records
 from .errors import HelperError, Kind
-from .metrics import gpus
+from .methods import KEPT, METHODS
 from .operations import OperationTable, in_thread
 from .paths import Paths, lingers, private_folder
 from .rpc import Call, Handler
@@ -27,51 +28,11 @@ if TYPE_CHECKING:
     from .commands.commands import Commands
     from .engines.replicas import Replicas
     from .leases.leases import Leases
+    from .metrics.feed import Feed
+    from .metrics.gpus import Reader
     from .models.store import Store
     from .services.services import Services
     from .transfer.bulk import BulkTable
-
-# Every method that a helper answers beside its own, and the module that has it. Modules are
-# imported when first called: a helper that only shows its node is small and starts at once.
-_METHODS = {
-    "models.handlers": (
-        "model.import",
-        "model.stage",
-        "model.manifest",
-        "model.delete",
-        "model.verify",
-        "model.scan",
-        "model.adopt",
-        "model.describe",
-    ),
-    "transfer.handlers": (
-        "model.fetch",
-        "model.receive.begin",
-        "model.receive.finish",
-        "model.send.begin",
-    ),
-    "engines.handlers": ("engine.start", "engine.stop", "engine.log"),
-    "services.handlers": ("service.start", "service.stop", "http.check"),
-    "commands.handlers": ("command.run",),
-    "leases.handlers": ("lease.take", "lease.drop"),
-    "tasks.handlers": ("task.list", "task.cancel"),
-}
-
-# The methods whose results are kept for the task that asks.
-_KEPT = frozenset(
-    {
-        "model.fetch",
-        "model.import",
-        "model.stage",
-        "model.receive.finish",
-        "model.verify",
-        "model.scan",
-        "model.adopt",
-        "engine.start",
-        "service.start",
-        "command.run",
-    }
-)
 
 DISK, DRAM = "disk", "dram"
 
@@ -88,7 +49,6 @@ class Node:
         self.settings: Dict[str, Any] = _read_settings(paths.settings)
         self.ledger = Ledger(paths.tasks)
         self.operations = OperationTable(self.ledger.keep)
-        self.gpus = gpus.Reader()
         self.boot_id = machine.boot_id()
         self.leaving = False
         self._stores: Dict[Path, Store] = {}
@@ -97,6 +57,9 @@ class Node:
         self._bulk: Optional[BulkTable] = None
         self._leases: Optional[Leases] = None
         self._commands: Optional[Commands] = None
+        self._gpus: Optional[Reader] = None
+        self._metrics: Optional[Feed] = None
+        self._began = time.time()
         self._loaded: Dict[str, Dict[str, Handler]] = {}
         self._helper_facts: Callable[[], Dict[str, Any]] = dict
         self._apply_settings()
@@ -117,7 +80,10 @@ class Node:
         await self.operations.cancel_all()
         if self._leases is not None:
             await self._leases.close()
-        await self.gpus.close()
+        if self._gpus is not None:
+            await self._gpus.close()
+        if self._metrics is not None:
+            await self._metrics.close()
         self._leave_dram_if_empty()
 
     def reasons(self) -> List[str]:
@@ -201,6 +167,31 @@ class Node:
         return self._commands
 
     @property
+    def gpus(self) -> Reader:
+        from .metrics.gpus import Reader
+
+        if self._gpus is None:
+            self._gpus = Reader(self._sampling)
+        return self._gpus
+
+    @property
+    def metrics(self) -> Feed:
+        from .metrics.feed import Feed
+        from .metrics.serving import Serving
+
+        if self._metrics is None:
+            self._metrics = Feed(self._sampling, Serving(self).rows)
+        return self._metrics
+
+    def _sampling(self) -> Dict[str, Any]:
+        """What those who read the GPUs have to know."""
+        return {
+            "models": str(self.paths.models),
+            "simulate": self.settings.get("simulate") or None,
+            "began": self._began,
+        }
+
+    @property
     def bulk(self) -> BulkTable:
         from .transfer.bulk import BulkTable
 
@@ -223,7 +214,7 @@ class Node:
         """Every method of the node, each imported when first called."""
         late = {
             method: self._kept(method, self._late(module, method))
-            for module, methods in _METHODS.items()
+            for module, methods in METHODS.items()
             for method in methods
         }
         return {
@@ -244,7 +235,7 @@ class Node:
 
     def _kept(self, method: str, handler: Handler) -> Handler:
         """The handler of a method, whose result is kept for the task that asks for it."""
-        if method not in _KEPT:
+        if method not in KEPT:
             return handler
 
         async def once(call: Call, params: Dict[str, Any]) -> Any:
@@ -292,7 +283,7 @@ class Node:
 
     async def _configure(self, call: Call, params: Dict[str, Any]) -> Dict[str, Any]:
         """Take the inventory's settings; None leaves what is in force."""
-        known = ("models", "disk_quota", "dram_quota", "engines")
+        known = ("models", "disk_quota", "dram_quota", "engines", "simulate")
         settings = dict(self.settings)
         settings.update({key: params[key] for key in known if params.get(key) is not None})
         if settings == self.settings:

@@ -64,6 +64,16 @@ class Call:
         if self._sender is None or self._sender.done():
             self._sender = asyncio.ensure_future(self._send_newest())
 
+    async def tell(self, report: Dict[str, Any]) -> None:
+        """Send a report, and return when the connection has taken it.
+
+        For those who know themselves what to leave out when the requester is slow.
+
+        Raises:
+            wire.ConnectionLost: the connection has ended.
+        """
+        await self._peer.notify("progress", dict(report, id=self._id))
+
     async def _send_newest(self) -> None:
         with contextlib.suppress(wire.WireError):
             while self._newest is not None:

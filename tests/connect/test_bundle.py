@@ -98,9 +98,13 @@ async def test_an_archive_holds_pins_and_says_what_it_is(
     assert about["hash"] == bundle.bundle_hash()
     assert about["built"] == list(bundle.built())
     assert sorted(path.name for path in (new / "parts").iterdir()) == [
+        "gswarm_remote.commands",
         "gswarm_remote.engines",
+        "gswarm_remote.leases",
+        "gswarm_remote.metrics",
         "gswarm_remote.models",
         "gswarm_remote.services",
+        "gswarm_remote.tasks",
         "gswarm_remote.transfer",
         "nvitop",
         "toy",

@@ -1,7 +1,7 @@
-"""What the GPUs of this node are and do, read by nvitop in a child process.
+"""What the GPUs of this node are and do, read once by a child process, for ``node.info``.
 
 A hung driver blocks in the kernel, where nothing can interrupt it: so a child asks, and the helper
-only waits for the child. What a GPU does not support is None, never a string and never zero.
+only waits for the child. Who wants to know each second watches the `feed`.
 """
 
 from __future__ import annotations
@@ -32,9 +32,14 @@ class Snapshot:
 
 
 class Reader:
-    """Asks a child; at most one child at a time, also when one hangs."""
+    """Asks a child; at most one child at a time, also when one hangs.
 
-    def __init__(self) -> None:
+    Args:
+        order: which GPUs: ``simulate`` and ``began``, where they are not the real ones.
+    """
+
+    def __init__(self, order: Callable[[], Dict[str, Any]] = dict) -> None:
+        self._order = order
         self._asking: Optional[asyncio.Task[Snapshot]] = None
         self._newest: Optional[Snapshot] = None
         self._read_at = 0.0
@@ -47,7 +52,7 @@ class Reader:
             return self._newest
         if self._asking is None or self._asking.done():
             self._asked_at = now
-            self._asking = asyncio.ensure_future(_ask_child())
+            self._asking = asyncio.ensure_future(_ask_child(self._order()))
         done, _ = await asyncio.wait([self._asking], timeout=timeout_s)
         if not done:
             silence = time.monotonic() - self._asked_at
@@ -63,10 +68,10 @@ class Reader:
             await asyncio.gather(self._asking, return_exceptions=True)
 
 
-async def _ask_child() -> Snapshot:
+async def _ask_child(order: Dict[str, Any]) -> Snapshot:
     child = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-I", "-S", "-c", _CHILD, json.dumps(sys.path)),
+        *("-I", "-S", "-c", _CHILD, json.dumps(sys.path), json.dumps(order)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -90,69 +95,40 @@ async def _ask_child() -> Snapshot:
 def main() -> None:
     """The child: one JSON object on stdout."""
     try:
-        answer: Dict[str, Any] = {"gpus": read(), "error": None}
+        answer: Dict[str, Any] = {"gpus": read(json.loads(sys.argv[2])), "error": None}
     except Exception as error:  # whatever a driver does, the parent gets a sentence
         answer = {"gpus": None, "error": f"{type(error).__name__}: {error}"}
     sys.stdout.write(json.dumps(answer))
 
 
-def read() -> List[Dict[str, Any]]:
-    """Ask the driver, through nvitop, for every physical GPU.
-
-    Bytes, per cent, degrees Celsius and watts, as in NVML; see docs/wire.md for the fields.
+def read(order: Dict[str, Any]) -> List[Dict[str, Any]]:
+    """Ask the driver for every physical GPU; see docs/wire.md for the fields.
 
     Raises:
         ImportError: psutil, which nvitop needs, cannot be loaded here (a noexec file system).
     """
-    from nvitop.api import Device  # type: ignore[attr-defined,unused-ignore]
+    from . import reading
 
-    found = []
-    for device in Device.all():
-        with device.oneshot():
-            found.append(_device(device))
-    return found
+    try:
+        devices, facts = reading.open_driver(order)
+    except reading.NoDriver:
+        return []
+    return [_gpu(reading.describe(device), reading.Gpu(device, facts).read()) for device in devices]
 
 
-def _device(device: Any) -> Dict[str, Any]:
-    power_mw = _number(device.power_usage)
-    limit_mw = _number(device.power_limit)
+def _gpu(static: Dict[str, Any], values: Dict[str, Any]) -> Dict[str, Any]:
     return {
-        "index": device.physical_index,
-        "uuid": _text(device.uuid),
-        "name": _text(device.name),
-        "memory_total": _number(device.memory_total),
-        "memory_used": _number(device.memory_used),
-        "utilization_percent": _number(device.gpu_utilization),
-        "temperature_c": _number(device.temperature),
-        "power_w": None if power_mw is None else power_mw / 1000,
-        "power_limit_w": None if limit_mw is None else limit_mw / 1000,
-        "processes": _processes(device),
+        "index": static["index"],
+        "uuid": static["uuid"],
+        "name": static["name"],
+        "memory_total": static["memory_total_bytes"],
+        "memory_used": values["memory_used_bytes"],
+        "utilization_percent": values["util_percent"],
+        "temperature_c": values["temperature_c"],
+        "power_w": values["power_w"],
+        "power_limit_w": static["power_limit_w"],
+        "processes": [
+            {"pid": found["pid"], "user": found["user"], "memory": found["memory_bytes"]}
+            for found in values["processes"]
+        ],
     }
-
-
-def _processes(device: Any) -> List[Dict[str, Any]]:
-    from nvitop.api import NaType  # type: ignore[attr-defined,unused-ignore]
-
-    found = []
-    for process in device.processes().values():
-        memory = process.gpu_memory()
-        user = process.username()
-        found.append(
-            {
-                "pid": process.pid,
-                "user": None if isinstance(user, NaType) else str(user),
-                "memory": None if isinstance(memory, NaType) else int(memory),
-            }
-        )
-    return found
-
-
-def _number(getter: Callable[[], Any]) -> Optional[float]:
-    value = getter()
-    # nvitop's NA is a str subclass, "N/A"
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def _text(getter: Callable[[], Any]) -> Optional[str]:
-    value = getter()
-    return None if value == "N/A" else str(value)

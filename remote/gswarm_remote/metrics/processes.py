@@ -1,0 +1,119 @@
+"""What the system knows of a process that a GPU's driver names: whose it is, and what it runs.
+
+Source: proc(5), cgroups(7). What cannot be read, because the process has ended, is another's under
+hidepid, or is in a PID namespace that is not ours, is None.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import pwd
+import re
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+from .. import processtable
+
+Facts = Dict[str, Any]
+
+MAX_COMMAND = 300
+"""Characters of a command line that are told."""
+
+_FRESH_S = 10.0  # a pid is not looked at again for so long: it will hardly be another's by then
+_GONE: Facts = {"user": None, "command": None, "unit": None, "since": None}
+
+# The words before a container's id in the name of its cgroup, with systemd's and without.
+_CONTAINERS = (
+    (re.compile(r"docker[-/]([0-9a-f]{12})[0-9a-f]{52}"), "docker"),
+    (re.compile(r"libpod-([0-9a-f]{12})[0-9a-f]{52}"), "podman"),
+    (re.compile(r"kubepods.*[-/]([0-9a-f]{12})[0-9a-f]{52}"), "k8s"),
+    (re.compile(r"(?:cri-containerd|crio|cri-o)-([0-9a-f]{12})[0-9a-f]{52}"), "k8s"),
+    (re.compile(r"lxc\.payload\.([^/]+)"), "lxc"),
+    (re.compile(r"slurm\S*/job_([0-9]+)"), "slurm job"),
+)
+_SYSTEMD = re.compile(r"/([^/]+\.(?:service|scope))(?=/|$)")
+
+
+class Table:
+    """Facts about processes, kept for as long as somebody asks about them."""
+
+    def __init__(self) -> None:
+        self._known: Dict[int, Tuple[float, float, Facts]] = {}
+        self._booted = _boot_time()
+
+    def facts(self, pid: int) -> Facts:
+        """``user``, ``command``, ``unit`` (a container or a systemd unit) and ``since``."""
+        now = time.monotonic()
+        known = self._known.get(pid)
+        if known is not None and now - known[0] < _FRESH_S:
+            return known[2]
+        entry = processtable.entry(pid)
+        started = -1.0 if entry is None else entry.start_time
+        if known is not None and known[1] == started:
+            facts = known[2]
+        else:
+            facts = _GONE if entry is None else self._look(pid, started)
+        self._known[pid] = (now, started, facts)
+        if len(self._known) > 4096:
+            self._known = {p: k for p, k in self._known.items() if now - k[0] < 2 * _FRESH_S}
+        return facts
+
+    def _look(self, pid: int, started: float) -> Facts:
+        return {
+            "user": _user(pid),
+            "command": " ".join(processtable.command_line(pid))[:MAX_COMMAND] or None,
+            "unit": unit_of(_read(pid, "cgroup")),
+            "since": None if self._booted is None else self._booted + started / _TICKS,
+        }
+
+
+def unit_of(cgroups: str) -> Optional[str]:
+    """``docker 9b1c44e0a7d2``, ``slurm job 7``, ``vllm.service``; None for a bare process.
+
+    Args:
+        cgroups: /proc/PID/cgroup.
+    """
+    for pattern, word in _CONTAINERS:
+        match = pattern.search(cgroups)
+        if match is not None:
+            return f"{word} {match[1]}"
+    units: List[str] = []
+    for line in cgroups.splitlines():
+        units += _SYSTEMD.findall(line)
+    return units[-1] if units else None
+
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def _boot_time() -> Optional[float]:
+    try:
+        lines = Path("/proc/stat").read_text().splitlines()
+    except OSError:
+        return None
+    found = [float(line.split()[1]) for line in lines if line.startswith("btime ")]
+    return found[0] if found else None
+
+
+def _read(pid: int, name: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _user(pid: int) -> Optional[str]:
+    try:
+        return _name(Path(f"/proc/{pid}").stat().st_uid)
+    except OSError:
+        return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _name(owner: int) -> str:
+    try:
+        return pwd.getpwuid(owner).pw_name
+    except KeyError:
+        return str(owner)
