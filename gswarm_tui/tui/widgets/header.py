@@ -15,7 +15,10 @@ class Header(Static):
     """Totals, what needs a look, and the trail of screens."""
 
     DEFAULT_CSS = """
-    Header { height: 2; background: $panel; color: $foreground; padding: 0 1; }
+    Header {
+        height: 2; background: $panel; color: $foreground; padding: 0 1;
+        text-wrap: nowrap; text-overflow: ellipsis;
+    }
     """
 
     trail: reactive[tuple[str, ...]] = reactive(())
@@ -52,14 +55,14 @@ def totals(snapshot: FleetSnapshot) -> list[Piece]:
         Piece(f"  {up}/{len(nodes)} nodes", Tone.PLAIN if up == len(nodes) else Tone.WARN),
         Piece(f"  {len(gpus)} GPUs"),
     ]
+    if snapshot.attention:
+        said.append(Piece(f"  ⚠ {len(snapshot.attention)} to look at", Tone.WARN))
     if loads:
         said.append(Piece(f"  {sum(loads) / len(loads):.0f} % busy"))
     if total:
         said.append(Piece(f"  {wording.size(used)} of {wording.size(total)}"))
     if power:
         said.append(Piece(f"  {power / 1000:.1f} kW"))
-    if snapshot.attention:
-        said.append(Piece(f"  ⚠ {len(snapshot.attention)} to look at", Tone.WARN))
     if snapshot.queue_paused:
         said.append(Piece("  ‖ queue paused", Tone.WARN))
     return said

@@ -183,6 +183,13 @@ class LineTable(ScrollView, Generic[Row], can_focus=True):
         if self.current is not before:
             self.post_message(self.Moved(self, self.current))
 
+    def set_columns(self, columns: Sequence[Column[Row]]) -> None:
+        """Show other columns, of the same titles, from the next `show` on."""
+        if [column.width for column in columns] != [column.width for column in self._columns]:
+            self._columns = tuple(columns)
+            self._forget()
+            self.refresh()
+
     def sort_by(self, title: str) -> None:
         """Sort by a column; the same one again turns the order round."""
         index = next(i for i, column in enumerate(self._columns) if column.title == title)

@@ -1,0 +1,136 @@
+"""A few GPUs, each as a card, in as many columns as there is room for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region
+from textual.message import Message
+
+from gswarm_tui.tui.widgets.cells import Cell, Piece, pieces
+from gswarm_tui.tui.widgets.gpu_card import BEFORE_S, HEIGHT, WIDTH, card
+from gswarm_tui.tui.widgets.lines import Lines
+from gswarm_tui.watch.rings import History
+from gswarm_tui.watch.series import gpu_key
+from gswarm_tui.watch.snapshot import Concern, Gpu
+
+
+class GpuCards(Lines, can_focus=True):
+    """Cards with a cursor, which stays on its GPU."""
+
+    DEFAULT_CSS = """
+    GpuCards { height: 1fr; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,h", "move(-1)", "Left", show=False),
+        Binding("right,l", "move(1)", "Right", show=False),
+        Binding("down,j", "move_line(1)", "Down", show=False),
+        Binding("up,k", "move_line(-1)", "Up", show=False),
+        Binding("home,g", "jump(0)", "First", show=False),
+        Binding("end,G", "jump(-1)", "Last", show=False),
+        Binding("enter", "choose", "Open", show=False),
+    ]
+
+    @dataclass
+    class Chosen(Message):
+        """Enter, or a click on the card that the cursor is on."""
+
+        cards: GpuCards
+        gpu: Gpu
+
+        @property
+        def control(self) -> GpuCards:
+            return self.cards
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id)
+        self._gpus: tuple[Gpu, ...] = ()
+        self._concerns: Mapping[tuple[str, int | None], Concern] = {}
+        self._history = History()
+        self._now = 0.0
+        self._cursor = 0
+
+    @property
+    def current(self) -> Gpu | None:
+        """The GPU that the cursor is on."""
+        return self._gpus[self._cursor] if self._gpus else None
+
+    def show_gpus(
+        self,
+        gpus: Sequence[Gpu],
+        concerns: Mapping[tuple[str, int | None], Concern],
+        history: History,
+        now: float,
+    ) -> None:
+        """Show these GPUs, as they are at `now`."""
+        before = self.current
+        self._gpus, self._concerns = tuple(gpus), concerns
+        self._history, self._now = history, now
+        places = [(gpu.node, gpu.index) for gpu in gpus]
+        if before is not None and (before.node, before.index) in places:
+            self._cursor = places.index((before.node, before.index))
+        self._cursor = max(0, min(self._cursor, len(gpus) - 1))
+        self._lay_out()
+
+    @property
+    def columns(self) -> int:
+        """How many cards are in a line."""
+        return max(1, self.size.width // WIDTH)
+
+    def _lay_out(self) -> None:
+        lines: list[Cell] = []
+        for start in range(0, len(self._gpus), self.columns):
+            cards = [self._card(gpu) for gpu in self._gpus[start : start + self.columns]]
+            for row in range(HEIGHT):
+                found: list[Piece] = []
+                for each in cards:
+                    found += pieces(each[row])
+                lines.append(tuple(found))
+        self.show(lines or ["  no GPU fits"])
+
+    def _card(self, gpu: Gpu) -> list[Cell]:
+        key = gpu_key(gpu.node, gpu.index, "util_percent")
+        before = self._history.seconds(key, BEFORE_S, self._now)
+        concern = self._concerns.get((gpu.node, gpu.index))
+        return card(gpu, before, concern, chosen=gpu is self.current)
+
+    def on_resize(self) -> None:
+        super().on_resize()
+        self._lay_out()
+
+    # Moving
+
+    def action_move(self, by: int) -> None:
+        self._go_to(self._cursor + by)
+
+    def action_move_line(self, by: int) -> None:
+        place = self._cursor + by * self.columns
+        if 0 <= place < len(self._gpus):
+            self._go_to(place)
+
+    def action_jump(self, to: int) -> None:
+        self._go_to(to if to >= 0 else len(self._gpus) - 1)
+
+    def action_choose(self) -> None:
+        if self.current is not None:
+            self.post_message(self.Chosen(self, self.current))
+
+    def on_click(self, event: events.Click) -> None:
+        row, column = (event.y + round(self.scroll_y)) // HEIGHT, event.x // WIDTH
+        place = row * self.columns + column
+        if column < self.columns and place < len(self._gpus):
+            again = place == self._cursor
+            self._go_to(place)
+            if again:
+                self.action_choose()
+
+    def _go_to(self, place: int) -> None:
+        self._cursor = max(0, min(place, len(self._gpus) - 1))
+        self._lay_out()
+        top = self._cursor // self.columns * HEIGHT
+        self.scroll_to_region(Region(0, top, 1, HEIGHT), animate=False)

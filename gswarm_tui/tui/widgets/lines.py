@@ -1,0 +1,113 @@
+"""Lines of pieces, as many as there are; what changed of them is sent, the rest is not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region, Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from gswarm_tui.tui.widgets.cells import Cell, Tone, fit, pieces
+from gswarm_tui.tui.widgets.differences import changed_spans
+
+
+class Lines(ScrollView, can_focus=False):
+    """Text that was laid out by whoever shows it; scrolls where it is longer than its room."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"lines--{tone}" for tone in Tone}
+
+    DEFAULT_CSS = """
+    Lines {
+        background: $surface;
+        color: $foreground;
+        height: auto;
+        overflow-x: hidden;
+        scrollbar-size-vertical: 1;
+    }
+    Lines .lines--title { text-style: bold; }
+    Lines .lines--dim { color: $text-muted; }
+    Lines .lines--good { color: $text-success; }
+    Lines .lines--busy { color: $text-primary; }
+    Lines .lines--warn { color: $text-warning; }
+    Lines .lines--bad { color: $text-error; text-style: bold; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id)
+        self._lines: tuple[Cell, ...] = ()
+        self._strips: list[Strip] = []
+        self._styles: dict[Tone, Style] = {}
+
+    def show(self, lines: Sequence[Cell]) -> None:
+        """Show these lines."""
+        resized = len(lines) != len(self._lines)
+        self._lines = tuple(lines)
+        if resized:
+            self.virtual_size = Size(self.size.width, len(lines))
+            self._strips = []
+            self.refresh(layout=True)
+        else:
+            self._refresh_changed()
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self._lines)
+
+    def _refresh_changed(self) -> None:
+        before, top = self._strips, round(self.scroll_y)
+        if not before:
+            self.refresh()
+            return
+        self._strips = [self._strip(line) for line in self._lines]
+        changed: list[Region] = []
+        for y, (old, new) in enumerate(zip(before, self._strips, strict=True)):
+            spans = changed_spans(old, new)
+            changed += [Region(start, y - top, end - start, 1) for start, end in spans]
+        if changed:
+            self.refresh(*changed)
+
+    def render_line(self, y: int) -> Strip:
+        if not self._strips:
+            self._strips = [self._strip(line) for line in self._lines]
+        index = round(self.scroll_y) + y
+        if index < len(self._strips):
+            return self._strips[index]
+        return Strip.blank(self.size.width, self._style(Tone.PLAIN))
+
+    def _strip(self, line: Cell) -> Strip:
+        width = self.size.width
+        found = fit(pieces(line), width)
+        return Strip([Segment(piece.text, self._style(piece.tone)) for piece in found], width)
+
+    def _style(self, tone: Tone) -> Style:
+        style = self._styles.get(tone)
+        if style is None:
+            style = self.rich_style + self.get_component_rich_style(f"lines--{tone}", partial=True)
+            self._styles[tone] = style
+        return style
+
+    def on_resize(self) -> None:
+        self._strips = []
+        self.virtual_size = Size(self.size.width, len(self._lines))
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._styles.clear()
+        self._strips = []
+
+    def watch_scroll_y(self, old: float, new: float) -> None:
+        super().watch_scroll_y(old, new)
+        self.refresh()
+
+
+def beside(left: Sequence[Cell], right: Sequence[Cell], width: int, gap: int = 2) -> list[Cell]:
+    """Two blocks next to each other, the left one in `width` columns."""
+    found: list[Cell] = []
+    for row in range(max(len(left), len(right))):
+        first: Any = fit(pieces(left[row] if row < len(left) else ""), width + gap)
+        second = pieces(right[row] if row < len(right) else "")
+        found.append((*first, *second))
+    return found
