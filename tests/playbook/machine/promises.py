@@ -45,8 +45,8 @@ class Promises:
         self._config = config
         self._broken: list[str] = []
         self._cancelled_at: dict[int, float] = {}
-        self._again: dict[tuple[str, str], int] = defaultdict(int)
-        """Tasks that somebody asked to be done again, with the successes from before."""
+        self._set_aside: set[str] = set()
+        """Keys of work that somebody asked to be done again, whatever came of it."""
         for statement in _OBSERVED:
             database.execute(statement)
 
@@ -67,9 +67,10 @@ class Promises:
             after = planned.action_id == from_task or not again.isdisjoint(planned.needs)
             if after or tidies_up:
                 again.add(planned.action_id)
-        for name in again:
-            task = (self._key(job_id), name)
-            self._again[task] = len(self._successes(task))
+        job = self._key(job_id)
+        for key in [*self._nodes.running, *self._nodes.done]:
+            if task_of(key)[0] == job and task_of(key)[1] in again:
+                self._set_aside.add(key)
 
     # While it happens
 
@@ -86,9 +87,10 @@ class Promises:
         if planned.options.always:
             left = [r.action_id for r in self._ordinary(job_id, tasks) if r.state not in ENDED]
             self._expect(not left, f"{key} began before {left} ended")
-        before = self._successes(task)[self._again[task] :]
+        before = self._successes(task)
         self._expect(not before, f"{key} is done again, after {before}")
-        twins = [k for k in self._nodes.running if k != key and task_of(k) == task]
+        running = self._nodes.running.keys() - self._set_aside - {key}
+        twins = [other for other in running if task_of(other) == task]
         self._expect(not twins, f"{key} is done beside {twins}")
         asked = self._cancelled_at.get(job_id)
         in_vain = asked is not None and now > asked + SEEN_WITHIN_S
@@ -189,7 +191,7 @@ class Promises:
     def _successes(self, task: tuple[str, str]) -> list[str]:
         """The keys of work that was done, and whose end nobody had asked for."""
         keys = [key for key in self._nodes.done if task_of(key) == task]
-        return [key for key in keys if key not in self._nodes.cancelled]
+        return [key for key in keys if key not in self._nodes.cancelled | self._set_aside]
 
     def _nodes_know(self, task: tuple[str, str]) -> list[str]:
         return [answer for key, answer in self._nodes.done.items() if task_of(key) == task]
