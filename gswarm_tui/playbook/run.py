@@ -169,11 +169,12 @@ class Runner:
         before = self._journal.before(self._tally.planned)
         earlier = before.ended
         if any(n not in earlier and not self._tally.is_always(n) for n in self._tally.tasks):
-            # There is something to do; so there will be something to tidy up after it.
-            again = [name for name in earlier if self._tally.is_always(name)]
+            # There is something to do; so there will be something to tidy up after it. That nodes
+            # have tidied up before does not count, nor that a run was lost while it did.
+            again = [name for name in self._tally.tasks if self._tally.is_always(name)]
             self._journal.reopen(again)
             for name in again:
-                del earlier[name]
+                earlier.pop(name, None)
         self._tally.restore(before)
         for ended in earlier.values():
             for other, because in self._settle_in_graph(ended):

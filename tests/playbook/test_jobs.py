@@ -286,6 +286,32 @@ async def test_a_retry_tidies_up_again(run: Runs, fake: FakeModels, jobs: Jobs) 
     assert [task.attempt for task in result.tasks] == [2, 2]
 
 
+async def test_a_run_that_was_lost_while_it_tidied_up_tidies_up_anew_after_more_work(
+    run: Runs, fake: FakeModels, jobs: Jobs, database: Database
+) -> None:
+    text = "actions:\n" + asks("a") + "always:\n" + asks("tidy")
+    fake.holds[check("a")] = fake.holds[check("tidy")] = asyncio.Event()
+    runner = run.runner(text)
+    first = asyncio.create_task(runner.run())
+    while check("a") not in fake.calls:
+        await asyncio.sleep(0)
+    runner.cancel()
+    while check("tidy") not in fake.calls:
+        await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    # As it is where the process is killed, and has no time to write anything.
+    database.execute("UPDATE jobs SET state = 'lost'")
+    database.execute("UPDATE tasks SET state = 'lost', resumes = 1 WHERE action_id = 'tidy'")
+
+    fake.holds.clear()
+    jobs.reset(1)
+    result = await run(text, 1)
+    assert states(result) == {"a": "succeeded", "tidy": "succeeded"}
+    works = database.query("SELECT work FROM tasks WHERE action_id = 'tidy'")
+    assert [row["work"] for row in works] == [2], "what a node did for the first one does not count"
+
+
 async def test_what_a_task_does_is_written_when_it_is_known(run: Runs, jobs: Jobs) -> None:
     result = await run(asks("a") + asks("b").replace("http://b/", "http://b/${a.status}"))
     assert jobs.tasks(result.job_id)[1].summary == "http://b/200"
