@@ -331,6 +331,34 @@ async def test_another_process_asks_for_the_end_of_a_job(
     assert result.exit_code == 130
 
 
+async def test_an_end_that_was_asked_for_before_the_process_began_is_heard(
+    run: Runs, fake: FakeModels, jobs: Jobs, tmp_path: Path
+) -> None:
+    job_id = playbook.submit(run.plan(asks("a")), jobs)
+    jobs.request_cancel(job_id)
+    with Database(tmp_path / "state.db") as later:
+        result = await Runner(run.plan(asks("a")), run.models, later, job_id=job_id).run()
+    assert states(result) == {"a": "cancelled"}
+    assert fake.calls == []
+
+
+async def test_those_that_fail_together_do_not_trip_over_each_other(
+    run: Runs, fake: FakeModels
+) -> None:
+    fake.failures = {check(name): GswarmError("no") for name in "ab"}
+    result = await run("on_failure: stop\nactions:\n" + asks("a") + asks("b"))
+    assert states(result) == {"a": "failed", "b": "failed"}
+
+
+async def test_a_failure_ends_those_that_were_about_to_enter_the_queue_with_it(
+    run: Runs, fake: FakeModels
+) -> None:
+    text = asks("a", "prompt: hello") + asks("first", "dependencies: [a]")
+    text += '  - {action_id: bad, action_type: health_check, target_url: "${a.completion}"}\n'
+    result = await run("on_failure: stop\nactions:\n" + text)
+    assert states(result) == {"a": "succeeded", "first": "skipped", "bad": "failed"}
+
+
 async def test_another_process_asks_for_the_end_of_a_task(
     run: Runs, fake: FakeModels, tmp_path: Path
 ) -> None:
