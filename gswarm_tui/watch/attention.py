@@ -37,6 +37,9 @@ def _of_gpus(node: Node, now: float) -> Iterator[Attention]:
         since = now - node.silent_s
         text = f"the GPU driver has not answered for {spell(node.silent_s)}"
         yield Attention(Concern.HUNG, node.name, None, text, since)
+    elif node.error:
+        yield Attention(Concern.HUNG, node.name, None, node.error, None)
+    missing: list[Gpu] = []
     for gpu in node.gpus:
         if gpu.state is GpuState.OK:
             if gpu.xid or gpu.ecc_uncorrected or gpu.throttle or gpu.idle_since is not None:
@@ -45,8 +48,19 @@ def _of_gpus(node: Node, now: float) -> Iterator[Attention]:
             text = "the driver has no contact to it any more"
             yield Attention(Concern.LOST, gpu.node, gpu.index, text, None)
         elif gpu.state is GpuState.MISSING:
-            text = "the inventory expects it, and the node has none of that number"
-            yield Attention(Concern.MISSING, gpu.node, gpu.index, text, None)
+            missing.append(gpu)
+    if missing:
+        yield _missing(node, missing)
+
+
+def _missing(node: Node, missing: list[Gpu]) -> Attention:
+    """Told once for a node: one without a driver lacks all of them."""
+    if len(missing) == 1:
+        text = "the inventory expects it, and the node has none of that number"
+        return Attention(Concern.MISSING, node.name, missing[0].index, text, None)
+    indices = ", ".join(str(gpu.index) for gpu in missing)
+    text = f"the inventory expects {len(missing)} GPUs that the node has not: {indices}"
+    return Attention(Concern.MISSING, node.name, None, text, None)
 
 
 def _of_gpu(gpu: Gpu, now: float) -> Iterator[Attention]:

@@ -73,6 +73,43 @@ class GpuProcess:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """How a GPU reaches another one.
+
+    Args:
+        gpu: the other one's index.
+        path: over PCIe, in the words of ``nvidia-smi topo``: PIX, PXB, PHB, NODE, SYS.
+        nvlink: whether also by NVLink.
+    """
+
+    gpu: int
+    path: str | None
+    nvlink: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MigInstance:
+    """A part of a GPU that is used as one of its own."""
+
+    index: int
+    uuid: str | None
+    name: str | None
+    memory_total_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What a GPU is, beside its name and memory; the same object as long as it stays so."""
+
+    pci_bus_id: str | None = None
+    numa_node: int | None = None
+    cuda_compute: str | None = None
+    nvlinks: int | None = None
+    links: tuple[Link, ...] = ()
+    mig: tuple[MigInstance, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Gpu:
     """One GPU.
 
@@ -111,6 +148,7 @@ class Gpu:
     processes: tuple[GpuProcess, ...] = ()
     models: tuple[str, ...] = ()
     idle_since: float | None = None
+    hardware: Hardware | None = None
 
     @property
     def users(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, final
 
-from gswarm_tui.watch.snapshot import Gpu, GpuProcess, GpuState
+from gswarm_tui.watch.snapshot import Gpu, GpuProcess, GpuState, Hardware, Link
 
 MIB: Final = 1024**2
 _NOISE: Final = tuple(random.Random(7).random() for _ in range(1021))  # noqa: S311 - no secret
@@ -31,14 +31,16 @@ class Card:
     idle_w: float
     sm_mhz: float
     memory_mhz: float
+    compute: str
+    nvlinks: int = 0
     fan: bool = False
 
 
-H100: Final = Card("NVIDIA H100 80GB HBM3", 81559, 700, 72, 1980, 2619)
-H200: Final = Card("NVIDIA H200", 143771, 700, 78, 1980, 3201)
-A100: Final = Card("NVIDIA A100-SXM4-80GB", 81920, 400, 58, 1410, 1593)
-L40S: Final = Card("NVIDIA L40S", 46068, 350, 35, 2520, 9001)
-RTX4090: Final = Card("NVIDIA GeForce RTX 4090", 24564, 450, 19, 2520, 10501, fan=True)
+H100: Final = Card("NVIDIA H100 80GB HBM3", 81559, 700, 72, 1980, 2619, "9.0", 18)
+H200: Final = Card("NVIDIA H200", 143771, 700, 78, 1980, 3201, "9.0", 18)
+A100: Final = Card("NVIDIA A100-SXM4-80GB", 81920, 400, 58, 1410, 1593, "8.0", 12)
+L40S: Final = Card("NVIDIA L40S", 46068, 350, 35, 2520, 9001, "8.9")
+RTX4090: Final = Card("NVIDIA GeForce RTX 4090", 24564, 450, 19, 2520, 10501, "8.9", fan=True)
 
 
 class Load(StrEnum):
@@ -88,10 +90,22 @@ class SimulatedGpu:
     """One GPU, at any time.
 
     Args:
+        beside: how many GPUs the node has.
         fault: what is wrong with it, from `fault_at` on.
     """
 
-    __slots__ = ("_idle", "card", "fault", "fault_at", "index", "node", "noise", "use", "uuid")
+    __slots__ = (
+        "_idle",
+        "card",
+        "fault",
+        "fault_at",
+        "hardware",
+        "index",
+        "node",
+        "noise",
+        "use",
+        "uuid",
+    )
 
     def __init__(
         self,
@@ -101,6 +115,7 @@ class SimulatedGpu:
         use: Use,
         rng: random.Random,
         *,
+        beside: int = 1,
         fault: Fault | None = None,
         fault_at: float = 0.0,
     ) -> None:
@@ -110,6 +125,7 @@ class SimulatedGpu:
         self.node, self.index, self.card, self.use = node, index, card, use
         self.noise = rng.randrange(len(_NOISE))
         self.fault, self.fault_at = fault, fault_at
+        self.hardware = _hardware(card, index, beside)
         self._idle: Gpu | None = None
 
     def at(self, time: float) -> Gpu:
@@ -198,6 +214,7 @@ class SimulatedGpu:
             self._processes(util, memory),
             self.use.models,
             self._idle_since(time, util),
+            self.hardware,
         )
 
     def _processes(self, util: float, memory: float) -> tuple[GpuProcess, ...]:
@@ -222,5 +239,19 @@ class SimulatedGpu:
         state = GpuState.LOST if self.fault is Fault.LOST else GpuState.SILENT
         memory = self.card.memory_mib * MIB
         return Gpu(
-            self.node, self.index, state, self.uuid, self.card.name, memory_total_bytes=memory
+            *(self.node, self.index, state, self.uuid, self.card.name),
+            memory_total_bytes=memory,
+            hardware=self.hardware,
         )
+
+
+def _hardware(card: Card, index: int, beside: int) -> Hardware:
+    """Half of a node's GPUs is at each of two processors."""
+    half = max(1, beside // 2)
+    links = [
+        Link(other, "NODE" if other // half == index // half else "SYS", card.nvlinks > 0)
+        for other in range(beside)
+        if other != index
+    ]
+    bus = f"00000000:{0x1B + 0x10 * index:02X}:00.0"
+    return Hardware(bus, min(1, index // half), card.compute, card.nvlinks, tuple(links))

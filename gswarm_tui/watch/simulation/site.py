@@ -226,6 +226,7 @@ class _Builder:
             made.append(
                 SimulatedGpu(
                     *(self._name, index, self._card, use, self._rng),
+                    beside=gpus,
                     fault=fault,
                     fault_at=fault_at,
                 )

@@ -1,0 +1,268 @@
+"""From what a node sends of its metrics to the GPUs and the host of a picture.
+
+Nothing that a node sends is trusted to be what it should be: what is of another type is None.
+docs/metrics.md has the fields of a frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from typing import Any, Final, final
+
+from gswarm_tui.watch.snapshot import (
+    Gpu,
+    GpuProcess,
+    GpuState,
+    Hardware,
+    Host,
+    Link,
+    MigInstance,
+)
+
+Wire = Mapping[str, Any]
+
+HUNG: Final = "hung"
+"""The state of a frame whose driver does not answer."""
+
+COMPUTES_PERCENT: Final = 1.0
+"""A GPU that is used no more than so much does nothing: tools that look at it are measured too."""
+
+_MOST_GPUS: Final = 256
+_MOST_TEXT: Final = 4096
+_HOST: Final = tuple(field.name for field in fields(Host))
+
+
+@final
+class Gpus:
+    """The GPUs of one node, as its frames tell them.
+
+    What a frame leaves out is as before. A GPU that did not change is the same object.
+
+    Args:
+        expected: the indices that the inventory promises.
+    """
+
+    def __init__(self, node: str, expected: Iterable[int] = ()) -> None:
+        self._node = node
+        self._expected = tuple(expected)
+        self._static: dict[int, Wire] = {}
+        self._hardware: dict[int, Hardware] = {}
+        self._raw: dict[int, Wire] = {}
+        self._made: dict[int, Gpu] = {}
+        self._processes: dict[int, tuple[GpuProcess, ...]] = {}
+        self._idle_since: dict[int, float] = {}
+        self._models: Mapping[int, tuple[str, ...]] = {}
+
+    def describe(self, answer: Wire) -> None:
+        """Take the answer to ``metrics.describe``."""
+        found: dict[int, Wire] = {}
+        for each in _maps(answer.get("gpus")):
+            index = whole(each.get("index"))
+            if index is not None and len(found) < _MOST_GPUS:
+                found[index] = each
+        self._static = found
+        topology = list(_maps(answer.get("topology")))
+        self._hardware = {index: _hardware(index, each, topology) for index, each in found.items()}
+        self._raw.clear()
+
+    def hold(self, models: Mapping[int, tuple[str, ...]]) -> None:
+        """Take which models are loaded where, by the indices of the GPUs."""
+        if models != self._models:
+            self._models = dict(models)
+            self._raw.clear()
+
+    def take(self, frame: Wire, now: float) -> tuple[Gpu, ...]:
+        """The GPUs after a frame that came `now`."""
+        told: dict[int, Wire] = {}
+        for each in _maps(frame.get("gpus")):
+            index = whole(each.get("index"))
+            if index is not None and len(told) < _MOST_GPUS:
+                told[index] = each
+        state = frame.get("state")
+        if state in ("ok", "no_driver"):
+            made = {index: self._told(index, each, now) for index, each in told.items()}
+            made |= {i: self._bare(i, GpuState.MISSING) for i in self._expected if i not in told}
+        else:  # nobody knows more than what they are
+            self._raw.clear()
+            made = {index: self._bare(index, GpuState.SILENT) for index in self._static}
+        self._made = made
+        return tuple([made[index] for index in sorted(made)])
+
+    def _told(self, index: int, each: Wire, now: float) -> Gpu:
+        known = self._made.get(index)
+        if known is not None and self._raw.get(index) == each:
+            return known
+        self._raw[index] = each
+        if each.get("lost") is True:
+            return self._bare(index, GpuState.LOST, each)
+        return self._measured(index, each, now)
+
+    def _bare(self, index: int, state: GpuState, each: Wire | None = None) -> Gpu:
+        """A GPU of which only what it is is known; that object again where it was so before."""
+        static = self._static.get(index, {}) if state is not GpuState.MISSING else {}
+        made = Gpu(
+            *(self._node, index, state, text(static.get("uuid")), text(static.get("name"))),
+            memory_total_bytes=whole(static.get("memory_total_bytes")),
+            xid=_xids((each or {}).get("xid")),
+            hardware=self._hardware.get(index),
+        )
+        self._idle_since.pop(index, None)
+        known = self._made.get(index)
+        return known if known == made else made
+
+    def _measured(self, index: int, each: Wire, now: float) -> Gpu:
+        static, get = self._static.get(index, {}), each.get
+        util = number(get("util_percent"))
+        if "processes" in each:
+            self._processes[index] = _processes(get("processes"))
+        return Gpu(
+            self._node,
+            index,
+            GpuState.OK,
+            text(static.get("uuid")),
+            text(static.get("name")),
+            util,
+            number(get("memory_util_percent")),
+            whole(get("memory_used_bytes")),
+            whole(static.get("memory_total_bytes")),
+            number(get("temperature_c")),
+            number(get("power_w")),
+            number(static.get("power_limit_w")),
+            number(get("sm_clock_mhz")),
+            number(get("memory_clock_mhz")),
+            number(get("fan_percent")),
+            whole(get("pstate")),
+            _words(get("throttle")),
+            whole(get("ecc_corrected")),
+            whole(get("ecc_uncorrected")),
+            whole(get("remapped_rows")),
+            _xids(get("xid")),
+            number(get("pcie_rx_bytes_per_s")),
+            number(get("pcie_tx_bytes_per_s")),
+            number(get("nvlink_rx_bytes_per_s")),
+            number(get("nvlink_tx_bytes_per_s")),
+            self._processes.get(index, ()),
+            self._models.get(index, ()),
+            self._idle(index, util, now),
+            self._hardware.get(index),
+        )
+
+    def _idle(self, index: int, util: float | None, now: float) -> float | None:
+        """Since when it has done nothing, as far as was watched."""
+        if util is None or util > COMPUTES_PERCENT:
+            self._idle_since.pop(index, None)
+            return None
+        return self._idle_since.setdefault(index, now)
+
+
+def host_of(frame: Wire, before: Host) -> Host:
+    """The host of a frame; where the frame tells nothing, it is as before."""
+    told = frame.get("host")
+    if not isinstance(told, Mapping) or not told:
+        return before
+    return Host(**{name: number(told.get(name)) for name in _HOST})
+
+
+def with_models(gpus: tuple[Gpu, ...], models: Mapping[int, tuple[str, ...]]) -> tuple[Gpu, ...]:
+    """The same GPUs with other models on them; those of which it is true already are the same."""
+    return tuple(
+        [
+            gpu
+            if gpu.models == models.get(gpu.index, ()) or gpu.state is not GpuState.OK
+            else replace(gpu, models=models.get(gpu.index, ()))
+            for gpu in gpus
+        ]
+    )
+
+
+# What can be read from anything
+
+
+def number(value: object) -> Any:
+    """A finite number, or None."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        return value
+    return None
+
+
+def whole(value: object) -> int | None:
+    """A whole number that is not negative, or None."""
+    found = number(value)
+    return None if found is None or found < 0 else int(found)
+
+
+def text(value: object) -> str | None:
+    """A text, not too long, or None."""
+    return value[:_MOST_TEXT] if isinstance(value, str) and value else None
+
+
+def _maps(value: object) -> list[Wire]:
+    if not isinstance(value, (list, tuple)):
+        return []
+    return [each for each in value if isinstance(each, Mapping)]
+
+
+def _words(value: object) -> tuple[str, ...]:
+    if not value or not isinstance(value, (list, tuple)):
+        return ()
+    return tuple([word for each in value if (word := text(each)) is not None])
+
+
+def _xids(value: object) -> tuple[tuple[int, float], ...]:
+    return tuple(
+        [
+            (code, float(time))
+            for each in (_maps(value) if value else ())
+            if (code := whole(each.get("code"))) is not None
+            and (time := number(each.get("time"))) is not None
+        ]
+    )
+
+
+def _processes(value: object) -> tuple[GpuProcess, ...]:
+    return tuple(
+        [
+            GpuProcess(
+                pid,
+                text(each.get("user")),
+                text(each.get("command")) or "",
+                whole(each.get("memory_bytes")),
+                number(each.get("util_percent")),
+                text(each.get("unit")),
+                number(each.get("since")),
+            )
+            for each in _maps(value)
+            if (pid := whole(each.get("pid"))) is not None
+        ]
+    )
+
+
+def _hardware(index: int, each: Wire, topology: list[Wire]) -> Hardware:
+    links = []
+    for pair in topology:
+        ends = pair.get("gpus")
+        if isinstance(ends, (list, tuple)) and len(ends) == 2 and index in ends:
+            other = whole(ends[0] if ends[1] == index else ends[1])
+            if other is not None and other != index:
+                links.append(Link(other, text(pair.get("pcie")), pair.get("nvlink") is True))
+    return Hardware(
+        pci_bus_id=text(each.get("pci_bus_id")),
+        numa_node=whole(each.get("numa_node")),
+        cuda_compute=text(each.get("cuda_compute")),
+        nvlinks=whole(each.get("nvlinks")),
+        links=tuple(links),
+        mig=tuple(
+            [
+                MigInstance(
+                    number_,
+                    text(mig.get("uuid")),
+                    text(mig.get("name")),
+                    whole(mig.get("memory_total_bytes")),
+                )
+                for mig in _maps(each.get("mig"))
+                if (number_ := whole(mig.get("index"))) is not None
+            ]
+        ),
+    )

@@ -1,0 +1,151 @@
+"""What happened between two pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gswarm_tui.state.states import State
+from gswarm_tui.watch.snapshot import (
+    Event,
+    FleetSnapshot,
+    Gpu,
+    GpuState,
+    Job,
+    Model,
+    Node,
+    NodeState,
+    Service,
+)
+
+_GPUS = {
+    GpuState.LOST: "the driver has lost it",
+    GpuState.MISSING: "the inventory expects it, and the node has none of that number",
+}
+_ENDED = {
+    State.SUCCEEDED: ("info", "is done"),
+    State.FAILED: ("error", "failed"),
+    State.CANCELLED: ("warning", "was cancelled"),
+    State.LOST: ("error", "is lost: the process that ran it has ended"),
+}
+
+
+def between(before: FleetSnapshot, after: FleetSnapshot) -> list[Event]:
+    """The events that made one picture of the other; what was there at first is no event."""
+    time = after.time
+    return [
+        Event(time, level, about, text)
+        for level, about, text in (
+            *_of_nodes(before, after),
+            *_of_jobs(before, after),
+            *_of_models(before, after),
+            *_of_services(before, after),
+        )
+    ]
+
+
+_Said = tuple[str, str, str]
+
+
+def _of_nodes(before: FleetSnapshot, after: FleetSnapshot) -> Iterator[_Said]:
+    if before.nodes is after.nodes:
+        return
+    for old, new in zip(before.nodes, after.nodes, strict=False):
+        if old is not new and old.name == new.name:
+            yield from _of_node(old, new)
+
+
+def _of_node(old: Node, new: Node) -> Iterator[_Said]:
+    if new.state is not old.state:
+        if new.state is NodeState.UP:
+            again = " again" if old.state is NodeState.UNREACHABLE else ""
+            yield "info", new.name, f"answers{again}"
+        elif new.state is NodeState.UNREACHABLE:
+            yield "error", new.name, f"does not answer: {new.error or 'no reason is known'}"
+    if new.silent_s > 0 and old.silent_s <= 0:
+        yield "error", new.name, "the GPU driver does not answer"
+    elif old.silent_s > 0 and new.silent_s <= 0 and new.state is NodeState.UP:
+        yield "info", new.name, "the GPU driver answers again"
+    if old.gpus is not new.gpus:
+        known = {gpu.index: gpu for gpu in old.gpus}
+        for gpu in new.gpus:
+            yield from _of_gpu(known.get(gpu.index), gpu)
+
+
+def _of_gpu(old: Gpu | None, new: Gpu) -> Iterator[_Said]:
+    if old is new:
+        return
+    if new.state in _GPUS and (old is None or old.state is not new.state):
+        yield "error", new.node, f"gpu{new.index}: {_GPUS[new.state]}"
+    if old is not None and old.state in _GPUS and new.state is GpuState.OK:
+        yield "info", new.node, f"gpu{new.index}: is there again"
+    if new.xid and old is not None:
+        for error in new.xid:
+            if error not in old.xid:
+                yield "error", new.node, f"gpu{new.index}: XID {error[0]}"
+    errors = new.ecc_uncorrected or 0
+    if old is not None and old.ecc_uncorrected is not None and errors > old.ecc_uncorrected:
+        more = errors - old.ecc_uncorrected
+        yield "error", new.node, f"gpu{new.index}: {more} memory errors that cannot be corrected"
+
+
+def _of_jobs(before: FleetSnapshot, after: FleetSnapshot) -> Iterator[_Said]:
+    if before.jobs is after.jobs or not before.time:
+        return
+    known = {job.id: job for job in before.jobs}
+    newest = max(known, default=0)
+    for job in reversed(after.jobs):
+        old = known.get(job.id)
+        if job is not old and (old is not None or job.id > newest):
+            yield from _of_job(old, job)
+
+
+def _of_job(old: Job | None, job: Job) -> Iterator[_Said]:
+    about = f"job {job.id}"
+    begun = job.started_at is not None
+    if begun and (old is None or old.state is State.PENDING):
+        yield "info", about, f"{job.name} began" + (f", for {job.user}" if job.user else "")
+    if job.state in _ENDED and (old is None or old.state is not job.state):
+        level, word = _ENDED[job.state]
+        why = f": {job.error}" if job.state is State.FAILED and job.error else ""
+        yield level, about, f"{job.name} {word}{why}"
+
+
+def _of_models(before: FleetSnapshot, after: FleetSnapshot) -> Iterator[_Said]:
+    if before.models is after.models:
+        return
+    known = {model.name: model for model in before.models}
+    for model in after.models:
+        old = known.get(model.name)
+        if old is not None and old is not model:
+            yield from _of_model(old, model)
+
+
+def _of_model(old: Model, new: Model) -> Iterator[_Said]:
+    """A copy that was on its way is whole. What nodes tell that answer now was there before."""
+    coming = {copy.device for copy in old.copies if copy.state != "ready"}
+    for copy in new.copies:
+        if copy.state == "ready" and copy.device in coming:
+            yield "info", new.name, f"{new.name} is on {copy.device}"
+
+
+def _of_services(before: FleetSnapshot, after: FleetSnapshot) -> Iterator[_Said]:
+    if before.services is after.services:
+        return
+    known = {(each.node, each.service): each for each in before.services}
+    up = {node.name for node in before.nodes if node.sampled_at is not None}
+    for each in after.services:
+        old = known.pop((each.node, each.service), None)
+        if old is None and each.node in up and each.state == "ready":
+            yield "info", each.model, f"{each.model} is served on {each.node}"
+        elif old is not None and old.state != each.state:
+            yield _turned(each)
+    still_up = {node.name for node in after.nodes if node.state is NodeState.UP}
+    for gone in known.values():
+        if gone.node in still_up:
+            yield "info", gone.model, f"{gone.model} is not served on {gone.node} any more"
+
+
+def _turned(service: Service) -> _Said:
+    level = "info" if service.state in ("ready", "starting", "draining") else "error"
+    why = f": {service.error}" if service.error else ""
+    return level, service.model, f"{service.model} on {service.node} is {service.state}{why}"

@@ -1,0 +1,240 @@
+"""From a node's answer to ``node.status`` to copies, services and transfers of a picture."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final
+
+from gswarm_tui.models.addresses import endpoint_of
+from gswarm_tui.models.ground import shown_hash, status_from_wire
+from gswarm_tui.nodespec import NodeSpec
+from gswarm_tui.watch.frames import Wire, number, text, whole
+from gswarm_tui.watch.snapshot import Copy, Service, Transfer
+
+MOVING: Final = {
+    "fetch": "downloading",
+    "import": "importing",
+    "receive": "receiving",
+    "stage": "staging",
+}
+"""The operations of a helper that move bytes, and what they are called before they have a phase."""
+
+CONTROLLER: Final = "the controller"
+"""Where an import or a copy from another node comes from, as the node sees it."""
+
+_PASSED_ON: Final = "the controller, which passes the bytes on"
+_GPU: Final = re.compile(r"gpu([0-9]{1,3})")
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a node has and does beside its metrics.
+
+    Args:
+        types: of the models that it knows the type of, by their names.
+        sources: where its copies come from, by the models' names.
+        loaded: the models on each GPU, by its index.
+    """
+
+    copies: tuple[Copy, ...] = ()
+    services: tuple[Service, ...] = ()
+    transfers: tuple[Transfer, ...] = ()
+    types: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    loaded: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+
+
+NOTHING: Final = Holdings()
+
+
+def holdings(spec: NodeSpec, answer: object, job_of: Callable[[str], int | None]) -> Holdings:
+    """Read an answer; what in it is no copy, service or operation is left out.
+
+    Args:
+        job_of: the id of the job with a key, as tasks of nodes have it.
+    """
+    if not isinstance(answer, Mapping):
+        return NOTHING
+    status = status_from_wire(spec.name, answer)
+    moving = [
+        each
+        for each in status.operations
+        if each.get("kind") in MOVING and text(each.get("model")) and text(each.get("tier"))
+    ]
+    under_way = {(each["model"], each["tier"]) for each in moving}
+    copies = [_copy(spec.name, each, under_way) for each in status.copies if _is_copy(each)]
+    known = {(copy.model, copy.device) for copy in copies}
+    copies += [
+        _arriving(spec.name, each)
+        for each in moving
+        if (each["model"], f"{spec.name}:{each['tier']}") not in known
+    ]
+    sources = {
+        each["name"]: source
+        for each in status.copies
+        if _is_copy(each) and (source := text(each.get("source"))) is not None
+    }
+    return Holdings(
+        copies=(*copies, *_on_gpus(spec.name, status.replicas)),
+        services=tuple([_service(spec, each) for each in status.services if _is_service(each)]),
+        transfers=tuple([_transfer(spec.name, each, sources, job_of) for each in moving]),
+        types=_types(status.copies),
+        sources=sources,
+        loaded=_loaded(status.replicas),
+    )
+
+
+def with_rates(service: Service, row: Wire | None) -> Service:
+    """A service with what the metrics tell of it."""
+    if row is None:
+        return service
+    requests = whole(row.get("requests"))
+    return replace(
+        service,
+        requests=service.requests if requests is None else requests,
+        running=whole(row.get("running")),
+        waiting=whole(row.get("waiting")),
+        kv_cache_percent=number(row.get("kv_cache_percent")),
+        prompt_tokens_per_s=number(row.get("prompt_tokens_per_s")),
+        generation_tokens_per_s=number(row.get("generation_tokens_per_s")),
+        time_to_first_token_s=number(row.get("time_to_first_token_s")),
+    )
+
+
+def moment(value: object) -> float | None:
+    """Seconds since the epoch of such a number, or of a time in ISO 8601."""
+    if isinstance(value, str):
+        try:
+            return datetime.fromisoformat(value).timestamp()
+        except (ValueError, OverflowError, OSError):
+            return None
+    found: float | None = number(value)
+    return found
+
+
+def _is_copy(each: Wire) -> bool:
+    return all(isinstance(each.get(key), str) for key in ("name", "revision", "tier", "state"))
+
+
+def _is_service(each: Wire) -> bool:
+    return all(isinstance(each.get(key), str) for key in ("id", "model", "state"))
+
+
+def _copy(node: str, each: Wire, under_way: set[tuple[Any, Any]]) -> Copy:
+    state = "in flight" if (each["name"], each["tier"]) in under_way else each["state"]
+    whole_one = each["state"] == "ready"
+    return Copy(
+        model=each["name"],
+        revision=each["revision"],
+        device=f"{node}:{each['tier']}",
+        state="ready" if whole_one else state,
+        size_bytes=whole(each.get("size")),
+        done_bytes=None if whole_one else whole(each.get("done")),
+        hash=shown_hash(text(each.get("hash"))) or None,
+        # What is published was verified file by file; what was adopted in place was not moved.
+        verified=whole_one if each["state"] in ("ready", "changed") else None,
+        waiting=text(each.get("waiting")),
+    )
+
+
+def _arriving(node: str, operation: Wire) -> Copy:
+    """A copy of which nothing is on the node's disk yet."""
+    return Copy(
+        model=operation["model"],
+        revision="",
+        device=f"{node}:{operation['tier']}",
+        state="in flight",
+        size_bytes=whole(operation.get("total")),
+        done_bytes=whole(operation.get("done")),
+    )
+
+
+def _on_gpus(node: str, replicas: Sequence[Wire]) -> list[Copy]:
+    return [
+        Copy(
+            model=each["model"],
+            revision=text(each.get("revision")) or "",
+            device=f"{node}:{place}",
+            state=text(each.get("state")) or "",
+            size_bytes=None,
+            waiting=text(each.get("reason")),
+        )
+        for each in replicas
+        if text(each.get("model"))
+        for place in _places(each)
+    ]
+
+
+def _places(each: Wire) -> list[str]:
+    places = each.get("devices")
+    return [p for p in places if isinstance(p, str)] if isinstance(places, (list, tuple)) else []
+
+
+def _loaded(replicas: Sequence[Wire]) -> dict[int, tuple[str, ...]]:
+    found: dict[int, tuple[str, ...]] = {}
+    for each in replicas:
+        name = text(each.get("model"))
+        for place in _places(each):
+            match = _GPU.fullmatch(place)
+            if match is not None and name is not None:
+                index = int(match[1])
+                found[index] = tuple(dict.fromkeys((*found.get(index, ()), name)))
+    return found
+
+
+def _types(copies: Sequence[Wire]) -> dict[str, str]:
+    found = {}
+    for each in copies:
+        metadata = each.get("metadata")
+        kind = text(metadata.get("type")) if isinstance(metadata, Mapping) else None
+        if kind is not None and isinstance(each.get("name"), str):
+            found[each["name"]] = kind
+    return found
+
+
+def _service(spec: NodeSpec, each: Wire) -> Service:
+    address, port = text(each.get("address")) or "", whole(each.get("port"))
+    return Service(
+        model=each["model"],
+        node=spec.name,
+        devices=tuple([f"{spec.name}:{place}" for place in _places(each)]),
+        engine=text(each.get("engine")) or "",
+        state=each["state"],
+        address=address,
+        port=port,
+        url=None if port is None else endpoint_of(spec, address, port),
+        service=each["id"],
+        replica=text(each.get("replica")) or "",
+        started_at=moment(each.get("started_at")),
+        requests=whole(each.get("requests")),
+        error=text(each.get("reason")),
+    )
+
+
+def _transfer(
+    node: str, each: Wire, sources: Mapping[str, str], job_of: Callable[[str], int | None]
+) -> Transfer:
+    kind, model = each["kind"], each["model"]
+    if kind == "stage":
+        source = f"{node}:disk"
+    elif kind == "fetch":
+        source = sources.get(model, "")
+    else:
+        source = CONTROLLER
+    tasks = each.get("tasks")
+    keys = [t.partition("/")[0] for t in tasks or () if isinstance(t, str)]
+    return Transfer(
+        model=model,
+        source=source,
+        target=f"{node}:{each['tier']}",
+        phase=text(each.get("phase")) or MOVING[kind],
+        done_bytes=whole(each.get("done")),
+        total_bytes=whole(each.get("total")),
+        rate_bytes_per_s=number(each.get("rate")),
+        started_at=moment(each.get("started_at")),
+        job=next((job for key in keys if (job := job_of(key)) is not None), None),
+        limit=_PASSED_ON if kind == "receive" else None,
+    )
