@@ -29,6 +29,9 @@ FORMS: Final = (
 
 Path: TypeAlias = tuple[str | int, ...]
 
+LONGEST_TEXT: Final = 2**20
+"""Characters of a text with its values: variables of variables double with each line."""
+
 _TOKEN = re.compile(r"\$\$\{|\$\{(?P<inside>[^}]*)(?P<end>\}?)")
 _INSIDE = re.compile(r"\s*(?P<owner>[A-Za-z0-9_][A-Za-z0-9_-]*)\.(?P<field>[A-Za-z0-9_-]+)\s*")
 # A pattern of node names has its own grammar: see `gswarm_tui.patterns`.
@@ -158,10 +161,15 @@ def _substitute_text(text: str, lookup: Lookup) -> Any:
     parts = parse(text)
     if len(parts) == 1 and isinstance(parts[0], Reference):
         return lookup(parts[0], True)
-    return "".join(
-        as_text(part, lookup(part, False)) if isinstance(part, Reference) else part
-        for part in parts
-    )
+    whole, length = [], 0
+    for part in parts:
+        piece = as_text(part, lookup(part, False)) if isinstance(part, Reference) else part
+        whole.append(piece)
+        length += len(piece)
+        if length > LONGEST_TEXT:
+            message = f"the text is longer than {LONGEST_TEXT} characters with its values"
+            raise ExpressionError(message)
+    return "".join(whole)
 
 
 def as_text(reference: Reference, value: Any) -> str:

@@ -76,6 +76,14 @@ def test_nothing_else_is_evaluated(text: str) -> None:
         parse(text)
 
 
+def test_a_text_with_its_values_has_a_longest_length() -> None:
+    # Variables of variables could double it with each line of a playbook.
+    half = "x" * 2**19
+    assert len(substitute("${vars.a}${vars.a}", lambda *_: half)) == 2**20
+    with pytest.raises(ExpressionError, match="longer than 1048576 characters"):
+        substitute("${vars.a}${vars.a}.", lambda *_: half)
+
+
 @given(st.text())
 def test_any_text_can_be_escaped(text: str) -> None:
     escaped = text.replace("${", "$${")
