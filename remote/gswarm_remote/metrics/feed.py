@@ -136,6 +136,7 @@ class Feed:
         try:
             await self._keep_sampling()
         finally:
+            self._keeping = False  # who comes from now on has to begin anew
             looking.cancel()
             await asyncio.wait([looking])
 
@@ -159,7 +160,6 @@ class Feed:
                 delay_s = self._patience.restart_s
             await self._without(reason, delay_s)
             delay_s = min(2 * delay_s, self._patience.most_s)
-        self._keeping = False
 
     async def _attend(self) -> Optional[str]:
         """Start a sampler and pass on what it says; why it ended, None where we wanted another."""
@@ -174,7 +174,7 @@ class Feed:
                 line = await self._line(child)
                 if not self._watches:
                     break
-                if line == b"":
+                if line is not None and not line.endswith(b"\n"):  # the end, maybe amid a line
                     status = await child.wait()
                     return f"the sampler {_ended(status)}"
                 self._take(json.loads(line) if line else None)

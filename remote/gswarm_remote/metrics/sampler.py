@@ -19,7 +19,7 @@ import threading
 import time
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 if TYPE_CHECKING:
     from .bandwidth import Bandwidth
@@ -61,7 +61,7 @@ class GpuReader:
         self._versions: Values = {}
         self._xids: Optional[Xids] = None
         self._bandwidth: Optional[Bandwidth] = None
-        self._measured = (False, False)
+        self._measured: Optional[Tuple[bool, bool]] = None
         self._look_at = 0.0
         self._due, self._done = threading.Event(), threading.Event()
         threading.Thread(target=self._run, daemon=True).start()
@@ -155,7 +155,7 @@ class GpuReader:
             self._versions = reading.driver()
         self._descriptions = described
         self._gpus = [reading.Gpu(device, self._facts) for device in devices]
-        self._measured = (False, False)
+        self._measured = None
         self.static = _versioned(
             {**self._versions, "gpus": list(described.values()), "topology": self._topology}
         )

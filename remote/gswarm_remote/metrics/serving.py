@@ -36,8 +36,8 @@ _COUNTERS = {
     "vllm:time_to_first_token_seconds_sum": "first_token_s",
     "vllm:time_to_first_token_seconds_count": "first_tokens",
 }
-_NAMES = {**_GAUGES, **_COUNTERS}
-_UNKNOWN: Values = dict.fromkeys(
+NAMES = {**_GAUGES, **_COUNTERS}
+UNKNOWN: Values = dict.fromkeys(
     (
         "running",
         "waiting",
@@ -102,7 +102,7 @@ class Serving:
     def _values(self, replica_id: str) -> Values:
         engine = self._engines.get(replica_id)
         if engine is None or not engine.told:
-            return dict(_UNKNOWN)
+            return dict(UNKNOWN)
         (then, before), (now, newest) = engine.told[0], engine.told[-1]
         passed = {
             name: newest[name] - before[name]
@@ -155,7 +155,7 @@ def parse(text: str) -> Dict[str, float]:
     sums: Dict[str, float] = {}
     counts: Dict[str, int] = {}
     for line in text.splitlines():
-        name = _NAMES.get(line.partition("{")[0].partition(" ")[0])
+        name = NAMES.get(line.partition("{")[0].partition(" ")[0])
         if name is None:
             continue
         try:
