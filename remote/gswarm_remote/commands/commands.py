@@ -133,7 +133,7 @@ class Commands:
                 if _is_late(command):
                     command = replace(command, timed_out=True)
                     command.keep(folder)
-                    _end(command)
+                    _end(command, folder)
                 follower.look()
             follower.look(last=True)
         return _result(command, folder)
@@ -141,7 +141,7 @@ class Commands:
     def _cancelled(self, command: Command, folder: Path) -> NoReturn:
         """End it, unless it is only this helper that goes: then the next one follows it."""
         if not self._node.leaving:
-            _end(command)
+            _end(command, folder)
             record.remove(folder)
         raise HelperError(Kind.CANCELLED, f"{command.argv[0]} was cancelled")
 
@@ -195,17 +195,18 @@ def _is_late(command: Command) -> bool:
     return time.time() > command.started_at + command.timeout_s
 
 
-def _end(command: Command) -> None:
+def _end(command: Command, folder: Path) -> None:
     """End it and all that it started.
+
+    Args:
+        folder: its record's. Where it works is no sign of it: that may be the user's home.
 
     Raises:
         HelperError: there are processes that do not end even when they are killed.
     """
     if command.process is None:
         return
-    left = process.terminate(
-        command.process, mark=command.id, folder=Path(command.cwd), grace_s=GRACE_S
-    )
+    left = process.terminate(command.process, mark=command.id, folder=folder, grace_s=GRACE_S)
     if left:
         pids = ", ".join(map(str, left))
         raise HelperError(
@@ -222,7 +223,7 @@ def _result(command: Command, folder: Path) -> Dict[str, Any]:
     status = record.status(folder)
     name = Path(command.argv[0]).name
     if status is None:
-        _end(command)  # what its shell left behind
+        _end(command, folder)  # what its shell left behind
         record.note_status(folder, status := record.LOST)
     if command.timed_out:
         raise _failure(

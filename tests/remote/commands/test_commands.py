@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -208,6 +210,28 @@ async def test_killed_from_outside_it_is_a_failure_and_leaves_nothing(
     assert error.kind == Kind.FAILED
     assert "ended from outside" in error.message
     assert at_work(str(place)) == []
+
+
+async def test_a_process_that_has_its_number_by_now_is_left_alone(
+    helpers: Helpers, place: Path
+) -> None:
+    params = run_of("j/a/1", "true", cwd=str(place))
+    helper = helpers.start()
+    await helper.ask("command.run", params)
+    helper.kill()
+    with subprocess.Popen(["sleep", "60"], cwd=place, start_new_session=True) as innocent:
+        # As it is where the command was killed, and its pid is a shell's in the same folder.
+        (path,) = (place / "root").rglob("record.json")
+        record = json.loads(path.read_text())
+        record["process"]["pid"] = innocent.pid
+        path.write_text(json.dumps(record))
+        (path.parent / "status").unlink()
+        for kept in path.parent.parent.glob("*.json"):
+            kept.unlink()
+        error = await failure(helpers.start(), params)
+        assert "ended from outside" in error.message
+        assert innocent.poll() is None
+        innocent.kill()
 
 
 DEAF = (
