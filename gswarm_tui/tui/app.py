@@ -16,6 +16,7 @@ from textual.reactive import reactive
 from gswarm_tui.nearest import did_you_mean
 from gswarm_tui.tui.screens.help import HelpScreen
 from gswarm_tui.tui.screens.view import View
+from gswarm_tui.tui.shell import Shell
 from gswarm_tui.tui.views import HOME, SUBJECTS, VIEWS
 from gswarm_tui.watch.snapshot import FleetSnapshot
 from gswarm_tui.watch.source import Source
@@ -29,6 +30,7 @@ class GswarmApp(App[None]):
     Args:
         source: where the pictures come from.
         read_only: nothing can be changed from here.
+        shell: how a shell is opened on a node; None where that cannot be.
     """
 
     TITLE = "gswarm"
@@ -40,10 +42,13 @@ class GswarmApp(App[None]):
 
     snapshot: reactive[FleetSnapshot] = reactive(FleetSnapshot(0.0), always_update=True)
 
-    def __init__(self, source: Source, *, read_only: bool = False) -> None:
+    def __init__(
+        self, source: Source, *, read_only: bool = False, shell: Shell | None = None
+    ) -> None:
         super().__init__()
         self.source = source
         self.read_only = read_only
+        self.shell = shell
 
     def on_mount(self) -> None:
         self.push_screen(VIEWS[HOME]())

@@ -29,10 +29,21 @@ class StillSource:
     first: FleetSnapshot
     history: History = field(default_factory=History)
     listener: Listener | None = None
+    focused: int | None = None
+    """The job whose details were asked for."""
+    logs: dict[tuple[int, str | None, int], str] = field(default_factory=dict)
+    """What is in the log of an attempt of a task of a job."""
 
     async def run(self, listener: Listener) -> None:
         self.listener = listener
         self.push(self.first)
+        await asyncio.Event().wait()
+
+    def focus(self, job_id: int | None) -> None:
+        self.focused = job_id
+
+    async def log(self, job_id: int, action_id: str | None, attempt: int) -> AsyncIterator[str]:
+        yield self.logs.get((job_id, action_id, attempt), "")
         await asyncio.Event().wait()
 
     def push(self, snapshot: FleetSnapshot) -> None:

@@ -43,14 +43,16 @@ class Series:
     """What is drawn.
 
     Args:
+        keys: whose values; of several the mean, or the sum.
         top: the value at the upper edge; None takes the highest there was.
         text: how a value is written.
     """
 
     title: str
-    key: Key
+    keys: tuple[Key, ...]
     text: Callable[[float], str]
     top: float | None = None
+    summed: bool = False
 
 
 def plot(
@@ -58,7 +60,9 @@ def plot(
 ) -> list[Cell]:
     """A line with the title, and `height` lines with the area."""
     columns = max(1, width - _AXIS)
-    values = binned(history, series.key, span, now, columns)
+    values = _together(
+        [binned(history, key, span, now, columns) for key in series.keys], summed=series.summed
+    )
     known = [value for value in values if value is not None]
     top = series.top or rounded_up(max(known, default=0.0))
     return [_title(series, span, known, width), *_area(values, top, series.text, columns, height)]
@@ -86,6 +90,20 @@ def rounded_up(value: float) -> float:
     while scale / 10 >= value:
         scale /= 10
     return next(part * scale / 10 for part in (1, 2, 5, 10) if part * scale / 10 >= value)
+
+
+def _together(many: Sequence[Sequence[float | None]], *, summed: bool) -> Sequence[float | None]:
+    """The mean, or the sum, of each column of several series."""
+    if len(many) == 1:
+        return many[0]
+    means = [(_mean(column), column) for column in zip(*many, strict=True)]
+    if not summed:
+        return [mean for mean, _ in means]
+    counts = [sum(value is not None for value in column) for _, column in means]
+    return [
+        None if mean is None else mean * count
+        for (mean, _), count in zip(means, counts, strict=True)
+    ]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -1,0 +1,97 @@
+"""What the screens of a node and of a GPU share: plots, processes, a shell."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+
+from gswarm_tui.tui.screens.view import View
+from gswarm_tui.tui.widgets.line_table import LineTable
+from gswarm_tui.tui.widgets.plot import ONE_DAY, TEN_MINUTES, Span
+
+
+class MachineView(View):
+    """A screen about one machine, or a part of it.
+
+    `machine` is the name of the node.
+    """
+
+    FILTERS = False
+    AUTO_FOCUS = ""
+    FIRST: ClassVar[type[LineTable[Any]]]
+    """The table that has the focus at first."""
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (150, "-wide")]  # noqa: RUF012 - Textual's
+
+    DEFAULT_CSS = """
+    MachineView #page { height: 1fr; scrollbar-size-vertical: 1; }
+    MachineView #facts, MachineView #topology { margin: 0 1; }
+    MachineView Plots { margin: 1 1 0 1; }
+    MachineView LineTable { height: auto; margin: 1 0 0 0; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("t", "span", "10 min or 24 h"),
+        Binding("s", "shell", "Shell"),
+        Binding("d", "describe", "Describe"),
+        Binding("ctrl+d", "scroll_page(1)", "Scroll down", show=False),
+        Binding("ctrl+u", "scroll_page(-1)", "Scroll up", show=False),
+    ]
+
+    def __init__(self, subject: str | None = None) -> None:
+        super().__init__(subject)
+        self.span: Span = TEN_MINUTES
+
+    @property
+    def machine(self) -> str:
+        """The name of the node."""
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        self.set_focus(self.query_one(self.FIRST), scroll_visible=False)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "shell":
+            return self.gswarm.shell is not None and not self.app.is_web
+        return super().check_action(action, parameters)
+
+    def action_span(self) -> None:
+        """Plots of the last ten minutes, or of the last day."""
+        self.span = ONE_DAY if self.span is TEN_MINUTES else TEN_MINUTES
+        self.redraw()
+
+    def action_scroll_page(self, by: int) -> None:
+        """Show another part of what does not fit on the screen."""
+        page = self.query_one("#page")
+        page.scroll_relative(y=by * max(1, page.size.height - 2), animate=False)
+
+    def action_shell(self) -> None:
+        """Leave the screen to a shell on the node until that ends."""
+        shell = self.gswarm.shell
+        argv = None if shell is None else shell(self.machine)
+        if argv is None:
+            self.notify(f"{self.machine} is not in the inventory", severity="error", markup=False)
+            return
+        with self.app.suspend():
+            status = subprocess.run(argv, check=False).returncode
+        if status == _SSH_FAILED and argv[0] == "ssh":
+            said = f"ssh could not reach {self.machine}"
+            self.notify(said, severity="error", markup=False)
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.redraw()
+
+
+_SSH_FAILED = 255
+_LINES = 14
+"""A table of a page is no higher; it scrolls in itself."""
+
+
+def fill(table: LineTable[Any], rows: Sequence[Any]) -> None:
+    """Show rows in a table that is as high as they need, up to a limit."""
+    table.styles.height = 1 + max(1, min(len(rows), _LINES))
+    table.show(rows)

@@ -1,0 +1,108 @@
+"""One node: its load now and before, its GPUs, who uses them, and what of models is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from textual import on
+from textual.containers import Container, VerticalScroll
+from textual.widget import Widget
+
+from gswarm_tui.tui.facts import node_facts, topology
+from gswarm_tui.tui.screens.describe import DescribeScreen
+from gswarm_tui.tui.screens.machine import MachineView, fill
+from gswarm_tui.tui.widgets.cells import Piece, Tone
+from gswarm_tui.tui.widgets.gpu_table import GpuTable
+from gswarm_tui.tui.widgets.line_table import LineTable
+from gswarm_tui.tui.widgets.lines import Lines
+from gswarm_tui.tui.widgets.node_models import CopyTable, ServiceTable, copies_on
+from gswarm_tui.tui.widgets.plot import Series, percent, rate, size, watts
+from gswarm_tui.tui.widgets.plots import Plots
+from gswarm_tui.tui.widgets.process_table import ProcessTable, processes_of
+from gswarm_tui.watch.series import gpu_key, host_key
+from gswarm_tui.watch.snapshot import FleetSnapshot, Gpu, Node
+
+
+class NodeView(MachineView):
+    """A node of the inventory."""
+
+    WORD = "node"
+    TITLE = "Node"
+    SUMMARY = "A node's load now and before, its GPUs, their processes, its models and services."
+    FIRST = GpuTable
+
+    DEFAULT_CSS = """
+    NodeView #columns { height: auto; layout: vertical; }
+    NodeView #columns > Container { height: auto; }
+    NodeView.-wide #columns { layout: horizontal; }
+    NodeView.-wide #columns > Container { width: 1fr; }
+    """
+
+    def body(self) -> Iterable[Widget]:
+        with VerticalScroll(id="page", can_focus=False):
+            yield Lines(id="facts")
+            with Container(id="columns"):
+                with Container():
+                    yield GpuTable()
+                    yield ProcessTable()
+                    yield CopyTable()
+                    yield ServiceTable()
+                with Container():
+                    yield Plots()
+                    yield Lines(id="topology")
+
+    @property
+    def machine(self) -> str:
+        return self.subject or ""
+
+    def show(self, snapshot: FleetSnapshot) -> None:
+        node = snapshot.node(self.machine)
+        facts = self.query_one("#facts", Lines)
+        if node is None:
+            facts.show([Piece(f"{self.machine} is not in the inventory any more", Tone.BAD)])
+            return
+        facts.show(node_facts(node, snapshot.attention, snapshot.time, self.size.width - 4))
+        fill(self.query_one(GpuTable), node.gpus)
+        fill(self.query_one(ProcessTable), processes_of(*node.gpus))
+        self.query_one(Plots).show_series(
+            node_series(node), self.gswarm.source.history, self.span, snapshot.time
+        )
+        fill(self.query_one(CopyTable), copies_on(snapshot, node.name))
+        services = [each for each in snapshot.services if each.node == node.name]
+        fill(self.query_one(ServiceTable), services)
+        self.query_one("#topology", Lines).show(topology(node))
+
+    @on(LineTable.Chosen)
+    def _chosen(self, event: LineTable.Chosen) -> None:
+        if isinstance(event.row, Gpu):
+            self.gswarm.open_view("gpu", f"{self.machine}:gpu{event.row.index}")
+
+    def action_describe(self) -> None:
+        node = self.gswarm.snapshot.node(self.machine)
+        if node is not None:
+            self.app.push_screen(DescribeScreen(node.name, node))
+
+
+def node_series(node: Node) -> list[Series]:
+    """What is plotted of a node."""
+    host, name = node.host, node.name
+    gpus = [gpu.index for gpu in node.gpus]
+    used = tuple(gpu_key(name, index, "util_percent") for index in gpus)
+    power = tuple(gpu_key(name, index, "power_w") for index in gpus)
+    memory = tuple(gpu_key(name, index, "memory_used_bytes") for index in gpus)
+    limit = sum(gpu.power_limit_w or 0.0 for gpu in node.gpus)
+    total = sum(gpu.memory_total_bytes or 0 for gpu in node.gpus)
+    of_gpus = [
+        Series("GPUs", used, percent, 100.0),
+        Series("GPU memory", memory, size, total or None, summed=True),
+        Series("GPU power", power, watts, limit or None, summed=True),
+    ]
+    return [
+        *(of_gpus if gpus else []),
+        Series("CPU", (host_key(name, "cpu_percent"),), percent, 100.0),
+        Series("memory", (host_key(name, "memory_used_bytes"),), size, host.memory_total_bytes),
+        Series("network in", (host_key(name, "net_rx_bytes_per_s"),), rate),
+        Series("network out", (host_key(name, "net_tx_bytes_per_s"),), rate),
+        Series("disk reads", (host_key(name, "disk_read_bytes_per_s"),), rate),
+        Series("disk writes", (host_key(name, "disk_write_bytes_per_s"),), rate),
+    ]

@@ -1,0 +1,106 @@
+"""What of models is on a node, and what is published there."""
+
+from __future__ import annotations
+
+from gswarm_tui import wording
+from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
+from gswarm_tui.tui.widgets.line_table import Column, LineTable
+from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Service
+
+
+def copies_on(snapshot: FleetSnapshot, node: str) -> list[Copy]:
+    """The copies on a node's devices."""
+    return [
+        copy
+        for model in snapshot.models
+        for copy in model.copies
+        if copy.device.rpartition(":")[0] == node
+    ]
+
+
+class CopyTable(LineTable[Copy]):
+    """A line for each copy of a model."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(
+            (
+                Column("model", lambda copy: copy.model, 16, 2, order=lambda copy: copy.model),
+                Column("on", _tier, 6, order=_tier),
+                Column("state", _state, 11, order=lambda copy: copy.state),
+                Column("size", _size, 9, right=True, order=lambda copy: copy.size_bytes),
+                Column("hash", _checked, 11),
+                Column("revision", lambda copy: copy.revision[:12], 12, least=80),
+            ),
+            lambda copy: (copy.model, copy.revision, copy.device),
+            empty="no model is here",
+            id=id,
+        )
+
+
+class ServiceTable(LineTable[Service]):
+    """A line for each service."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(
+            (
+                Column("service", lambda each: each.model, 16, 2, order=lambda each: each.model),
+                Column("on", _devices, 8),
+                Column("state", _service_state, 9, order=lambda each: each.state),
+                Column("port", lambda each: str(each.port or wording.NOTHING), 5, right=True),
+                Column("tokens/s", _speed, 8, right=True, order=_speed_of),
+                Column("running", lambda each: _count(each.running), 7, right=True),
+                Column("waiting", lambda each: _count(each.waiting), 7, right=True, least=80),
+                Column("kv cache", _cache, 8, right=True, least=90),
+            ),
+            lambda each: (each.service, each.replica),
+            empty="nothing is served here",
+            id=id,
+        )
+
+
+def _tier(copy: Copy) -> str:
+    return copy.device.rpartition(":")[2]
+
+
+def _state(copy: Copy) -> Cell:
+    tone = Tone.GOOD if copy.state == "ready" else Tone.BUSY
+    return Piece(copy.state, tone)
+
+
+def _size(copy: Copy) -> Cell:
+    if copy.done_bytes is None or not copy.size_bytes:
+        return wording.size(copy.size_bytes)
+    return f"{100 * copy.done_bytes / copy.size_bytes:.0f} %"
+
+
+def _checked(copy: Copy) -> Cell:
+    if copy.verified is None:
+        return ""
+    return Piece("✓ verified", Tone.GOOD) if copy.verified else Piece("not checked", Tone.DIM)
+
+
+def _devices(each: Service) -> str:
+    return ", ".join(device.rpartition(":")[2] for device in each.devices)
+
+
+def _service_state(each: Service) -> Cell:
+    if each.error:
+        return Piece(each.state, Tone.BAD)
+    return Piece(each.state, Tone.GOOD if each.state == "ready" else Tone.BUSY)
+
+
+def _speed_of(each: Service) -> float | None:
+    return each.generation_tokens_per_s
+
+
+def _speed(each: Service) -> Cell:
+    return _count(each.generation_tokens_per_s)
+
+
+def _count(value: float | None) -> str:
+    return wording.NOTHING if value is None else f"{value:,.0f}"
+
+
+def _cache(each: Service) -> Cell:
+    share = each.kv_cache_percent
+    return wording.NOTHING if share is None else f"{share:.0f} %"

@@ -1,0 +1,65 @@
+"""The processes on GPUs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from gswarm_tui import wording
+from gswarm_tui.tui.widgets.cells import Cell
+from gswarm_tui.tui.widgets.line_table import Column, LineTable
+from gswarm_tui.watch.snapshot import Gpu, GpuProcess
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRow:
+    """A process on a GPU; one that is on several has a row for each."""
+
+    gpu: int
+    process: GpuProcess
+
+
+def processes_of(*gpus: Gpu) -> list[ProcessRow]:
+    """The processes of some GPUs, in their order."""
+    return [ProcessRow(gpu.index, process) for gpu in gpus for process in gpu.processes]
+
+
+class ProcessTable(LineTable[ProcessRow]):
+    """A line for each process on a GPU."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(
+            (
+                Column("gpu", lambda row: f"gpu{row.gpu}", 5, order=lambda row: row.gpu),
+                Column("pid", lambda row: str(row.process.pid), 7, right=True),
+                Column("user", _user, 9, order=_user),
+                Column("memory", _memory, 8, right=True, order=lambda r: r.process.memory_bytes),
+                Column("util", _util, 5, right=True, order=lambda row: row.process.util_percent),
+                Column("since", _since, 12, least=90),
+                Column("unit", lambda row: row.process.unit or "", 18, least=110),
+                Column("command", lambda row: row.process.command, 12, 1),
+            ),
+            lambda row: (row.gpu, row.process.pid),
+            empty="no process is on a GPU",
+            id=id,
+        )
+
+
+def _user(row: ProcessRow) -> str:
+    return row.process.user or wording.NOTHING
+
+
+def _memory(row: ProcessRow) -> Cell:
+    return wording.size(row.process.memory_bytes)
+
+
+def _util(row: ProcessRow) -> Cell:
+    share = row.process.util_percent
+    return wording.NOTHING if share is None else f"{share:.0f} %"
+
+
+def _since(row: ProcessRow) -> Cell:
+    since = row.process.since
+    if since is None:
+        return wording.NOTHING
+    return datetime.fromtimestamp(since).astimezone().strftime("%d %b %H:%M")
