@@ -81,6 +81,17 @@ def test_what_is_long_ago_or_harmless_needs_no_look() -> None:
     assert seen(replace(FINE, ecc_uncorrected=0, ecc_corrected=12)) == []
 
 
+def test_gpus_that_are_missing_are_told_once_for_a_node() -> None:
+    (found,) = seen(*(Gpu("n1", index, GpuState.MISSING) for index in range(4)), FINE)
+    assert (found.concern, found.gpu) == (Concern.MISSING, None)
+    assert found.text == "the inventory expects 4 GPUs that the node has not: 0, 1, 2, 3"
+
+
+def test_a_driver_that_fails_is_told_in_its_own_words() -> None:
+    (found,) = needs_a_look([node(error="NVMLError_Unknown")], NOW)
+    assert (found.concern, found.text) == (Concern.HUNG, "NVMLError_Unknown")
+
+
 def idle(*processes: GpuProcess, for_s: float = 3 * 3600, models: tuple[str, ...] = ()) -> Gpu:
     return replace(
         FINE, util_percent=0.0, processes=processes, idle_since=NOW - for_s, models=models
