@@ -19,6 +19,7 @@ from gswarm_tui.errors import GswarmError, UsageError
 
 _SECTION: Final = "[X-Gswarm]"
 _KEY: Final = "Entry="
+_KINDS: Final = ("timer", "service")
 _MISSING: Final = "this machine is not run by systemd: leave --systemd out"
 
 
@@ -45,14 +46,14 @@ class Timers:
 
         Raises:
             UsageError: systemd could not be told.
-            GswarmError: it does not take it, and nothing is left of it; or the files cannot be
+            GswarmError: it does not take it, and the files are as they were; or they cannot be
                 written.
         """
         service, timer = _service(entry), _timer(entry)
+        before = self._texts(entry.name)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._path(entry.name, "service").write_text(service, "utf-8", "surrogateescape")
-            self._path(entry.name, "timer").write_text(timer, "utf-8", "surrogateescape")
+            self._write(entry.name, {"service": service, "timer": timer})
         except OSError as error:
             message = f"the unit cannot be written: {error.strerror}"
             raise GswarmError(message, where=str(self.folder)) from error
@@ -63,6 +64,7 @@ class Timers:
             _systemctl("restart", f"gswarm-{entry.name}.timer")
         except GswarmError:
             self._unlink(entry.name)
+            self._write(entry.name, before)
             raise
 
     def remove(self, name: str) -> None:
@@ -78,8 +80,21 @@ class Timers:
     def _path(self, name: str, kind: str) -> Path:
         return self.folder / f"gswarm-{name}.{kind}"
 
+    def _texts(self, name: str) -> dict[str, str]:
+        """The files of an entry that are there, by their kind."""
+        paths = {kind: self._path(name, kind) for kind in _KINDS}
+        return {
+            kind: path.read_text("utf-8", "surrogateescape")
+            for kind, path in paths.items()
+            if path.exists()
+        }
+
+    def _write(self, name: str, texts: Mapping[str, str]) -> None:
+        for kind, text in texts.items():
+            self._path(name, kind).write_text(text, "utf-8", "surrogateescape")
+
     def _unlink(self, name: str) -> None:
-        for kind in ("timer", "service"):
+        for kind in _KINDS:
             self._path(name, kind).unlink(missing_ok=True)
 
 

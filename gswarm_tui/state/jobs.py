@@ -106,10 +106,17 @@ class Jobs:
         return document
 
     def is_alive(self, job: JobRecord) -> bool:
-        """Whether the process that runs it does; one on another machine counts as alive."""
+        """Whether the process that runs it does.
+
+        One of another host is one of a container, for the database is on this machine's own disk:
+        its number says nothing here, and it counts as alive until the machine was restarted. So
+        does that of a machine that has got another name meanwhile.
+        """
         if job.state is not State.RUNNING or job.pid is None:
             return False
-        return job.host != platform.node() or is_running(job.pid, job.process_started)
+        if job.host == platform.node():
+            return is_running(job.pid, job.process_started)
+        return job.process_started > psutil.boot_time()
 
     # Making, opening again, removing
 

@@ -83,6 +83,16 @@ def test_nothing_is_left_where_systemd_does_not_answer(timers: Timers, machine: 
     assert list(timers.folder.iterdir()) == []
 
 
+def test_what_was_there_stays_where_systemd_does_not_take_the_new_one(
+    timers: Timers, machine: Machine
+) -> None:
+    timers.install(entry(schedule="0 3 * * *"))
+    machine.break_systemd()
+    with pytest.raises(GswarmError):
+        timers.install(entry(schedule="0 4 * * *"))
+    assert [str(one.schedule and one.schedule.text) for one in timers.entries()] == ["0 3 * * *"]
+
+
 def test_what_systemd_cannot_say(timers: Timers, machine: Machine) -> None:
     with pytest.raises(UsageError, match="cannot say @reboot"):
         timers.install(entry(schedule="@reboot"))

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -202,10 +203,15 @@ def test_a_pid_that_was_given_to_another_process_is_not_taken_for_the_job(
     assert [job.id for job in jobs.mark_lost()] == [job_id]
 
 
-def test_a_job_of_another_machine_is_not_judged_from_here(jobs: Jobs, database: Database) -> None:
-    begun(jobs)
-    database.execute("UPDATE jobs SET host = 'elsewhere', process_started = 0")
+def test_a_job_of_another_host_is_lost_when_the_machine_was_restarted(
+    jobs: Jobs, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = begun(jobs)
+    die(database, job_id)
+    database.execute("UPDATE jobs SET host = 'a-container-or-an-old-name'")
     assert jobs.mark_lost() == []
+    monkeypatch.setattr("psutil.boot_time", lambda: time.time() + 1.0)
+    assert [job.id for job in jobs.mark_lost()] == [job_id]
 
 
 def test_a_lost_job_is_told_of_once(jobs: Jobs, database: Database) -> None:
