@@ -66,6 +66,7 @@ def run(
     """Run a playbook."""
     settings = settings_of(ctx)
     with _noted(settings, cron) as note:
+        _agree(check=check, offline=offline, detach=detach)
         from gswarm_tui import playbook as playbooks
         from gswarm_tui.cli import detached, running
 
@@ -90,6 +91,18 @@ def run(
         else:
             code = running.run_plan(plan, settings, manner)
     raise typer.Exit(code)
+
+
+def _agree(*, check: bool, offline: bool, detach: bool) -> None:
+    """What only means something with ``--check``, or without it, is not passed over in silence.
+
+    Raises:
+        UsageError: so that nobody runs what was to be looked at.
+    """
+    if offline and not check:
+        raise UsageError("--offline is part of --check", hint="--check --offline shows the plan")
+    if check and detach:
+        raise UsageError("--check does nothing that --detach could hand over", hint="leave one out")
 
 
 def load(playbook: Path, variables: list[str] | None, *, priority: str | None = None) -> Playbook:

@@ -280,7 +280,7 @@ async def _run_it(
             if manner.note is not None:
                 manner.note.job(job_id)
             runner = Runner(plan, session.models, database, job_id=job_id, config=queue)
-            interrupts.go_to(runner, view)
+            interrupts.go_to(runner, view, job_id)
             return await runner.run(view), view.near
 
 
@@ -305,6 +305,7 @@ class Interrupts:
         self._task = asyncio.current_task()
         self._runner: Runner | None = None
         self._view: View | None = None
+        self._job_id: int | None = None
         self._asked = False
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -312,9 +313,9 @@ class Interrupts:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 loop.add_signal_handler(number, self._handle)
 
-    def go_to(self, runner: Runner, view: View) -> None:
+    def go_to(self, runner: Runner, view: View, job_id: int) -> None:
         """From now on they are for this run."""
-        self._runner, self._view = runner, view
+        self._runner, self._view, self._job_id = runner, view, job_id
 
     def _handle(self) -> None:
         if self._asked:
@@ -332,7 +333,7 @@ class Interrupts:
         if self._view is not None:
             self._view.leave()
             output.flush()
-            output.say("the same command goes on from what is done")
+            output.say(f"nodes may go on; gswarm job resume {self._job_id} goes on from there")
         # Nothing is waited for: the next run marks this one as lost.
         os._exit(EXIT_INTERRUPTED)
 

@@ -26,6 +26,7 @@ from typing import Any, Final, Self, final
 
 import psutil
 
+from gswarm_tui import wording
 from gswarm_tui.errors import LockedOutError, StateError, TimedOutError
 from gswarm_tui.state.jobs import Jobs
 
@@ -202,7 +203,8 @@ class _Waiting:
         except TimeoutError:
             holder = _holder(self.path)
             raise TimedOutError(
-                f"it could not begin within {timeout_s:g} s: {_under_way(self.name, holder)}"
+                f"it could not begin within {wording.duration(timeout_s)}: "
+                f"{_under_way(self.name, holder)}"
             ) from None
 
     async def until_free(self) -> None:

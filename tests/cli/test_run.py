@@ -273,6 +273,8 @@ def test_what_is_written_wrong_ends_with_2(
         (["--timeout", "0"], "--timeout 0 would end everything at once"),
         (["--junit", "missing/junit.xml"], "missing/junit.xml: cannot be written"),
         (["--log-file", "missing/log"], "missing/log: cannot be written: No such file"),
+        (["--offline"], "--offline is part of --check"),
+        (["--check", "--detach"], "--check does nothing that --detach could hand over"),
     ],
 )
 def test_options_that_are_wrong_end_with_2_before_anything_is_done(
@@ -421,7 +423,7 @@ def test_ctrl_c_twice_leaves_at_once_and_the_next_run_knows(tmp_path: Path) -> N
         process.send_signal(signal.SIGINT)
         rest = lines.read()
         assert "left without waiting" in rest
-        assert rest.endswith("the same command goes on from what is done\n")
+        assert rest.endswith("nodes may go on; gswarm job resume 1 goes on from there\n")
     assert process.wait(timeout=10) == 130
     with Database(tmp_path / "home" / "gswarm.db") as database:
         jobs = Jobs(database)
