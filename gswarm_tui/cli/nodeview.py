@@ -62,7 +62,7 @@ def gpus(answer: Mapping[str, Any]) -> str:
         return "unknown"
     if not found:
         return "none"
-    names = Counter(gpu["name"] or "GPU" for gpu in found)
+    names = Counter(_called(gpu) for gpu in found)
     parts = [", ".join(f"{count} × {name}" for name, count in names.items())]
     busy = [g["utilization_percent"] for g in found if g["utilization_percent"] is not None]
     if busy:
@@ -72,6 +72,11 @@ def gpus(answer: Mapping[str, Any]) -> str:
         used, total = (sum(g[key] for g in memory) for key in ("memory_used", "memory_total"))
         parts.append(f"{output.size(used)} of {output.size(total)}")
     return ", ".join(parts)
+
+
+def _called(gpu: Mapping[str, Any]) -> str:
+    """Its name; one with which the driver has no contact may have none."""
+    return f"{gpu['name'] or 'GPU'}{' (lost)' if gpu.get('lost') else ''}"
 
 
 def details(answers: Answers) -> None:
@@ -126,7 +131,7 @@ def _gpu_table(found: list[Mapping[str, Any]]) -> None:
         [
             (
                 f"gpu{gpu['index']}",
-                gpu["name"],
+                _called(gpu),
                 _unit(gpu["utilization_percent"], "%"),
                 _used(gpu["memory_used"], gpu["memory_total"]),
                 _unit(gpu["temperature_c"], "°C"),

@@ -175,8 +175,8 @@ class Feed:
                 if not self._watches:
                     break
                 if line is not None and not line.endswith(b"\n"):  # the end, maybe amid a line
-                    status = await child.wait()
-                    return f"the sampler {_ended(status)}"
+                    await self._gone(child)
+                    return f"the sampler {_ended(child.returncode)}"
                 self._take(json.loads(line) if line else None)
                 if self._order() != order:
                     return None
@@ -248,8 +248,12 @@ class Feed:
             child.kill()
         if child.stdin is not None:
             child.stdin.close()
-        gone = asyncio.ensure_future(child.wait())
-        done, _ = await asyncio.wait([gone], timeout=self._patience.gone_s)
+        return await self._gone(child)
+
+    async def _gone(self, child: asyncio.subprocess.Process) -> bool:
+        """Wait a little for its end; whether that came."""
+        ending = asyncio.ensure_future(child.wait())
+        done, _ = await asyncio.wait([ending], timeout=self._patience.gone_s)
         return bool(done)
 
     def _too_silent(self) -> bool:
@@ -325,7 +329,9 @@ class Feed:
             watch.offer(whole, self.interval_s)
 
 
-def _ended(status: int) -> str:
+def _ended(status: Optional[int]) -> str:
+    if status is None:
+        return "says no more"
     if status >= 0:
         return f"ended with status {status}"
     with contextlib.suppress(ValueError):

@@ -121,6 +121,7 @@ def _gpu(static: Dict[str, Any], values: Dict[str, Any]) -> Dict[str, Any]:
         "index": static["index"],
         "uuid": static["uuid"],
         "name": static["name"],
+        "lost": values["lost"],
         "memory_total": static["memory_total_bytes"],
         "memory_used": values["memory_used_bytes"],
         "utilization_percent": values["util_percent"],

@@ -90,7 +90,8 @@ def describe(device: Any) -> Values:
     return {
         "index": device.physical_index,
         "uuid": _text(device.uuid()),
-        "name": _text(device.name()),
+        # of one that was lost before, nvitop has a sentence for a name
+        "name": None if device.handle is None else _text(device.name()),
         "memory_total_bytes": _number(device.memory_total()),
         "power_limit_w": None if limit_mw is None else limit_mw / 1000,
         "pci_bus_id": _text(device.bus_id()),

@@ -89,6 +89,14 @@ def test_a_lost_gpu_has_no_values(install: Install) -> None:
     assert {value for value in bad.values() if not isinstance(value, (bool, int, list))} == {None}
 
 
+def test_a_gpu_that_was_lost_before_has_no_name(install: Install) -> None:
+    install(gpus=1, faults=[{"gpu": 0, "kind": "lost"}])
+    static = reading.describe(reading.devices()[0])
+    assert static.pop("index") == 0
+    assert static.pop("mig") == []
+    assert set(static.values()) == {None}
+
+
 def test_a_gpu_that_is_lost_while_it_is_watched(install: Install) -> None:
     began = time.time()
     simulation = install(began, gpus=1, pattern="busy", faults=[{"gpu": 0, "kind": "lost"}])
