@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import signal
-import socket
-from collections.abc import AsyncIterator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
 
-from gswarm_tui.errors import GswarmError, UsageError
+from gswarm_tui.errors import UsageError
 from gswarm_tui.hub.api import application
 from gswarm_tui.hub.repository import Library
+from gswarm_tui.listening import Server, bind, url_of
 from gswarm_tui.loopback import is_loopback
 
 _GRACE_S = 3
 """How long a download that is under way may go on after the hub was told to stop."""
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: whoever embeds the hub decides what Ctrl-C means."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +62,7 @@ async def running(
         library.names()
     except OSError as error:
         raise UsageError(f"{error.filename} can't be read: {error.strerror}") from error
-    bound = _bind(host, port)
+    bound = bind(host, port)
     config = uvicorn.Config(
         application(library, token=token),
         lifespan="off",
@@ -81,7 +72,7 @@ async def running(
         server_header=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    server = _Server(config)
+    server = Server(config)
     with bound:
         task = asyncio.create_task(server.serve(sockets=[bound]))
         try:
@@ -127,49 +118,3 @@ def _hash_everything(library: Library, hashing: Callable[[str, int], None]) -> N
     with suppress(OSError):
         for name in library.names():
             library.snapshot(*name.split("/"), hashing=hashing)
-
-
-def url_of(host: str, port: int) -> str:
-    """The URL of a hub; for an address that means all of them, with this machine's name."""
-    name = host.strip("[]")
-    if name in ("0.0.0.0", "::", ""):  # noqa: S104
-        name = socket.gethostname()
-    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host.strip("[]") or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except (OSError, UnicodeError, OverflowError) as error:
-        raise UsageError(f"{host}:{port} is no address of this machine: {error}") from error
-    bound = socket.socket(family, kind, protocol)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-        bound.listen(128)
-    except OSError as error:
-        bound.close()
-        raise GswarmError(
-            f"{host}:{port} is taken{_holder(port)}"
-            if error.errno == errno.EADDRINUSE
-            else f"{host}:{port} can't be used: {error.strerror}",
-            hint="leave --port out to get a free one",
-        ) from error
-    return bound
-
-
-def _holder(port: int) -> str:
-    """`` by …``: who holds the port, as far as this user may know."""
-    import psutil
-
-    with suppress(psutil.Error, OSError):
-        for connection in psutil.net_connections(kind="tcp"):
-            if connection.status != psutil.CONN_LISTEN or not connection.laddr:
-                continue
-            if connection.laddr.port == port:
-                if connection.pid is None:
-                    return " by another user's process"
-                return f" by {psutil.Process(connection.pid).name()}, process {connection.pid}"
-    return ""
