@@ -88,6 +88,10 @@ class Mask:
         hidden = sorted((p for p in parts if len(p) >= MIN_LENGTH), key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, hidden))) if hidden else None
 
+    def has_hidden(self, value: object) -> bool:
+        """Whether something may be missing from what was written down masked, and read again."""
+        return self._pattern is not None and HIDDEN in str(value)
+
     def __call__(self, text: str) -> str:
         return text if self._pattern is None else self._pattern.sub(HIDDEN, text)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, final
 
+from gswarm_tui.errors import PlaybookError
+from gswarm_tui.playbook.actions import Action
 from gswarm_tui.playbook.dag import Vertex
 from gswarm_tui.playbook.events import Task, TaskResult
 from gswarm_tui.playbook.journal import Before
@@ -27,23 +29,37 @@ class Tally:
         self._tries: dict[str, int] = {}
         self._last: dict[str, int] = {}
         self._ended: dict[str, TaskResult] = {}
+        self._is_resumed = False
 
     def complete(self, name: str) -> bool:
         """Give an action the values of those before it; returns whether it needed any.
 
         Raises:
             MissingValueError: one of those has not succeeded.
-            PlaybookError: a value does not fit.
+            PlaybookError: a value does not fit, or is of an earlier run and had a secret in it.
         """
         planned = self.planned[name]
         action = self._plan.complete(planned, self.results)
         if action is not planned.action:
+            self._check_is_whole(planned, action)
             self.planned[name] = replace(planned, action=action)
             self.tasks[name] = self._task(self.planned[name])
         return action is not planned.action
 
+    def _check_is_whole(self, planned: PlannedAction, action: Action) -> None:
+        """Refuse ``***`` in the place of a secret: results are written down without secrets."""
+        values = [getattr(action, field, "") for field in planned.action.late]
+        if self._is_resumed and self._plan.mask.has_hidden(values):
+            raise PlaybookError(
+                f"{', '.join(planned.action.late.values())} had a secret in it, which is not kept"
+                " from one run to the next",
+                where=planned.where,
+                hint="take the secret itself, ${secrets.name}; or retry --from what returned it",
+            )
+
     def restore(self, before: Before) -> None:
         """Take over what earlier runs left."""
+        self._is_resumed = any(ended.result is not None for ended in before.ended.values())
         self._last.update(before.attempts)
         for ended in before.ended.values():
             self.note(ended)

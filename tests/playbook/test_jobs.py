@@ -312,6 +312,28 @@ async def test_a_run_that_was_lost_while_it_tidied_up_tidies_up_anew_after_more_
     assert [row["work"] for row in works] == [2], "what a node did for the first one does not count"
 
 
+async def test_what_was_hidden_when_it_was_written_down_is_not_used_as_if_it_were_whole(
+    run: Runs, fake: FakeModels, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THE_KEY", "hush-hush")
+    original = fake.check_health
+
+    async def check_health(target: str, **arguments: Any) -> Any:
+        return replace(await original(target, **arguments), completion="it is hush-hush")
+
+    fake.check_health = check_health  # type: ignore[method-assign,assignment]
+    text = "secrets: {key: {env: THE_KEY}}\nactions:\n" + asks("a")
+    text += "  - {action_id: say, action_type: noop, message: 'heard: ${a.completion}'}\n"
+    await run(text)
+    jobs.reset(1, from_task="say")
+    result = await run(text, 1)
+    assert states(result) == {"a": "succeeded", "say": "failed"}
+    assert "had a secret in it, which is not kept" in str(result.tasks[1].error)
+    jobs.reset(1, from_task="a")
+    result = await run(text, 1)
+    assert result.tasks[1].result.message == "heard: it is hush-hush"
+
+
 async def test_what_a_task_does_is_written_when_it_is_known(run: Runs, jobs: Jobs) -> None:
     result = await run(asks("a") + asks("b").replace("http://b/", "http://b/${a.status}"))
     assert jobs.tasks(result.job_id)[1].summary == "http://b/200"
