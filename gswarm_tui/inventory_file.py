@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
-from gswarm_remote.metrics.simulation import MODELS
+from gswarm_remote.metrics.simulation import MODELS, MOST_GPUS, MOST_PROCESSES
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -30,9 +30,6 @@ from gswarm_tui.sizes import parse_size
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _ENGINE = re.compile(r"[a-z][a-z0-9_-]*")
 _GPU = re.compile(r"gpu(0|[1-9][0-9]{0,3})")
-MAX_SIMULATED = 64
-"""GPUs that one node may simulate."""
-
 _COMMAND_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
 
 
@@ -217,10 +214,10 @@ class FaultEntry(_Strict):
 class SimulateEntry(_Strict):
     """GPUs that are not there; see `gswarm_remote.metrics.simulation`."""
 
-    gpus: Annotated[int, Field(strict=True, ge=1, le=MAX_SIMULATED)]
+    gpus: Annotated[int, Field(strict=True, ge=1, le=MOST_GPUS)]
     model: Annotated[str, AfterValidator(_simulated_model)] | None = None
     pattern: Literal["busy", "idle", "train", "serve", "mixed"] | None = None
-    processes: Annotated[int, Field(strict=True, ge=0, le=64)] | None = None
+    processes: Annotated[int, Field(strict=True, ge=0, le=MOST_PROCESSES)] | None = None
     seed: Annotated[int, Field(strict=True, ge=0)] | None = None
     faults: tuple[FaultEntry, ...] = ()
 

@@ -141,11 +141,14 @@ class Feed:
             await asyncio.wait([looking])
 
     async def _look_at_services(self) -> None:
+        last: Optional[str] = None
         while True:
             try:
                 self._rows = await self._services()
-            except Exception:  # the GPUs are shown whatever is wrong with an engine
-                log.exception("the services cannot be looked at")
+            except Exception as error:  # the GPUs are shown whatever is wrong with an engine
+                if repr(error) != last:
+                    log.exception("the services cannot be looked at")
+                last = repr(error)
             await asyncio.sleep(max(_SERVICES_S, self.interval_s))
 
     async def _keep_sampling(self) -> None:
@@ -325,8 +328,9 @@ class Feed:
     def _publish(self, frame: Values) -> None:
         self._seq += 1
         whole = {"seq": self._seq, **frame, "services": self._rows}
+        now, tick_s = time.monotonic(), self.interval_s
         for watch in self._watches:
-            watch.offer(whole, self.interval_s)
+            watch.offer(whole, now=now, tick_s=tick_s)
 
 
 def _ended(status: Optional[int]) -> str:

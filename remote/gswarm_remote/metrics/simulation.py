@@ -54,6 +54,10 @@ MODELS: Mapping[str, Hardware] = {
 PATTERNS = ("busy", "idle", "train", "serve", "mixed")
 FAULTS = ("lost", "xid", "throttle", "ecc", "hang")
 
+MOST_GPUS = 64
+MOST_PROCESSES = 64
+"""On each GPU."""
+
 _MIXED = ("train", "serve", "idle", "held", "serve", "busy")
 _FIRST_PID = 2**22 + 1  # Linux has no process with such an id: nobody's can be signalled instead
 _XID = 79  # "GPU has fallen off the bus", the most usual one of a lost GPU
@@ -123,11 +127,11 @@ class Simulation:
 
     def __init__(self, config: Mapping[str, Any], began: float) -> None:
         self.began = began
-        self.count = _whole(config, "gpus", 8)
+        self.count = _whole(config, "gpus", 8, MOST_GPUS)
         self.seed = _whole(config, "seed", 0)
         self.hardware = MODELS[_one_of(config, "model", MODELS, "H100")]
         self.pattern = _one_of(config, "pattern", PATTERNS, "mixed")
-        self.per_gpu = _whole(config, "processes", 1)
+        self.per_gpu = _whole(config, "processes", 1, MOST_PROCESSES)
         self.faults = [_fault(fault) for fault in config.get("faults") or ()]
 
     def uuid(self, gpu: int) -> str:
@@ -170,7 +174,7 @@ class Simulation:
         memory = (_MEMORY[load] - breath) * self.hardware.memory_mib * MIB
         return [
             Process(
-                pid=_FIRST_PID + gpu * 64 + number,
+                pid=_FIRST_PID + gpu * MOST_PROCESSES + number,
                 user=_USERS[self._hash(gpu if load != "train" else 0, "user") % len(_USERS)],
                 command=_COMMANDS[load],
                 unit=_UNITS.get(load),
@@ -182,7 +186,7 @@ class Simulation:
 
     def facts(self, pid: int) -> Dict[str, Any]:
         """What `processes.Table` tells of a process that is there."""
-        gpu = (pid - _FIRST_PID) // 64
+        gpu = (pid - _FIRST_PID) // MOST_PROCESSES
         for process in self.processes(gpu, self.began) if 0 <= gpu < self.count else ():
             if process.pid == pid:
                 about = {"user": process.user, "command": process.command, "unit": process.unit}
@@ -233,10 +237,10 @@ class Simulation:
         return zlib.crc32(repr((self.seed, *words)).encode())
 
 
-def _whole(config: Mapping[str, Any], key: str, default: int) -> int:
+def _whole(config: Mapping[str, Any], key: str, default: int, most: int = 2**31) -> int:
     value = config.get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise _wrong(f"{key} has to be a whole number, not {value!r:.40}")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise _wrong(f"{key} has to be a whole number from 0 to {most}, not {value!r:.40}")
     return value
 
 

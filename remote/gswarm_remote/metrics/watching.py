@@ -54,18 +54,19 @@ class Watch:
         self.wish = wish
         self._newest: Optional[Values] = None
         self._offered = asyncio.Event()
-        self._given_at = 0.0
+        self._offered_at = self._given_at = -LONGEST_S
         self._processes: Dict[int, Any] = {}
         self._services: Any = None
 
-    def offer(self, frame: Values, tick_s: float) -> None:
+    def offer(self, frame: Values, *, now: float, tick_s: float) -> None:
         """Take a frame, in place of one that was not taken, unless it comes too early.
 
         Args:
+            now: by a clock that nobody sets.
             tick_s: seconds between two that are offered.
         """
-        if frame["time"] - self._given_at > self.wish.interval_s - tick_s / 2:
-            self._newest = frame
+        if now - self._given_at > self.wish.interval_s - tick_s / 2:
+            self._newest, self._offered_at = frame, now
             self._offered.set()
 
     async def frame(self) -> Values:
@@ -74,7 +75,7 @@ class Watch:
         self._offered.clear()
         assert self._newest is not None
         frame, self._newest = self._newest, None
-        self._given_at = frame["time"]
+        self._given_at = self._offered_at
         return self._changes(frame)
 
     def _changes(self, frame: Values) -> Values:

@@ -138,19 +138,16 @@ async def test_processes_are_told_again_when_they_changed(feeds: Feeds) -> None:
     assert False in told  # an idle GPU has none, as before
 
 
-async def test_what_was_not_sent_is_sent_later(feeds: Feeds) -> None:
+async def test_what_was_not_sent_is_sent_later() -> None:
     watch = Watch(Wish())
-    gpus = [{"index": 0, "processes": [1]}]
-    watch.offer({"time": 10.0, "gpus": gpus, "services": []}, 1.0)
+    watch.offer({"gpus": [{"index": 0, "processes": [1]}], "services": []}, now=10.0, tick_s=1.0)
     await watch.frame()
-    changed = [{"index": 0, "processes": [2]}]
-    watch.offer({"time": 11.0, "gpus": changed, "services": ["a"]}, 1.0)
-    watch.offer({"time": 12.0, "gpus": changed, "services": ["a"]}, 1.0)  # the one before is lost
-    frame = await watch.frame()
-    assert frame["gpus"] == changed
-    assert frame["services"] == ["a"]
-    watch.offer({"time": 13.0, "gpus": changed, "services": ["a"]}, 1.0)
-    assert await watch.frame() == {"time": 13.0, "gpus": [{"index": 0}]}
+    changed = {"gpus": [{"index": 0, "processes": [2]}], "services": ["a"]}
+    watch.offer(changed, now=11.0, tick_s=1.0)
+    watch.offer(changed, now=12.0, tick_s=1.0)  # the one before is lost
+    assert await watch.frame() == changed
+    watch.offer(changed, now=13.0, tick_s=1.0)
+    assert await watch.frame() == {"gpus": [{"index": 0}]}
 
 
 async def test_bandwidth_is_told_to_those_who_asked(feeds: Feeds) -> None:

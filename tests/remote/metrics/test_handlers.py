@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 from typing import Any
 
 import psutil
 import pytest
+from gswarm_remote import wire
 from gswarm_remote.errors import HelperError
-from gswarm_remote.rpc import Peer
+from gswarm_remote.rpc import Peer, say_hello
 
 from ..helpers import HelperProcess, Helpers, until
 
@@ -91,6 +93,31 @@ async def test_two_controllers_share_one_sampler(helper: HelperProcess) -> None:
         count = len(second.seen)
         await until(lambda: len(second.seen) > count)
         await second.end()
+
+
+async def test_a_controller_that_does_not_read_gets_the_newest_later(
+    helper: HelperProcess,
+) -> None:
+    crowd = {"gpus": 64, "pattern": "train", "processes": 20}  # frames that fill a socket soon
+    async with helper.connected() as peer:
+        await peer.call("node.configure", {"simulate": crowd})
+        reader, writer = await asyncio.open_unix_connection(helper.socket)
+        await say_hello(reader, writer, {"protocol": wire.PROTOCOL, "role": "control"})
+        writer.write(wire.pack(wire.Request(1, "metrics.watch", {"interval_s": 0.1})))
+        await until(lambda: len(samplers(helper)) == 1)
+        frames = Frames(peer, interval_s=0.1)
+        await until(lambda: frames.seen)
+        began = frames.seen[0]["seq"]
+        await until(lambda: frames.seen[-1]["seq"] > began + 15)
+        await frames.end()
+        numbers: list[int] = []
+        while not numbers or numbers[-1] < frames.seen[-1]["seq"]:
+            message = await asyncio.wait_for(wire.read(reader), 10)
+            assert isinstance(message, wire.Notification)
+            numbers.append(message.params["frame"]["seq"])
+        gaps = [after - before for before, after in itertools.pairwise(numbers)]
+        assert max(gaps) > 5
+        writer.close()
 
 
 async def test_the_inventory_changes_what_is_simulated(helper: HelperProcess) -> None:
