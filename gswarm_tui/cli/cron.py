@@ -28,7 +28,7 @@ def remove(
     name: Annotated[str, typer.Argument(metavar="NAME", help="As `gswarm cron list` shows it.")],
     json: options.Json = False,
 ) -> None:
-    """Have a playbook run at set times no more; a run that is under way goes on."""
+    """End that a playbook runs at set times; a run under way goes on."""
     from gswarm_tui.cron.history import forget
     from gswarm_tui.nearest import did_you_mean
 

@@ -50,7 +50,7 @@ def show(
     ] = False,
     json: options.Json = False,
 ) -> None:
-    """Show a job and its tasks: their states, why they wait, and why they failed."""
+    """Show a job and its tasks: states, why they wait or failed."""
     with history.open_history(ctx) as opened:
         found = opened.job(job)
         if watch:
@@ -75,7 +75,7 @@ def logs(
         int | None, typer.Option("--attempt", metavar="N", help="Which one; the last by default.")
     ] = None,
 ) -> None:
-    """Print the log of a job, or of a task: progress, a command's output, errors."""
+    """Print the log of a job or a task: progress, output, errors."""
     from gswarm_tui.cli import job_logs
 
     with history.open_history(ctx) as opened:
@@ -110,7 +110,7 @@ def resume(
     overlap: WhereBusy = "fail",
     json: Events = False,
 ) -> None:
-    """Go on with a job that was lost or cancelled, from where it and its nodes are."""
+    """Go on with a job that was lost or cancelled."""
     with history.open_history(ctx) as opened:
         found = opened.job(job)
         _refuse_running(opened, found)
@@ -148,7 +148,7 @@ def retry(
 @app.command("rm")
 def remove(
     ctx: typer.Context,
-    jobs: Annotated[list[str], typer.Argument(metavar="ID…", help="Numbers of jobs, or last.")],
+    jobs: Annotated[list[str], typer.Argument(metavar="ID", help="Numbers of jobs, or last.")],
 ) -> None:
     """Remove jobs that have ended, with their logs and documents."""
     from gswarm_tui.state.retention import remove_files
@@ -174,7 +174,7 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write a job as a JSON document: tasks, attempts, results, times, errors."""
+    """Write a job, with tasks and attempts, as a JSON document."""
     from gswarm_tui.state.export import document
 
     with history.open_history(ctx) as opened:

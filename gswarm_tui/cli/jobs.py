@@ -51,7 +51,8 @@ def jobs(
     if json:
         output.emit({"jobs": [_document(summary) for summary in listed]})
         return
-    _show(listed, command=history.command(settings_of(ctx)))
+    chosen = any(part is not None for part in (status, name, since))
+    _show(listed, command=history.command(settings_of(ctx)), chosen=chosen)
 
 
 def state_named(word: str, known: Any) -> State:
@@ -90,12 +91,15 @@ def _is_newer(job: JobRecord, begin: datetime) -> bool:
     return last is None or datetime.fromisoformat(last) >= begin
 
 
-def _show(listed: list[JobSummary], *, command: str) -> None:
+def _show(listed: list[JobSummary], *, command: str, chosen: bool) -> None:
     from gswarm_tui.playbook.sentences import counted
     from gswarm_tui.state.overview import seconds_of
 
     if not listed:
-        output.say("no job is there: gswarm run PLAYBOOK makes one")
+        if chosen:
+            output.say("no job is like that: gswarm jobs shows all")
+        else:
+            output.say("no job is there: gswarm run PLAYBOOK makes one")
         return
     output.table(
         ("job", "name", "state", "began", "took", "tasks"),
@@ -145,7 +149,10 @@ def _reason(summary: JobSummary) -> str:
     if job.error is not None:
         return _first_line(job.error)
     if summary.failed is None:
-        return "see its log"
+        cancelled = summary.counts[State.CANCELLED]
+        if not cancelled:
+            return "see its log"
+        return "a task was cancelled" if cancelled == 1 else f"{cancelled} tasks were cancelled"
     others = summary.counts[State.FAILED] - 1
     more = f" (and {others} more failed)" if others > 0 else ""
     return f"{summary.failed}: {_first_line(summary.reason or 'failed')}{more}"

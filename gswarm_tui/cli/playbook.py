@@ -51,7 +51,7 @@ def validate(
     no_inventory: NoInventory = False,
     json: options.Json = False,
 ) -> None:
-    """Say everything that is wrong with a playbook, or that it is right."""
+    """Say all that is wrong with a playbook, or that it is right."""
     try:
         _, plan = _read(settings_of(ctx), file, variables, no_inventory=no_inventory)
     except PlaybookError as error:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gswarm_tui.state.records import TaskRecord
 
 app = typer.Typer(
-    help="See the queue of all jobs' tasks, hold it, clear it.",
+    help="See the queue of all jobs' tasks, pause it, clear it.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -28,7 +28,7 @@ _IN_QUEUE = (State.RUNNING, State.READY, State.RETRYING)
 
 @app.command()
 def status(ctx: typer.Context, json: options.Json = False) -> None:
-    """Show how many tasks run and wait, and whether the queue is held."""
+    """Show how many tasks run and wait, and whether it is paused."""
     with history.open_history(ctx) as opened:
         found = opened.queue.status()
     if json:

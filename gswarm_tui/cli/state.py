@@ -73,7 +73,7 @@ def _show_checked(found: Checked, logs: int) -> None:
 
 @app.command()
 def repair(ctx: typer.Context, json: options.Json = False) -> None:
-    """Save what can be read of a damaged database into a new one; the damaged one is kept."""
+    """Save what can be read into a new database; keep the damaged one."""
     from gswarm_tui.state import repair as repairing
 
     done = repairing.repair(context.settings_of(ctx).home().database)
@@ -102,7 +102,7 @@ def _lost(table: Table) -> str:
 
 @app.command()
 def prune(ctx: typer.Context, json: options.Json = False) -> None:
-    """Remove old jobs with their logs now, as `retention` in config.yaml says."""
+    """Remove old jobs and their logs now, as `retention` says."""
     from gswarm_tui import config
     from gswarm_tui.state import retention
     from gswarm_tui.state.database import Database

@@ -38,11 +38,30 @@ def test_what_ran_and_why_it_failed_is_one_command(gswarm: Command, story: Story
     assert "  nodes may have gone on; to go on from there: gswarm job resume 2" in said
 
 
+def test_a_job_that_lost_tasks_to_the_queue_says_so(gswarm: Command, story: Story) -> None:
+    job = story.job("deploy", ("a", "noop", "", ()), ("b", "noop", "", ()))
+    story.jobs.begin(job)
+    for name in ("a", "b"):
+        story.jobs.end(job, name, State.CANCELLED)
+    story.jobs.finish(job, State.FAILED, exit_code=1)
+    assert "job 1 (deploy) failed: 2 tasks were cancelled\n" in gswarm("jobs").out
+
+
 def test_there_may_be_no_job_yet(gswarm: Command) -> None:
     ended = gswarm("jobs")
     assert (ended.code, ended.out) == (0, "")
     assert "gswarm run PLAYBOOK" in ended.err
     assert gswarm("jobs", "--json").document == {"jobs": []}
+
+
+@pytest.mark.parametrize("chosen", [("--status", "lost"), ("--name", "x"), ("--since", "1s")])
+def test_where_none_is_chosen_it_is_not_said_that_there_is_none(
+    gswarm: Command, story: Story, chosen: tuple[str, str]
+) -> None:
+    job = story.failed()
+    old = "2020-01-01T00:00:00.000+00:00"
+    story.database.execute("UPDATE jobs SET finished_at = ? WHERE id = ?", (old, job))
+    assert gswarm("jobs", *chosen).err == "no job is like that: gswarm jobs shows all\n"
 
 
 def test_jobs_are_chosen_by_state_name_age_and_number(gswarm: Command, story: Story) -> None:
