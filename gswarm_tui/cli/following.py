@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -49,8 +47,6 @@ _CLASSES: Final[Mapping[int, type[GswarmError]]] = {
     EXIT_UNREACHABLE: UnreachableError,
     EXIT_TIMED_OUT: TimedOutError,
 }
-_TAIL: Final = 4096
-_DATED: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+[+-][\d:]+  (.*)")
 _TURN: Final = "waiting for its turn"
 _UNDER_WAY: Final = (State.PENDING, State.RUNNING)
 
@@ -156,7 +152,7 @@ class Follower:
             if task.state is not State.RUNNING:
                 continue
             path = logs.attempt_log(folder, task.job_id, action_id, task.attempt)
-            progress = last_progress(path)
+            progress = logs.last_progress(path)
             if progress is not None and self._said.get(action_id) != progress:
                 self._said[action_id] = progress
                 self._observer(TaskProgress(task_of(task), progress))
@@ -202,22 +198,6 @@ class Follower:
                 self._observer(TaskWaiting(task, _reason(now)))
         elif now.state in ENDED and was is not now.state:
             self._observer(TaskFinished(result_of(now)))
-
-
-def last_progress(path: Path) -> Progress | None:
-    """What the log of an attempt says last of how far it is; None where that is nothing."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(file.seek(0, os.SEEK_END) - _TAIL, 0))
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except OSError:
-        return None
-    line = next((line for line in reversed(lines) if line.strip()), "")
-    dated = _DATED.fullmatch(line)
-    if dated is None:
-        return Progress("running", output=line) if line else None
-    phase, apart, rest = dated[1].partition("  ")
-    return Progress(phase, message=rest or None) if apart else None
 
 
 def task_of(record: TaskRecord) -> Task:

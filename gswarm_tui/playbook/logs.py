@@ -39,6 +39,9 @@ from gswarm_tui.wording import clean
 _PLAIN: Final = re.compile(r"[a-z0-9_-]")
 _LONGEST_NAME: Final = 200
 """Bytes: file systems end at 255, and the attempt and the suffix follow."""
+_TAIL: Final = 4096
+_DATED: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+[+-][\d:]+  (.*)")
+_HINT: Final = "hint: "
 
 
 def job_log(logs: Path, job_id: int) -> Path:
@@ -67,6 +70,34 @@ def file_name(action_id: str) -> str:
         digest = sha256(action_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         name = f"{name[: _LONGEST_NAME - 33]}~{digest}"
     return name
+
+
+def last_progress(path: Path) -> Progress | None:
+    """What the log of an attempt says last of how far it is; None where that is nothing."""
+    line = next((line for line in reversed(_last_lines(path)) if line.strip()), "")
+    dated = _DATED.fullmatch(line)
+    if dated is None:
+        return Progress("running", output=line) if line else None
+    phase, apart, rest = dated[1].partition("  ")
+    return Progress(phase, message=rest or None) if apart else None
+
+
+def last_hint(path: Path) -> str | None:
+    """What the log of an attempt says last of what can be done about its error."""
+    for line in reversed(_last_lines(path)):
+        dated = _DATED.fullmatch(line)
+        if dated is not None and dated[1].startswith(_HINT):
+            return dated[1].removeprefix(_HINT)
+    return None
+
+
+def _last_lines(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - _TAIL, 0))
+            return file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []
 
 
 @final
@@ -240,4 +271,4 @@ class LogFile:
 def _of_error(text: str, hint: str | None) -> Iterator[str]:
     yield f"failed: {text}"
     if hint:
-        yield f"hint: {hint}"
+        yield f"{_HINT}{hint}"

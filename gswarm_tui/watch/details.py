@@ -90,14 +90,14 @@ def longest_chain(details: JobDetails, now: float) -> tuple[tuple[str, ...], flo
 def _after_needs(tasks: dict[str, JobTask]) -> list[JobTask]:
     """Each after those that it needs; a plan is in that order nearly always already."""
     done: dict[str, JobTask] = {}
+    opened: set[str] = set()
     stack = list(reversed(tasks.values()))
     while stack:
         task = stack[-1]
         missing = [tasks[name] for name in task.needs if name in tasks and name not in done]
-        if task.id in done or missing and len(stack) > 4 * len(tasks) + 4:
-            stack.pop()  # done already; or a circle, which no plan has
-        elif missing:
+        if missing and task.id not in opened:
+            opened.add(task.id)
             stack += missing
-        else:
-            done[task.id] = stack.pop()
+        else:  # what is still missing then needs this one: a circle, which no plan has
+            done.setdefault(task.id, stack.pop())
     return list(done.values())

@@ -13,6 +13,8 @@ from gswarm_tui.state.models import RegisteredModel, Registry
 from gswarm_tui.state.overview import JobSummary, summaries
 from gswarm_tui.state.queue import Queue
 from gswarm_tui.state.states import State
+from gswarm_tui.watch.details import JobDetails
+from gswarm_tui.watch.looking import JobFocus
 from gswarm_tui.watch.snapshot import Job
 from gswarm_tui.watch.statuses import moment
 
@@ -27,13 +29,19 @@ _LOST_S: Final = 5.0
 class JobWatch:
     """Reads the database when somebody has written to it. Close it.
 
+    Args:
+        logs: the folder of the jobs' logs, which tell how far their tasks are.
+
     Raises:
         StateError: the database cannot be used.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, logs: Path | None = None) -> None:
         self._database = Database(path)
         self._jobs, self._queue = Jobs(self._database), Queue(self._database)
+        self.focus = JobFocus(self._jobs, logs)
+        self.details: JobDetails | None = None
+        """Of the job in focus."""
         self._registry = Registry(self._database)
         self._read = False
         self._looked_at = 0.0
@@ -62,7 +70,9 @@ class JobWatch:
             self._looked_at = time.monotonic()
             lost = bool(self._jobs.mark_lost())
         if self._read and not self._database.changed() and not lost:
+            self.details = self.focus.read(changed=False)
             return False
+        self.details = self.focus.read(changed=True)
         self._read = True
         records = self._jobs.recent(limit=SHOWN)
         self._keys = {record.key: record.id for record in records}

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time as wall
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Final, final
 
 from gswarm_tui.watch.attention import needs_a_look
+from gswarm_tui.watch.details import JobDetails
 from gswarm_tui.watch.rings import SECONDS, History
 from gswarm_tui.watch.series import GPU_SERIES, gpu_key, record
+from gswarm_tui.watch.simulation import tasks
 from gswarm_tui.watch.simulation.hostile import disfigure
+from gswarm_tui.watch.simulation.hostile import text as hostile_text
 from gswarm_tui.watch.simulation.site import CATALOGUE, Replica, SimulatedNode, build
 from gswarm_tui.watch.simulation.work import Work, hash_of, revision_of
 from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Model, Service
@@ -48,6 +53,8 @@ class SimulatedSource:
         self._work = Work(self._site, seed, self._began)
         self._history = History()
         self._copies = self._resting()
+        self._focus: int | None = None
+        self._asked = asyncio.Event()
 
     @property
     def history(self) -> History:
@@ -59,12 +66,41 @@ class SimulatedSource:
         filling = asyncio.create_task(self._fill_slowly())
         try:
             while True:
-                await asyncio.sleep(self._interval_s - self._clock() % self._interval_s)
+                rest_s = self._interval_s - self._clock() % self._interval_s
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._asked.wait(), rest_s)
+                early = self._asked.is_set()
+                self._asked.clear()
                 snapshot = self.picture(self._clock())
-                record(self._history, snapshot)
+                if not early:
+                    record(self._history, snapshot)
                 listener(snapshot)
         finally:
             filling.cancel()
+
+    def focus(self, job_id: int | None) -> None:
+        """Have the details of this job in the pictures from now on; the next comes at once."""
+        if job_id != self._focus:
+            self._focus = job_id
+            self._asked.set()
+
+    async def log(self, job_id: int, action_id: str | None, attempt: int) -> AsyncIterator[str]:
+        """What a log says of the work so far, then a line now and then."""
+        told = 0
+        while True:
+            now = self._clock()
+            details = self._details(job_id, now)
+            if details is not None:
+                lines = list(tasks.log_lines(details, action_id, now))
+                lines = [hostile_text(line) for line in lines] if self._hostile else lines
+                if lines[told:]:
+                    yield "".join(lines[told:])
+                told = len(lines)
+            await asyncio.sleep(self._interval_s)
+
+    def _details(self, job_id: int, time: float) -> JobDetails | None:
+        details = self._work.details(job_id, time)
+        return disfigure(details) if details is not None and self._hostile else details
 
     async def _fill_slowly(self) -> None:
         for node in self._site.nodes:
@@ -89,7 +125,10 @@ class SimulatedSource:
             attention=needs_a_look(nodes, time),
             events=self._work.events(time),
         )
-        return disfigure(made) if self._hostile else made
+        made = disfigure(made) if self._hostile else made
+        if self._focus is None:
+            return made
+        return replace(made, job_details=self._details(self._focus, time))
 
     def _remember(self, node: SimulatedNode, until: float) -> None:
         """What was on a node's GPUs in the last ten minutes."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gswarm_tui.state.states import State
+from gswarm_tui.watch.details import JobDetails
 
 
 class NodeState(StrEnum):
@@ -337,6 +338,11 @@ class FleetSnapshot:
     attention: tuple[Attention, ...] = ()
     events: tuple[Event, ...] = ()
     queue_paused: bool = False
+    job_details: JobDetails | None = None
+    """Of the job in focus, see `Source.focus`."""
 
     def node(self, name: str) -> Node | None:
         return next((node for node in self.nodes if node.name == name), None)
+
+    def job(self, job_id: int) -> Job | None:
+        return next((job for job in self.jobs if job.id == job_id), None)

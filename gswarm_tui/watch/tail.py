@@ -38,6 +38,13 @@ async def follow(path: Path, *, poll_s: float = POLL_S) -> AsyncIterator[str]:
             await asyncio.sleep(poll_s)
 
 
+async def nothing() -> AsyncIterator[str]:
+    """The log of what has none."""
+    texts: tuple[str, ...] = ()
+    for text in texts:
+        yield text
+
+
 @final
 class Tail:
     """Reads a file in pieces. It is opened for each: nothing is left to close."""

@@ -10,14 +10,17 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar, final
 
 from gswarm_tui.errors import StateError
+from gswarm_tui.home import Home
 from gswarm_tui.state.models import RegisteredModel
+from gswarm_tui.watch import tail
 from gswarm_tui.watch.attention import needs_a_look
+from gswarm_tui.watch.details import JobDetails
 from gswarm_tui.watch.happenings import between
 from gswarm_tui.watch.jobs import JobWatch
 from gswarm_tui.watch.nodewatch import Asked, NodeWatch, Wishes
@@ -30,6 +33,7 @@ _T = TypeVar("_T")
 
 _KEPT: Final = 1000
 """So many events are kept."""
+_NONE: Final[Mapping[str, RegisteredModel]] = {}
 _FIRST_S: Final = 0.1
 """Between two pictures while nodes are still being connected to."""
 _LEAVING_S: Final = 1.5
@@ -46,6 +50,7 @@ class FleetWatcher:
             to stay open for as long as `run` runs.
         database: the controller's; None where jobs and registered models are not wanted.
         wishes: what is asked of each node.
+        logs: the folder of the jobs' logs; beside the database where none is named.
     """
 
     def __init__(
@@ -54,13 +59,17 @@ class FleetWatcher:
         database: Path | None = None,
         *,
         wishes: Wishes | None = None,
+        logs: Path | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         wishes = Wishes() if wishes is None else wishes
         wishes = replace(wishes, status_s=max(wishes.status_s, len(nodes) / _NODES_A_SECOND))
         self._interval_s, self._clock, self._path = wishes.interval_s, clock, database
+        self._logs = logs or (None if database is None else Home(database.parent).logs)
         self._history = History()
         self._database: JobWatch | None = None
+        self._focus: int | None = None
+        self._asked = asyncio.Event()
         self._news = asyncio.Event()
         self._watches = [
             NodeWatch(node, wishes, changed=self._news.set, job_of=self._job_of, clock=clock)
@@ -86,6 +95,18 @@ class FleetWatcher:
         self._events.append(event)
         self._told = None
 
+    def focus(self, job_id: int | None) -> None:
+        """Have the details of this job in the pictures from now on; the next comes at once."""
+        if job_id != self._focus:
+            self._focus = job_id
+            self._asked.set()
+
+    def log(self, job_id: int, action_id: str | None, attempt: int) -> AsyncIterator[str]:
+        """The log of a job, or of an attempt of one of its tasks, as it grows."""
+        if self._logs is None:
+            return tail.nothing()
+        return tail.follow(tail.log_path(self._logs, job_id, action_id, attempt))
+
     async def run(self, listener: Listener) -> None:
         """Watch until cancelled. The first picture comes at once, before any node has answered."""
         self._open()
@@ -97,8 +118,11 @@ class FleetWatcher:
                 for task in watching:
                     if task.done() and (error := task.exception()) is not None:
                         raise error
+                early = self._asked.is_set()
+                self._asked.clear()
                 snapshot = self.picture()
-                record(self._history, snapshot)
+                if not early:
+                    record(self._history, snapshot)
                 listener(snapshot)
         finally:
             for task in watching:
@@ -112,7 +136,8 @@ class FleetWatcher:
         """Wait for the next full interval; at the beginning, for news of the first nodes."""
         left_s = self._interval_s - self._clock() % self._interval_s
         if self.settled:
-            await asyncio.sleep(left_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), left_s)
             return
         self._news.clear()
         least_s = min(_FIRST_S, self._interval_s)
@@ -135,6 +160,7 @@ class FleetWatcher:
             services=_same(before.services, self._services()),
             transfers=_same(before.transfers, self._transfers()),
             jobs=self._database.jobs if self._database is not None else (),
+            job_details=_same(before.job_details, self._details()),
             attention=_same(before.attention, needs_a_look(nodes, now)),
             queue_paused=self._database is not None and self._database.queue_paused,
         )
@@ -149,7 +175,7 @@ class FleetWatcher:
         if self._path is None:
             return
         try:
-            self._database = JobWatch(self._path)
+            self._database = JobWatch(self._path, self._logs)
         except StateError as error:
             self._complain(error)
 
@@ -157,6 +183,7 @@ class FleetWatcher:
         if self._database is None:
             return
         try:
+            self._database.focus.on(self._focus)
             self._database.refresh()
         except StateError as error:
             self._complain(error)
@@ -170,6 +197,9 @@ class FleetWatcher:
     def _job_of(self, key: str) -> int | None:
         return None if self._database is None else self._database.id_of(key)
 
+    def _details(self) -> JobDetails | None:
+        return None if self._database is None else self._database.details
+
     def _services(self) -> tuple[Service, ...]:
         return tuple([service for watch in self._watches for service in watch.services])
 
@@ -178,7 +208,7 @@ class FleetWatcher:
 
     def _all_models(self) -> tuple[Model, ...]:
         """Every model, made anew only where a node or the registry tells something else."""
-        registered = {} if self._database is None else self._database.registered
+        registered = _NONE if self._database is None else self._database.registered
         holdings = (*(watch.holdings for watch in self._watches), registered)
         if len(holdings) == len(self._holdings) and all(map(_is, holdings, self._holdings)):
             return self._models
@@ -219,5 +249,5 @@ def _is(one: object, other: object) -> bool:
     return one is other
 
 
-def _same(before: tuple[_T, ...], after: tuple[_T, ...]) -> tuple[_T, ...]:
+def _same(before: _T, after: _T) -> _T:
     return before if before == after else after

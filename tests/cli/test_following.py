@@ -12,7 +12,7 @@ import pytest
 from gswarm_tui.cli import following, job_logs
 from gswarm_tui.cli.following import Followed, follow
 from gswarm_tui.errors import UsageError
-from gswarm_tui.playbook import Event
+from gswarm_tui.playbook import Event, logs
 from gswarm_tui.playbook.events import (
     JobFinished,
     JobStarted,
@@ -312,7 +312,7 @@ def test_how_far_a_task_is_stands_at_the_end_of_its_log(
     path = tmp_path / "a.1.log"
     if written is not None:
         path.write_text(written)
-    assert following.last_progress(path) == progress
+    assert logs.last_progress(path) == progress
 
 
 def test_who_watches_sees_how_far_tasks_are(

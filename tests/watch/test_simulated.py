@@ -135,3 +135,30 @@ async def test_hostile_names_have_a_past_too() -> None:
     source.fill(NOW)
     node = source.picture(NOW).nodes[0]
     assert None not in source.history.seconds(gpu_key(node.name, 0, "power_w"), 600, NOW)
+
+
+def test_the_job_in_focus_has_details_that_agree_with_it() -> None:
+    source = fleet()
+    for job in source.picture(NOW).jobs:
+        source.focus(job.id)
+        details = source.picture(NOW).job_details
+        assert details is not None
+        assert details.job == job.id
+        states = [task.state for task in details.tasks]
+        assert {state: states.count(state) for state in states} == dict(job.counts)
+        assert {task.id for task in details.tasks if task.state is State.RUNNING} == set(
+            job.running
+        )
+        names = {task.id for task in details.tasks}
+        assert all(names.issuperset(task.needs) for task in details.tasks)
+    source.focus(None)
+    assert source.picture(NOW).job_details is None
+
+
+async def test_a_log_of_the_simulation_tells_of_its_task() -> None:
+    source = fleet()
+    job = next(job for job in source.picture(NOW).jobs if job.state is State.SUCCEEDED)
+    log = source.log(job.id, None, 0)
+    text = await anext(log)
+    await log.aclose()  # type: ignore[attr-defined]
+    assert text.count("\n") >= 5

@@ -7,11 +7,14 @@ computed from that time alone.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, final
 
 from gswarm_tui.state.states import State
+from gswarm_tui.watch.details import JobDetails
+from gswarm_tui.watch.simulation import tasks
 from gswarm_tui.watch.simulation.site import CATALOGUE, CataloguedModel, Site
 from gswarm_tui.watch.snapshot import Copy, Event, Job, Transfer
 
@@ -21,6 +24,8 @@ _MOST_TRANSFERRING: Final = 0.62
 """Of a job's time, at most."""
 _VERIFYING: Final = 0.96
 """From here on a transfer only checks what it has."""
+_HELD_UP: Final = 0.12
+"""For so much of its time an evaluation waits for its GPU."""
 _MOST_SLOTS: Final = 12
 _USERS: Final = ("ana", "eve", "kim", "cron")
 _EVALUATIONS: Final = ("nightly-eval", "long-context-check", "weekly-benchmark", "smoke-test")
@@ -116,6 +121,19 @@ class Work:
             found += [event for event in _events(task) if event.time <= time]
         return tuple(sorted(found, key=lambda event: event.time))
 
+    def details(self, job_id: int, time: float) -> JobDetails | None:
+        """The tasks of a job."""
+        task = next((task for task in self._since(time) if task.id == job_id), None)
+        if task is None:
+            return None
+        states = self._states(task, time)
+        moving = [each for each in self.transfers(time) if each.job == job_id]
+        waits = self._job(task, time).waiting
+        moved_at = None if task.model is None else task.moved_at
+        span = tasks.Span(task.begins, moved_at, min(time, task.ends))
+        error = _why(task) if task.fails else None
+        return tasks.details(job_id, task.name, states, span, moving, waits, error)
+
     # How
 
     def _since(self, time: float, kept_s: float = KEPT_S) -> Iterator[_Task]:
@@ -166,20 +184,23 @@ class Work:
             if task.id not in self._ended:
                 self._ended[task.id] = _ended(task)
             return self._ended[task.id]
+        states = self._states(task, time)
+        counts = dict(Counter(states.values()))
+        running = tuple([name for name, state in states.items() if state is State.RUNNING])
+        waits = None if running else f"gpu0 of {task.target} is held by another job (lm_eval)"
+        return _as_job(task, State.RUNNING, counts, running=running, waiting=waits)
+
+    def _states(self, task: _Task, time: float) -> dict[str, State]:
+        """The state of each step."""
+        if time >= task.ends:
+            return tasks.ended(task.steps, fails=task.fails)
         part = (time - task.begins) / (task.ends - task.begins)
-        done = min(int(part * len(task.steps)), len(task.steps) - 1)
-        if task.model is None and part < 0.12:
-            waits = f"gpu0 of {task.target} is held by another job (lm_eval)"
-            return _as_job(task, State.RUNNING, {State.READY: len(task.steps)}, waiting=waits)
-        if task.model is not None:  # the first step is the transfer
-            after = (time - task.moved_at) / (task.ends - task.moved_at)
-            done = 0 if after < 0 else 1 + min(int(after * 4), 3)
-        counts = {
-            State.SUCCEEDED: done,
-            State.RUNNING: 1,
-            State.PENDING: len(task.steps) - done - 1,
-        }
-        return _as_job(task, State.RUNNING, counts, running=(task.steps[done],))
+        if task.model is None:
+            begun = part >= _HELD_UP
+            return tasks.under_way(task.steps, int(part * len(task.steps)), begun=begun)
+        # The first step is the transfer.
+        after = (time - task.moved_at) / (task.ends - task.moved_at)
+        return tasks.under_way(task.steps, 0 if after < 0 else 1 + min(int(after * 4), 3))
 
 
 def _wanted(rng: random.Random, stored: list[CataloguedModel]) -> CataloguedModel | None:
@@ -212,10 +233,9 @@ def _as_job(
 
 
 def _ended(task: _Task) -> Job:
-    steps = len(task.steps)
+    counts = dict(Counter(tasks.ended(task.steps, fails=task.fails).values()))
     if not task.fails:
-        return _as_job(task, State.SUCCEEDED, {State.SUCCEEDED: steps})
-    counts = {State.SUCCEEDED: steps - 2, State.FAILED: 1, State.SKIPPED: 1}
+        return _as_job(task, State.SUCCEEDED, counts)
     return _as_job(task, State.FAILED, counts, error=_why(task))
 
 
