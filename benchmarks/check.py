@@ -26,10 +26,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from gswarm_tui import sources
 from gswarm_tui.models import Models
 from gswarm_tui.nodespec import NodeSpec
-from gswarm_tui.playbook import Plan, plan, schema
-from gswarm_tui.playbook.compare import compare
+from gswarm_tui.playbook import Plan, plan
+from gswarm_tui.playbook.check.compare import compare
 from gswarm_tui.playbook.drawing import FORMATS, lanes, steps_of
 from gswarm_tui.playbook.explain import explain
+from gswarm_tui.playbook.language import schema
 from gswarm_tui.sources import Resolved, SourceFile
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.models import Registry

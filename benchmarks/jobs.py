@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from gswarm_tui.config import QueueConfig
+from gswarm_tui.jobs import Runner
 from gswarm_tui.models import Models
-from gswarm_tui.playbook import Plan, Runner, load, plan
+from gswarm_tui.playbook import Plan, load, plan
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs, NewJob, NewTask
 from gswarm_tui.state.queue import Claim

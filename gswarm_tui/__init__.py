@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from gswarm_tui.fleet import Fleet as Fleet
     from gswarm_tui.home import Home as Home
     from gswarm_tui.inventory import Inventory as Inventory
+    from gswarm_tui.jobs import Runner as Runner
     from gswarm_tui.models import Models as Models
     from gswarm_tui.nodespec import NodeSpec as NodeSpec
     from gswarm_tui.playbook import Plan as Plan
     from gswarm_tui.playbook import Playbook as Playbook
-    from gswarm_tui.playbook import Runner as Runner
     from gswarm_tui.progress import Progress as Progress
     from gswarm_tui.state.database import Database as Database
     from gswarm_tui.state.jobs import Jobs as Jobs
@@ -43,7 +43,7 @@ _MODULES = {
     "Progress": "gswarm_tui.progress",
     "Queue": "gswarm_tui.state.queue",
     "Registry": "gswarm_tui.state.models",
-    "Runner": "gswarm_tui.playbook",
+    "Runner": "gswarm_tui.jobs",
 }
 
 __all__ = [

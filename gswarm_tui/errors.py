@@ -31,7 +31,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from gswarm_tui.playbook.problems import Problem
+    from gswarm_tui.playbook.language.problems import Problem
 
 EXIT_OK = 0
 EXIT_FAILED = 1

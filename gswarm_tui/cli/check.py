@@ -11,7 +11,7 @@ from gswarm_tui.errors import EXIT_OK
 
 if TYPE_CHECKING:
     from gswarm_tui.playbook import Plan, PlannedAction
-    from gswarm_tui.playbook.compare import Compared, Comparison
+    from gswarm_tui.playbook.check.compare import Compared, Comparison
 
 HISTORY = 500
 """Tasks that ended, from which times are estimated."""
@@ -38,8 +38,8 @@ def show_check(plan: Plan, settings: Settings, *, as_json: bool, offline: bool =
 
 
 async def _compare(plan: Plan, settings: Settings) -> Comparison:
-    from gswarm_tui.playbook.compare import compare
-    from gswarm_tui.playbook.rates import Rates
+    from gswarm_tui.playbook.check.compare import compare
+    from gswarm_tui.playbook.check.rates import Rates
     from gswarm_tui.state.database import Database
     from gswarm_tui.state.queue import Queue
 

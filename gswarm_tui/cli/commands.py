@@ -38,8 +38,10 @@ class Entry:
 COMMANDS = (
     Entry("nodes", "Show nodes: state, helper, GPUs, free space.", "nodes:nodes", "Fleet"),
     Entry("status", "Show the fleet, its models and its services.", "nodes:status", "Fleet"),
+    Entry("top", "Show what every GPU does, for whom, and what needs a look.", "top:top", "Fleet"),
     Entry("health", "Check nodes, engines and services.", "health:health", "Fleet"),
     Entry("node", "Look at one node.", "nodes:node_app", "Fleet"),
+    Entry("metrics", "Give the fleet's metrics to Prometheus.", "metrics:app", "Fleet"),
     Entry("down", "Stop idle helpers and drop staged copies.", "down:down", "Fleet"),
     Entry("model", "Register, place, serve and check models.", "model:app", "Models"),
     Entry("hub", "Serve a folder of models like the Hugging Face Hub.", "hub:app", "Models"),

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from gswarm_tui.cli.running import Manner
     from gswarm_tui.home import Home
+    from gswarm_tui.jobs.overlap import Lock
     from gswarm_tui.playbook import Plan
-    from gswarm_tui.playbook.overlap import Lock
     from gswarm_tui.state.jobs import Jobs
 
 COMMAND: Final = "runner"
@@ -53,7 +53,7 @@ def start(plan: Plan, settings: Settings, manner: Manner) -> int:
         LockedOutError, TimedOutError: another run of the playbook is under way.
         GswarmError: the process did not come to run it.
     """
-    from gswarm_tui.playbook.journal import submit
+    from gswarm_tui.jobs.journal import submit
 
     return _start(plan, settings, manner, lambda jobs: submit(plan, jobs))
 
@@ -207,7 +207,7 @@ def run_handed_over(
 ) -> None:
     """(Runs a job that was handed over.)"""
     from gswarm_tui.cli import running
-    from gswarm_tui.playbook.overlap import Lock
+    from gswarm_tui.jobs.overlap import Lock
 
     held = Lock(lock)
     held.name_holder(job_id)

@@ -18,9 +18,8 @@ from gswarm_tui.errors import (
     UnreachableError,
     UsageError,
 )
-from gswarm_tui.playbook import logs
-from gswarm_tui.playbook.actions import TYPES, Action
-from gswarm_tui.playbook.events import (
+from gswarm_tui.jobs import logs
+from gswarm_tui.jobs.events import (
     JobFinished,
     JobResult,
     JobStarted,
@@ -33,6 +32,7 @@ from gswarm_tui.playbook.events import (
     TaskStarted,
     TaskWaiting,
 )
+from gswarm_tui.playbook.actions import TYPES, Action
 from gswarm_tui.progress import Progress
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs

@@ -12,7 +12,7 @@ from typing import Final
 from gswarm_tui.cli import output
 from gswarm_tui.cli.history import History
 from gswarm_tui.errors import GswarmError, UsageError
-from gswarm_tui.playbook import logs
+from gswarm_tui.jobs import logs
 from gswarm_tui.state.records import JobRecord
 from gswarm_tui.state.states import State
 

@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterator
 from gswarm_tui.cli import output
 from gswarm_tui.devices import parse
 from gswarm_tui.errors import GswarmError
+from gswarm_tui.jobs import JobResult
+from gswarm_tui.jobs.failures import NOT_NEEDED
+from gswarm_tui.jobs.sentences import verdict as verdict
 from gswarm_tui.models.results import PlacementResult
-from gswarm_tui.playbook import JobResult
-from gswarm_tui.playbook.failures import NOT_NEEDED
 from gswarm_tui.playbook.outcome import Outcome
-from gswarm_tui.playbook.sentences import verdict as verdict
 from gswarm_tui.state.states import State
 
 _COMPLETION_SHOWN = 600

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gswarm_tui.cli import output
 from gswarm_tui.cli.following import result_of
 from gswarm_tui.cli.jobs import said_of
-from gswarm_tui.playbook import sentences
+from gswarm_tui.jobs import sentences
 from gswarm_tui.state.overview import JobSummary, seconds_of
 from gswarm_tui.state.states import State
 

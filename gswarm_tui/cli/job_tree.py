@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gswarm_tui.cli import output
-from gswarm_tui.playbook import Event, TaskResult, sentences
-from gswarm_tui.playbook.events import (
+from gswarm_tui.jobs import Event, TaskResult, sentences
+from gswarm_tui.jobs.events import (
     JobFinished,
     JobStarted,
     Task,
@@ -26,7 +26,7 @@ from gswarm_tui.playbook.events import (
     TaskStarted,
     TaskWaiting,
 )
-from gswarm_tui.playbook.lines import of_retry
+from gswarm_tui.jobs.lines import of_retry
 from gswarm_tui.progress import Progress
 from gswarm_tui.state.states import State
 from gswarm_tui.wording import describe

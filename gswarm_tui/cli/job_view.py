@@ -1,6 +1,6 @@
 """A job as it runs: a tree on a terminal, lines with the time elsewhere, or JSON objects.
 
-Each view is an observer of `gswarm_tui.playbook.events`. What comes from nodes or playbooks is
+Each view is an observer of `gswarm_tui.jobs.events`. What comes from nodes or playbooks is
 shown without markup and without characters that steer a terminal.
 """
 
@@ -18,8 +18,8 @@ from typing import Any, Final, Protocol, final
 
 from gswarm_tui.cli import job_report, output
 from gswarm_tui.errors import GswarmError, UsageError
-from gswarm_tui.playbook import Event, TaskResult
-from gswarm_tui.playbook.events import (
+from gswarm_tui.jobs import Event, TaskResult
+from gswarm_tui.jobs.events import (
     JobFinished,
     JobStarted,
     TaskFinished,
@@ -28,8 +28,8 @@ from gswarm_tui.playbook.events import (
     TaskStarted,
     TaskWaiting,
 )
-from gswarm_tui.playbook.lines import Lines, Pace, date_and_time, time_of_day
-from gswarm_tui.playbook.logs import Log, LogFile
+from gswarm_tui.jobs.lines import Lines, Pace, date_and_time, time_of_day
+from gswarm_tui.jobs.logs import Log, LogFile
 
 _JSON_EVERY_S: Final = 1.0
 
@@ -64,7 +64,7 @@ def open_view(
     Events as JSON are data, on stdout; what is for people to watch is on stderr.
 
     Args:
-        logs: the folder of the job's own logs, see `gswarm_tui.playbook.logs`; None for a job that
+        logs: the folder of the job's own logs, see `gswarm_tui.jobs.logs`; None for a job that
             is only watched, and run by another process.
         quiet: show nothing; what failed is said at the end by whoever opened this.
         log_file: gets what the job's log gets, after what is there.

@@ -92,7 +92,7 @@ def _is_newer(job: JobRecord, begin: datetime) -> bool:
 
 
 def _show(listed: list[JobSummary], *, command: str, chosen: bool) -> None:
-    from gswarm_tui.playbook.sentences import counted
+    from gswarm_tui.jobs.sentences import counted
     from gswarm_tui.state.overview import seconds_of
 
     if not listed:

@@ -15,8 +15,8 @@ from typing import Final
 from xml.etree import ElementTree
 
 from gswarm_tui.errors import GswarmError, UsageError
-from gswarm_tui.playbook import JobResult, TaskResult
-from gswarm_tui.playbook.sentences import done
+from gswarm_tui.jobs import JobResult, TaskResult
+from gswarm_tui.jobs.sentences import done
 from gswarm_tui.state.states import State
 from gswarm_tui.wording import clean
 

@@ -123,7 +123,7 @@ def explain(
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of playbooks, for editors."""
-    from gswarm_tui.playbook.json_schema import json_schema
+    from gswarm_tui.playbook.language.json_schema import json_schema
 
     output.emit(json_schema())
 
@@ -137,14 +137,14 @@ def _read(
         UsageError: the playbook, a variable or the inventory is wrong.
     """
     from gswarm_tui import playbook as playbooks
-    from gswarm_tui.playbook.variables import parse_overrides
+    from gswarm_tui.playbook.language.variables import parse_overrides
 
     loaded = playbooks.load(file, parse_overrides(variables or ()))
     return loaded, playbooks.plan(loaded, None if no_inventory else settings.inventory())
 
 
 def _problems(error: PlaybookError) -> list[dict[str, Any]]:
-    from gswarm_tui.playbook.problems import problems_of
+    from gswarm_tui.playbook.language.problems import problems_of
 
     return [
         {

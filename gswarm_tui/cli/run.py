@@ -13,8 +13,8 @@ from gswarm_tui.errors import UsageError
 
 if TYPE_CHECKING:
     from gswarm_tui.cron.history import Note
+    from gswarm_tui.jobs.overlap import Overlap
     from gswarm_tui.playbook import Playbook
-    from gswarm_tui.playbook.overlap import Overlap
 
 Variables = Annotated[
     list[str] | None,
@@ -114,7 +114,7 @@ def load(playbook: Path, variables: list[str] | None, *, priority: str | None = 
     from dataclasses import replace
 
     from gswarm_tui import playbook as playbooks
-    from gswarm_tui.playbook.variables import parse_overrides
+    from gswarm_tui.playbook.language.variables import parse_overrides
     from gswarm_tui.state.states import Priority
 
     loaded = playbooks.load(playbook, parse_overrides(variables or ()))
@@ -135,7 +135,7 @@ def _noted(settings: Settings, name: str | None) -> AbstractContextManager[Note 
 
 
 def read_overlap(written: str) -> Overlap:
-    from gswarm_tui.playbook.overlap import Overlap
+    from gswarm_tui.jobs.overlap import Overlap
 
     if written not in list(Overlap):
         raise UsageError(f"--overlap {written} is none of {', '.join(Overlap)}")

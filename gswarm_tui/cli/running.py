@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, final
 from gswarm_tui.cli import output
 from gswarm_tui.cli.context import Settings, open_session
 from gswarm_tui.errors import EXIT_OK, CancelledError, GswarmError, UsageError
-from gswarm_tui.playbook.overlap import Lock, Overlap, acquire
+from gswarm_tui.jobs.overlap import Lock, Overlap, acquire
 
 if TYPE_CHECKING:
     from gswarm_tui.cli.job_view import View
     from gswarm_tui.cron.history import Note
     from gswarm_tui.home import Home
-    from gswarm_tui.playbook import JobResult, Plan, Runner
+    from gswarm_tui.jobs import JobResult, Runner
+    from gswarm_tui.playbook import Plan
     from gswarm_tui.state.database import Database
     from gswarm_tui.state.jobs import Jobs
 
@@ -61,7 +62,7 @@ class Manner:
     def tell(self, sentence: str) -> None:
         """Say something that is no part of the job: whom it waits for, why it is skipped."""
         from gswarm_tui.cli import job_view
-        from gswarm_tui.playbook.lines import date_and_time
+        from gswarm_tui.jobs.lines import date_and_time
 
         append(self.log_file, sentence)
         if self.as_json:
@@ -79,7 +80,7 @@ def run_plan(plan: Plan, settings: Settings, manner: Manner) -> int:
         CancelledError: somebody ended it before it began.
         PlaybookError: a GPU that it needs is not on its node.
     """
-    from gswarm_tui.playbook.journal import submit
+    from gswarm_tui.jobs.journal import submit
 
     return _run(plan, settings, manner, lambda jobs: submit(plan, jobs))
 
@@ -167,8 +168,8 @@ def append(log_file: Path | None, sentence: str) -> None:
     Raises:
         UsageError: it cannot be written.
     """
-    from gswarm_tui.playbook.lines import date_and_time
-    from gswarm_tui.playbook.logs import LogFile
+    from gswarm_tui.jobs.lines import date_and_time
+    from gswarm_tui.jobs.logs import LogFile
 
     if log_file is None:
         return
@@ -259,7 +260,7 @@ async def _run_it(
 ) -> tuple[JobResult, frozenset[str]]:
     from gswarm_tui import config
     from gswarm_tui.cli.job_view import open_view
-    from gswarm_tui.playbook import Runner
+    from gswarm_tui.jobs import Runner
     from gswarm_tui.state.jobs import Jobs
 
     home = settings.home()
@@ -353,7 +354,7 @@ def show_end(
         told: tasks whose failure the reader has in view already.
     """
     from gswarm_tui.cli import history, job_report
-    from gswarm_tui.playbook.logs import job_log
+    from gswarm_tui.jobs.logs import job_log
 
     is_data = not manner.as_json and not manner.quiet
     if is_data:

@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from gswarm_tui.errors import PlaybookError
 from gswarm_tui.playbook.actions import TYPES, Action
 from gswarm_tui.playbook.actions.base import SpellingError
-from gswarm_tui.playbook.expressions import ExpressionError, Path, substitute, texts
-from gswarm_tui.playbook.lookup import Ancestor, NoValueError, Values
-from gswarm_tui.playbook.options import Options
-from gswarm_tui.playbook.scope import Source
-from gswarm_tui.playbook.site import Site
+from gswarm_tui.playbook.language.expressions import ExpressionError, Path, substitute, texts
+from gswarm_tui.playbook.language.lookup import Ancestor, NoValueError, Values
+from gswarm_tui.playbook.language.options import Options
+from gswarm_tui.playbook.language.scope import Source
+from gswarm_tui.playbook.language.site import Site
 from gswarm_tui.yamlerrors import explain
 from gswarm_tui.yamlfile import Document
 from gswarm_tui.yamlproblems import Mark

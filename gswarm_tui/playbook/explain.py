@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from gswarm_tui.playbook.options import CONTINUE, STOP, Retry
+from gswarm_tui.playbook.language.options import CONTINUE, STOP, Retry
+from gswarm_tui.playbook.language.schema import Playbook
 from gswarm_tui.playbook.plan import Plan, PlannedAction
-from gswarm_tui.playbook.schema import Playbook
 from gswarm_tui.wording import clean, duration
 
 _NAMED = 5

@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gswarm_tui.playbook import conditions
 from gswarm_tui.playbook.actions import Action
 from gswarm_tui.playbook.build import build, located_expression
-from gswarm_tui.playbook.expressions import ExpressionError
-from gswarm_tui.playbook.lookup import Ancestor, Group, Single, Values
-from gswarm_tui.playbook.options import OnFailure, Options
-from gswarm_tui.playbook.origin import Origin
-from gswarm_tui.playbook.scope import Source
-from gswarm_tui.playbook.secrets import Mask
-from gswarm_tui.playbook.site import Site
+from gswarm_tui.playbook.language import conditions
+from gswarm_tui.playbook.language.expressions import ExpressionError
+from gswarm_tui.playbook.language.lookup import Ancestor, Group, Single, Values
+from gswarm_tui.playbook.language.options import OnFailure, Options
+from gswarm_tui.playbook.language.origin import Origin
+from gswarm_tui.playbook.language.scope import Source
+from gswarm_tui.playbook.language.secrets import Mask
+from gswarm_tui.playbook.language.site import Site
 from gswarm_tui.state.states import Priority
 
 

@@ -10,20 +10,21 @@ from typing import Any, Final, final
 
 from gswarm_tui.errors import DeviceError, PlaybookError
 from gswarm_tui.inventory import Inventory
-from gswarm_tui.playbook import conditions, conflicts, foreach, graph
+from gswarm_tui.playbook import conflicts, graph
 from gswarm_tui.playbook.actions import TYPES, Action
 from gswarm_tui.playbook.build import build
-from gswarm_tui.playbook.expressions import NODES, ExpressionError, expressions, texts
-from gswarm_tui.playbook.lookup import Ancestor, Group, Single, Values
-from gswarm_tui.playbook.options import Options
+from gswarm_tui.playbook.language import conditions, foreach
+from gswarm_tui.playbook.language.expressions import NODES, ExpressionError, expressions, texts
+from gswarm_tui.playbook.language.lookup import Ancestor, Group, Single, Values
+from gswarm_tui.playbook.language.options import Options
+from gswarm_tui.playbook.language.problems import Problems
+from gswarm_tui.playbook.language.references import References
+from gswarm_tui.playbook.language.schema import Playbook
+from gswarm_tui.playbook.language.scope import Source
+from gswarm_tui.playbook.language.site import Site
+from gswarm_tui.playbook.language.vartypes import DEVICE, NODE
 from gswarm_tui.playbook.plan import Plan, PlannedAction
-from gswarm_tui.playbook.problems import Problems
-from gswarm_tui.playbook.references import References
-from gswarm_tui.playbook.schema import Playbook
-from gswarm_tui.playbook.scope import Source
-from gswarm_tui.playbook.site import Site
 from gswarm_tui.playbook.unjudged import Unjudged
-from gswarm_tui.playbook.vartypes import DEVICE, NODE
 
 MAX_NEEDS: Final = 2_000_000
 """In one plan, all actions' together."""

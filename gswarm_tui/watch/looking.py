@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, final
 
-from gswarm_tui.playbook import logs
+from gswarm_tui.jobs import logs
 from gswarm_tui.state.jobs import Jobs
 from gswarm_tui.state.records import JobRecord, TaskRecord
 from gswarm_tui.state.states import State

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final, final
 
-from gswarm_tui.playbook import logs
+from gswarm_tui.jobs import logs
 
 POLL_S: Final = 0.25
 SHOWN: Final = 1 << 19

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gswarm_tui.playbook.rates import Rates
+from gswarm_tui.playbook.check.rates import Rates
 
 from ..models.fake import INFO, FakeFleet
 from .conftest import Command

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gswarm_tui import errors
 from gswarm_tui.cli.commands import load
-from gswarm_tui.playbook.overlap import Overlap
+from gswarm_tui.jobs.overlap import Overlap
 
 TEXT = (Path(__file__).parents[2] / "docs" / "cron.md").read_text()
 

@@ -12,8 +12,8 @@ import pytest
 from gswarm_tui.cli import following, job_logs
 from gswarm_tui.cli.following import Followed, follow
 from gswarm_tui.errors import UsageError
-from gswarm_tui.playbook import Event, logs
-from gswarm_tui.playbook.events import (
+from gswarm_tui.jobs import Event, logs
+from gswarm_tui.jobs.events import (
     JobFinished,
     JobStarted,
     TaskFinished,

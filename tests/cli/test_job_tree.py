@@ -8,8 +8,8 @@ from rich.console import Console
 
 from gswarm_tui.cli.job_tree import Tree
 from gswarm_tui.errors import GswarmError
-from gswarm_tui.playbook import JobResult, TaskResult
-from gswarm_tui.playbook.events import (
+from gswarm_tui.jobs import JobResult, TaskResult
+from gswarm_tui.jobs.events import (
     JobFinished,
     JobStarted,
     Task,

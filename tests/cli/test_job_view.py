@@ -12,10 +12,10 @@ import pytest
 from gswarm_tui.cli import job_report
 from gswarm_tui.cli.job_view import open_view
 from gswarm_tui.errors import GswarmError, UsageError
+from gswarm_tui.jobs import JobResult, TaskResult
+from gswarm_tui.jobs.events import Task, TaskFinished, TaskProgress
+from gswarm_tui.jobs.failures import NOT_NEEDED
 from gswarm_tui.models.results import CommandResult
-from gswarm_tui.playbook import JobResult, TaskResult
-from gswarm_tui.playbook.events import Task, TaskFinished, TaskProgress
-from gswarm_tui.playbook.failures import NOT_NEEDED
 from gswarm_tui.progress import Progress
 from gswarm_tui.state.states import State
 

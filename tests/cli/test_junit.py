@@ -11,7 +11,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped
 
 from gswarm_tui.cli import junit
 from gswarm_tui.errors import GswarmError, LockedOutError, UsageError
-from gswarm_tui.playbook.events import JobResult, Task, TaskResult
+from gswarm_tui.jobs.events import JobResult, Task, TaskResult
 from gswarm_tui.state.states import State
 
 SUITE = {"name", "tests", "failures", "errors", "skipped", "time", "timestamp", "hostname"}

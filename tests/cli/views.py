@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, cast
 
 from gswarm_tui.errors import GswarmError
-from gswarm_tui.playbook import Event, JobResult, TaskResult
-from gswarm_tui.playbook.events import (
+from gswarm_tui.jobs import Event, JobResult, TaskResult
+from gswarm_tui.jobs.events import (
     JobFinished,
     JobStarted,
     Task,

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from gswarm_tui.jobs import Runner
 from gswarm_tui.models import Models
 from gswarm_tui.nodespec import Capabilities
-from gswarm_tui.playbook import Runner, plan, schema
-from gswarm_tui.playbook.compare import Comparison, compare
-from gswarm_tui.playbook.rates import Rates
+from gswarm_tui.playbook import plan
+from gswarm_tui.playbook.check.compare import Comparison, compare
+from gswarm_tui.playbook.check.rates import Rates
+from gswarm_tui.playbook.language import schema
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.models import Registry
 from gswarm_tui.state.queue import Queue

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from gswarm_tui.models import Models
 from gswarm_tui.playbook import Plan
-from gswarm_tui.playbook.compare import compare
-from gswarm_tui.playbook.finding import Verdict
+from gswarm_tui.playbook.check.compare import compare
+from gswarm_tui.playbook.check.finding import Verdict
 from gswarm_tui.progress import ignore
 from gswarm_tui.sources import Resolved, SourceFile
 from gswarm_tui.state.database import Database

@@ -12,8 +12,8 @@ import pytest
 from gswarm_tui.errors import SourceError, SourceUnreachableError
 from gswarm_tui.models import Models
 from gswarm_tui.playbook import Plan
-from gswarm_tui.playbook.compare import Comparison, compare
-from gswarm_tui.playbook.rates import Rates
+from gswarm_tui.playbook.check.compare import Comparison, compare
+from gswarm_tui.playbook.check.rates import Rates
 from gswarm_tui.sources import Resolved, SourceFile
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.models import Registry

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from gswarm_tui.playbook.conditions import read
-from gswarm_tui.playbook.expressions import ExpressionError, Reference
+from gswarm_tui.playbook.language.conditions import read
+from gswarm_tui.playbook.language.expressions import ExpressionError, Reference
 
 VALUES = {"yes": True, "no": False, "port": 80, "name": "tiny", "empty": "", "none": None}
 VALUES |= {"text": "true", "list": [1], "op": "a == b"}

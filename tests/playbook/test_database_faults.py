@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gswarm_tui.errors import EXIT_FAILED, StateError
+from gswarm_tui.jobs import Runner
+from gswarm_tui.jobs.events import JobFinished
 from gswarm_tui.models import Models
-from gswarm_tui.playbook import Plan, Runner
-from gswarm_tui.playbook.events import JobFinished
+from gswarm_tui.playbook import Plan
 from gswarm_tui.state import database as module
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from gswarm_tui.errors import KINDS
-from gswarm_tui.playbook import Plan, Playbook, durations, load, options, vartypes
+from gswarm_tui.playbook import Plan, Playbook, load
 from gswarm_tui.playbook.actions import TYPES, Written
-from gswarm_tui.playbook.expressions import OWNERS
-from gswarm_tui.playbook.frame import Frame
-from gswarm_tui.playbook.options import WrittenRetry
+from gswarm_tui.playbook.language import durations, options, vartypes
+from gswarm_tui.playbook.language.expressions import OWNERS
+from gswarm_tui.playbook.language.frame import Frame
+from gswarm_tui.playbook.language.options import WrittenRetry
 from gswarm_tui.state.states import Priority
 from gswarm_tui.yamlfile import load_yaml
 

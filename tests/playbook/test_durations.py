@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from gswarm_tui.playbook.durations import seconds
+from gswarm_tui.playbook.language.durations import seconds
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gswarm_tui.playbook.expressions import (
+from gswarm_tui.playbook.language.expressions import (
     ExpressionError,
     Reference,
     expressions,

@@ -5,7 +5,7 @@ import pytest
 from gswarm_tui.errors import PlaybookError
 from gswarm_tui.inventory import Inventory
 from gswarm_tui.playbook import Plan, load, plan
-from gswarm_tui.playbook.includes import MAX_INCLUDES
+from gswarm_tui.playbook.language.includes import MAX_INCLUDES
 
 INNER = """
 vars: {model: tiny, port: 8000}

@@ -14,10 +14,8 @@ from gswarm_tui import playbook
 from gswarm_tui.config import QueueConfig
 from gswarm_tui.devices import Device
 from gswarm_tui.errors import GswarmError, SourceError, UnreachableError
-from gswarm_tui.models import Models
-from gswarm_tui.models.leases import Want
-from gswarm_tui.playbook import JobResult, Plan, Runner
-from gswarm_tui.playbook.events import (
+from gswarm_tui.jobs import JobResult, Runner, submit
+from gswarm_tui.jobs.events import (
     JobStarted,
     TaskFinished,
     TaskProgress,
@@ -25,6 +23,9 @@ from gswarm_tui.playbook.events import (
     TaskStarted,
     TaskWaiting,
 )
+from gswarm_tui.models import Models
+from gswarm_tui.models.leases import Want
+from gswarm_tui.playbook import Plan
 from gswarm_tui.progress import Progress
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs
@@ -356,7 +357,7 @@ async def test_another_process_asks_for_the_end_of_a_job(
 async def test_an_end_that_was_asked_for_before_the_process_began_is_heard(
     run: Runs, fake: FakeModels, jobs: Jobs, tmp_path: Path
 ) -> None:
-    job_id = playbook.submit(run.plan(asks("a")), jobs)
+    job_id = submit(run.plan(asks("a")), jobs)
     jobs.request_cancel(job_id)
     with Database(tmp_path / "state.db") as later:
         result = await Runner(run.plan(asks("a")), run.models, later, job_id=job_id).run()
@@ -444,8 +445,8 @@ async def test_a_job_that_holds_nothing_in_the_queue_any_more_is_passed_over(
     run: Runs, fake: FakeModels, jobs: Jobs, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A dead process holds a GPU in the queue; whoever waits for it looks after that."""
-    monkeypatch.setattr("gswarm_tui.playbook.journal._LOST_EVERY_S", 0.0)
-    dead = playbook.submit(run.plan(asks("a")), jobs)
+    monkeypatch.setattr("gswarm_tui.jobs.journal._LOST_EVERY_S", 0.0)
+    dead = submit(run.plan(asks("a")), jobs)
     jobs.begin(dead)
     jobs.enter(dead, [("a", [Claim("device/node1:gpu0", "node1:gpu0", exclusive=True)])])
     assert len(jobs.admit(dead, 9)) == 1

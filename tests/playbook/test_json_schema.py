@@ -9,8 +9,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from gswarm_tui.errors import UsageError
-from gswarm_tui.playbook import json_schema
 from gswarm_tui.playbook.actions import TYPES
+from gswarm_tui.playbook.language import json_schema
 from gswarm_tui.yamlfile import load_yaml
 from tests.playbook.broken import BROKEN, Case, catalogue
 from tests.playbook.test_seeds import LATER

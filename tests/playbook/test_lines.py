@@ -7,9 +7,8 @@ from typing import Any, cast
 import pytest
 
 from gswarm_tui.errors import GswarmError
-from gswarm_tui.models.results import CommandResult
-from gswarm_tui.playbook import JobResult, TaskResult, sentences
-from gswarm_tui.playbook.events import (
+from gswarm_tui.jobs import JobResult, TaskResult, sentences
+from gswarm_tui.jobs.events import (
     Event,
     JobFinished,
     JobStarted,
@@ -20,7 +19,8 @@ from gswarm_tui.playbook.events import (
     TaskStarted,
     TaskWaiting,
 )
-from gswarm_tui.playbook.lines import Lines
+from gswarm_tui.jobs.lines import Lines
+from gswarm_tui.models.results import CommandResult
 from gswarm_tui.progress import Progress
 from gswarm_tui.state.states import State
 

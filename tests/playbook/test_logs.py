@@ -14,9 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gswarm_tui.errors import GswarmError
-from gswarm_tui.models.results import CommandResult
-from gswarm_tui.playbook import TaskResult, logs
-from gswarm_tui.playbook.events import (
+from gswarm_tui.jobs import TaskResult, logs
+from gswarm_tui.jobs.events import (
     JobStarted,
     Task,
     TaskFinished,
@@ -25,6 +24,7 @@ from gswarm_tui.playbook.events import (
     TaskStarted,
     TaskWaiting,
 )
+from gswarm_tui.models.results import CommandResult
 from gswarm_tui.progress import Progress
 from gswarm_tui.state.states import State
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from gswarm_tui.jobs import Runner
 from gswarm_tui.models import Models
-from gswarm_tui.playbook import Plan, Runner
+from gswarm_tui.playbook import Plan
 from gswarm_tui.playbook.outcome import Outcome
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs

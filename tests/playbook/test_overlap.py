@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from gswarm_tui.errors import LockedOutError, TimedOutError
-from gswarm_tui.playbook.overlap import Holder, Lock, Overlap, acquire, holder_of
+from gswarm_tui.jobs.overlap import Holder, Lock, Overlap, acquire, holder_of
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs, NewJob
 
@@ -25,7 +25,7 @@ NAME = "Deploy / the 7B"
 HOLDS = """
 import asyncio, sys
 from pathlib import Path
-from gswarm_tui.playbook.overlap import Overlap, acquire
+from gswarm_tui.jobs.overlap import Overlap, acquire
 
 lock = asyncio.run(acquire(Path(sys.argv[1]), sys.argv[2], Overlap.FAIL, None, say=print))
 lock.name_holder(int(sys.argv[3]))

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gswarm_tui.errors import PlaybookError
-from gswarm_tui.playbook import Plan, plan, schema
+from gswarm_tui.playbook import Plan, plan
 from gswarm_tui.playbook.actions import TYPES
-from gswarm_tui.playbook.frame import Frame
-from gswarm_tui.playbook.problems import MAX_NOTED
-from gswarm_tui.playbook.reader import Reader
+from gswarm_tui.playbook.language import schema
+from gswarm_tui.playbook.language.frame import Frame
+from gswarm_tui.playbook.language.problems import MAX_NOTED
+from gswarm_tui.playbook.language.reader import Reader
 from gswarm_tui.playbook.unjudged import Unjudged
 from gswarm_tui.yamlfile import load_yaml
 

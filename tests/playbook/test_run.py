@@ -13,15 +13,16 @@ from hypothesis import strategies as st
 
 from gswarm_tui.config import QueueConfig
 from gswarm_tui.errors import GswarmError, PlaybookError, StateError, UnreachableError
-from gswarm_tui.models import Models
-from gswarm_tui.playbook import Event, JobResult, Plan, Runner
-from gswarm_tui.playbook.events import (
+from gswarm_tui.jobs import Event, JobResult, Runner
+from gswarm_tui.jobs.events import (
     JobFinished,
     JobStarted,
     TaskFinished,
     TaskProgress,
     TaskStarted,
 )
+from gswarm_tui.models import Models
+from gswarm_tui.playbook import Plan
 from gswarm_tui.progress import Progress
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs, NewJob, NewTask

@@ -13,7 +13,7 @@ from gswarm_tui.playbook import Plan, load, plan, reload
 from gswarm_tui.playbook.actions import TYPES
 from gswarm_tui.playbook.actions.command import Command
 from gswarm_tui.playbook.actions.download import Download
-from gswarm_tui.playbook.secrets import Mask
+from gswarm_tui.playbook.language.secrets import Mask
 
 PLAYBOOK = """
 secrets: {token: {env: TOKEN}, key: {file: keys/api}}

@@ -13,8 +13,9 @@ import pytest
 
 from gswarm_tui.errors import PlaybookError
 from gswarm_tui.inventory import Inventory
+from gswarm_tui.jobs import Runner
 from gswarm_tui.models import Models
-from gswarm_tui.playbook import Plan, Runner, load, plan
+from gswarm_tui.playbook import Plan, load, plan
 from gswarm_tui.playbook.actions.serve import Serve
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.states import State

@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 
 from gswarm_tui.errors import PlaybookError, UsageError
-from gswarm_tui.playbook import schema
-from gswarm_tui.playbook.reader import Reader
-from gswarm_tui.playbook.variables import parse_overrides
+from gswarm_tui.playbook.language import schema
+from gswarm_tui.playbook.language.reader import Reader
+from gswarm_tui.playbook.language.variables import parse_overrides
 from gswarm_tui.yamlfile import load_yaml
 
 PLAYBOOK = """\

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gswarm_tui.playbook import logs
+from gswarm_tui.jobs import logs
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs, NewJob, NewTask
 from gswarm_tui.state.states import State

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gswarm_tui.playbook import logs
+from gswarm_tui.jobs import logs
 from gswarm_tui.watch import tail
 
 

@@ -17,10 +17,10 @@ from gswarm_remote.models.checks import check_name
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from gswarm_tui.devices import DISK, DRAM, Device
-from gswarm_tui.playbook.durations import Duration
-from gswarm_tui.playbook.expressions import Path
-from gswarm_tui.playbook.finding import Finding, Verdict
-from gswarm_tui.playbook.options import (
+from gswarm_tui.playbook.check.finding import Finding, Verdict
+from gswarm_tui.playbook.language.durations import Duration
+from gswarm_tui.playbook.language.expressions import Path
+from gswarm_tui.playbook.language.options import (
     MAX_ATTEMPTS,
     OWN_TIMEOUT_MARGIN_S,
     OnFailure,
@@ -33,7 +33,7 @@ from gswarm_tui.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from gswarm_tui.models import Models
-    from gswarm_tui.playbook.expected import Expected
+    from gswarm_tui.playbook.check.expected import Expected
     from gswarm_tui.playbook.outcome import Outcome
 
 ParseDevice: TypeAlias = Callable[[str], Device]

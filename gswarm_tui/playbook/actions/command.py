@@ -13,12 +13,12 @@ from gswarm_tui.devices import is_ipv6
 from gswarm_tui.errors import DeviceError
 from gswarm_tui.models.results import CommandResult
 from gswarm_tui.playbook.actions.base import Action, ParseDevice, SpellingError, Use, Written
-from gswarm_tui.playbook.finding import Draft, Finding
+from gswarm_tui.playbook.check.finding import Draft, Finding
 from gswarm_tui.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from gswarm_tui.models import Models
-    from gswarm_tui.playbook.expected import Expected
+    from gswarm_tui.playbook.check.expected import Expected
     from gswarm_tui.playbook.outcome import Outcome
 
 _LONGEST_SHOWN = 80

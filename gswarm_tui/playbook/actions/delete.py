@@ -21,12 +21,12 @@ from gswarm_tui.playbook.actions.base import (
     removal_of,
 )
 from gswarm_tui.playbook.actions.places import read_places, require_tiers
-from gswarm_tui.playbook.finding import Draft, Finding
+from gswarm_tui.playbook.check.finding import Draft, Finding
 from gswarm_tui.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from gswarm_tui.models import Models
-    from gswarm_tui.playbook.expected import Expected
+    from gswarm_tui.playbook.check.expected import Expected
     from gswarm_tui.playbook.outcome import Outcome
 
 

@@ -23,7 +23,7 @@ from gswarm_tui.playbook.actions.base import (
     network_of,
 )
 from gswarm_tui.playbook.actions.places import Place, read_places, require_tiers
-from gswarm_tui.playbook.finding import Draft, Finding, Unknowable
+from gswarm_tui.playbook.check.finding import Draft, Finding, Unknowable
 from gswarm_tui.progress import ProgressCallback
 from gswarm_tui.sources import parse as parse_source
 from gswarm_tui.sources.hf import HubSource
@@ -31,7 +31,7 @@ from gswarm_tui.sources.urls import hide_secrets
 
 if TYPE_CHECKING:
     from gswarm_tui.models import Models
-    from gswarm_tui.playbook.expected import Expected
+    from gswarm_tui.playbook.check.expected import Expected
     from gswarm_tui.playbook.outcome import Outcome
 
 

@@ -12,15 +12,15 @@ from pydantic import Field, field_validator
 from gswarm_tui.models.results import HealthResult
 from gswarm_tui.models.serving import api_key
 from gswarm_tui.playbook.actions.base import Action, ParseDevice, SpellingError, Use, Written
-from gswarm_tui.playbook.durations import Duration
-from gswarm_tui.playbook.finding import Draft, Finding
+from gswarm_tui.playbook.check.finding import Draft, Finding
+from gswarm_tui.playbook.language.durations import Duration
 from gswarm_tui.progress import ProgressCallback
 from gswarm_tui.sources.urls import hide_secrets
 from gswarm_tui.wording import duration
 
 if TYPE_CHECKING:
     from gswarm_tui.models import Models
-    from gswarm_tui.playbook.expected import Expected
+    from gswarm_tui.playbook.check.expected import Expected
     from gswarm_tui.playbook.outcome import Outcome
 
 TIMEOUT_S = 30.0

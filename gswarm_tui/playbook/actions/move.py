@@ -32,12 +32,12 @@ from gswarm_tui.playbook.actions.carrying import (
 from gswarm_tui.playbook.actions.download import known_places
 from gswarm_tui.playbook.actions.engine import engine_and_config
 from gswarm_tui.playbook.actions.places import read_route
-from gswarm_tui.playbook.finding import Draft, Finding
+from gswarm_tui.playbook.check.finding import Draft, Finding
 from gswarm_tui.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from gswarm_tui.models import Models
-    from gswarm_tui.playbook.expected import Expected, Held
+    from gswarm_tui.playbook.check.expected import Expected, Held
     from gswarm_tui.playbook.outcome import Outcome
 
 

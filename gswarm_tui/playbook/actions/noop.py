@@ -10,12 +10,12 @@ from pydantic import Field
 
 from gswarm_tui.playbook.actions.base import Action, ParseDevice, Use, Written
 from gswarm_tui.playbook.actions.command import node_named, program_on, shortened
-from gswarm_tui.playbook.finding import Finding, Verdict
+from gswarm_tui.playbook.check.finding import Finding, Verdict
 from gswarm_tui.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from gswarm_tui.models import Models
-    from gswarm_tui.playbook.expected import Expected
+    from gswarm_tui.playbook.check.expected import Expected
     from gswarm_tui.playbook.outcome import Outcome
 
 

@@ -9,7 +9,7 @@ from gswarm_tui.devices import WEB, Device, is_place
 from gswarm_tui.errors import DeviceError
 from gswarm_tui.models.engines import one_engine
 from gswarm_tui.playbook.actions.base import ParseDevice, SpellingError
-from gswarm_tui.playbook.expressions import Path
+from gswarm_tui.playbook.language.expressions import Path
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,14 +31,14 @@ from gswarm_tui.playbook.actions.base import (
 from gswarm_tui.playbook.actions.carrying import not_there
 from gswarm_tui.playbook.actions.engine import engine_and_config
 from gswarm_tui.playbook.actions.places import Place, read_places, require_tiers
-from gswarm_tui.playbook.durations import Duration
-from gswarm_tui.playbook.expected import Service
-from gswarm_tui.playbook.finding import Draft, Finding
+from gswarm_tui.playbook.check.expected import Service
+from gswarm_tui.playbook.check.finding import Draft, Finding
+from gswarm_tui.playbook.language.durations import Duration
 from gswarm_tui.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from gswarm_tui.models import Models
-    from gswarm_tui.playbook.expected import Expected
+    from gswarm_tui.playbook.check.expected import Expected
     from gswarm_tui.playbook.outcome import Outcome
 
 LOOPBACK = "127.0.0.1"

@@ -26,9 +26,10 @@ from gswarm_tui import playbook
 from gswarm_tui.fleet import Fleet
 from gswarm_tui.home import Home
 from gswarm_tui.inventory import load
+from gswarm_tui.jobs import Runner
+from gswarm_tui.jobs.events import Event, TaskProgress, TaskWaiting
 from gswarm_tui.models import Models
-from gswarm_tui.playbook import Plan, Runner
-from gswarm_tui.playbook.events import Event, TaskProgress, TaskWaiting
+from gswarm_tui.playbook import Plan
 from gswarm_tui.state.database import Database, Value
 from gswarm_tui.state.jobs import Jobs
 from gswarm_tui.state.models import Registry

@@ -10,9 +10,10 @@ from sqlite3 import Cursor, Row
 from typing import Any, cast
 
 from gswarm_tui.config import QueueConfig
+from gswarm_tui.jobs import JobResult, Runner
+from gswarm_tui.jobs.events import Event
 from gswarm_tui.models import Models
-from gswarm_tui.playbook import JobResult, Plan, Runner
-from gswarm_tui.playbook.events import Event
+from gswarm_tui.playbook import Plan
 from gswarm_tui.state.database import Database, Value
 
 from .nodes import Link, Nodes, NodesModels

@@ -8,10 +8,11 @@ from typing import Any
 
 from gswarm_tui.config import QueueConfig
 from gswarm_tui.errors import PlaybookError
-from gswarm_tui.playbook import JobResult, Plan
-from gswarm_tui.playbook.claims import wants
-from gswarm_tui.playbook.events import JobFinished, TaskFinished, TaskStarted
-from gswarm_tui.playbook.options import CONTINUE
+from gswarm_tui.jobs import JobResult
+from gswarm_tui.jobs.claims import wants
+from gswarm_tui.jobs.events import JobFinished, TaskFinished, TaskStarted
+from gswarm_tui.playbook import Plan
+from gswarm_tui.playbook.language.options import CONTINUE
 from gswarm_tui.playbook.plan import PlannedAction
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs

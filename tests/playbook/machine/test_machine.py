@@ -20,8 +20,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from gswarm_tui.config import QueueConfig
 from gswarm_tui.inventory import Inventory
+from gswarm_tui.jobs import submit
 from gswarm_tui.nodespec import Capabilities, NodeSpec
-from gswarm_tui.playbook import Plan, plan, schema, submit
+from gswarm_tui.playbook import Plan, plan
+from gswarm_tui.playbook.language import schema
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs
 from gswarm_tui.state.queue import Queue
@@ -80,7 +82,7 @@ class JobsMachine(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         clock = SimpleNamespace(time=lambda: 1e6 + self.loop.now)
         self.patch.setattr("gswarm_tui.state.queue.time", clock)
-        self.patch.setattr("gswarm_tui.playbook.journal._LOST_EVERY_S", 0.0)
+        self.patch.setattr("gswarm_tui.jobs.journal._LOST_EVERY_S", 0.0)
         self.plans: dict[int, Plan] = {}
         self.processes: list[Process] = []
         self.nodes = Nodes(self.note_begin)

@@ -18,9 +18,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final, final
 
-from gswarm_tui.models.results import CommandResult
-from gswarm_tui.playbook import lines, sentences
-from gswarm_tui.playbook.events import (
+from gswarm_tui.jobs import lines, sentences
+from gswarm_tui.jobs.events import (
     Event,
     JobStarted,
     Task,
@@ -31,7 +30,8 @@ from gswarm_tui.playbook.events import (
     TaskStarted,
     TaskWaiting,
 )
-from gswarm_tui.playbook.lines import Lines, Pace
+from gswarm_tui.jobs.lines import Lines, Pace
+from gswarm_tui.models.results import CommandResult
 from gswarm_tui.progress import Progress
 from gswarm_tui.state.states import State
 from gswarm_tui.wording import clean

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Final, final
 
 from gswarm_tui.errors import GswarmError
-from gswarm_tui.playbook import sentences
-from gswarm_tui.playbook.events import (
+from gswarm_tui.jobs import sentences
+from gswarm_tui.jobs.events import (
     Event,
     JobFinished,
     JobStarted,

@@ -9,14 +9,14 @@ from pathlib import PurePath
 from typing import Final, final
 
 from gswarm_tui.errors import PlaybookError
-from gswarm_tui.playbook import variables
-from gswarm_tui.playbook.expressions import OWNERS, ExpressionError, Path
-from gswarm_tui.playbook.frame import ALWAYS, INCLUDE, Frame, WrittenInclude, read_frame
-from gswarm_tui.playbook.problems import Problems
-from gswarm_tui.playbook.reader import Reader
-from gswarm_tui.playbook.scope import Scope, Source
-from gswarm_tui.playbook.secrets import read_secrets
-from gswarm_tui.playbook.variables import Given
+from gswarm_tui.playbook.language import variables
+from gswarm_tui.playbook.language.expressions import OWNERS, ExpressionError, Path
+from gswarm_tui.playbook.language.frame import ALWAYS, INCLUDE, Frame, WrittenInclude, read_frame
+from gswarm_tui.playbook.language.problems import Problems
+from gswarm_tui.playbook.language.reader import Reader
+from gswarm_tui.playbook.language.scope import Scope, Source
+from gswarm_tui.playbook.language.secrets import read_secrets
+from gswarm_tui.playbook.language.variables import Given
 from gswarm_tui.yamlerrors import described
 from gswarm_tui.yamlfile import Document
 

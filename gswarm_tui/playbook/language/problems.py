@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import final
 
 from gswarm_tui.errors import PlaybookError
-from gswarm_tui.playbook.expressions import Path
+from gswarm_tui.playbook.language.expressions import Path
 from gswarm_tui.yamlfile import Document
 
 MAX_SHOWN = 40

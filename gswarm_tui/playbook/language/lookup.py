@@ -8,7 +8,7 @@ from types import NoneType, UnionType
 from typing import Any, Protocol, Union, final, get_args, get_origin
 
 from gswarm_tui.playbook.actions import TYPES
-from gswarm_tui.playbook.expressions import (
+from gswarm_tui.playbook.language.expressions import (
     EACH,
     ENV,
     NODES,
@@ -17,8 +17,8 @@ from gswarm_tui.playbook.expressions import (
     ExpressionError,
     Reference,
 )
-from gswarm_tui.playbook.scope import Source
-from gswarm_tui.playbook.site import Site
+from gswarm_tui.playbook.language.scope import Source
+from gswarm_tui.playbook.language.site import Site
 
 _EXAMPLES: Mapping[Any, Any] = {int: 1, float: 1.0, bool: False}
 """What stands for a value that is not there yet, by type. For text it is the expression itself."""

@@ -13,11 +13,11 @@ from typing import Any, Final, final
 from pydantic import TypeAdapter, ValidationError
 
 from gswarm_tui.errors import EXIT_USAGE, GswarmError, PlaybookError, StateError
+from gswarm_tui.jobs import failures
+from gswarm_tui.jobs.events import JobResult, Task, TaskResult
 from gswarm_tui.models.leases import Who
-from gswarm_tui.playbook import failures
 from gswarm_tui.playbook.actions import TYPES
-from gswarm_tui.playbook.events import JobResult, Task, TaskResult
-from gswarm_tui.playbook.options import CONTINUE
+from gswarm_tui.playbook.language.options import CONTINUE
 from gswarm_tui.playbook.plan import Plan, PlannedAction
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs, NewJob, NewTask

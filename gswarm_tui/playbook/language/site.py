@@ -9,7 +9,7 @@ from gswarm_tui import devices
 from gswarm_tui.devices import Device
 from gswarm_tui.errors import DeviceError
 from gswarm_tui.inventory import Inventory
-from gswarm_tui.playbook.expressions import ExpressionError
+from gswarm_tui.playbook.language.expressions import ExpressionError
 
 A_NODE: Final = "a-node"
 """What stands for the nodes of a pattern where only shapes are checked."""

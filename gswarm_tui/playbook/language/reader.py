@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, final
 
 from gswarm_tui.errors import PlaybookError
-from gswarm_tui.playbook.expressions import ExpressionError
-from gswarm_tui.playbook.origin import Origin
+from gswarm_tui.playbook.language.expressions import ExpressionError
+from gswarm_tui.playbook.language.origin import Origin
 from gswarm_tui.yamlfile import Document, load_yaml
 
 MAX_SECRET_BYTES = 64 * 1024

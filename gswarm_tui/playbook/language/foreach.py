@@ -9,7 +9,7 @@ from itertools import product
 from math import prod
 from typing import Any, Final
 
-from gswarm_tui.playbook.expressions import (
+from gswarm_tui.playbook.language.expressions import (
     ENV,
     NODES,
     VARS,
@@ -20,9 +20,9 @@ from gswarm_tui.playbook.expressions import (
     substitute,
     texts,
 )
-from gswarm_tui.playbook.lookup import Values
-from gswarm_tui.playbook.scope import Source
-from gswarm_tui.playbook.site import Site
+from gswarm_tui.playbook.language.lookup import Values
+from gswarm_tui.playbook.language.scope import Source
+from gswarm_tui.playbook.language.site import Site
 
 MAX_ACTIONS: Final = 100_000
 """In one plan."""

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, final
 
 from gswarm_tui.nearest import did_you_mean, nearest
-from gswarm_tui.playbook import conditions, foreach, variables
 from gswarm_tui.playbook.actions import TYPES, Written
-from gswarm_tui.playbook.expressions import (
+from gswarm_tui.playbook.language import conditions, foreach, variables
+from gswarm_tui.playbook.language.expressions import (
     EACH,
     ENV,
     OWNERS,
@@ -21,9 +21,9 @@ from gswarm_tui.playbook.expressions import (
     expressions,
     texts,
 )
-from gswarm_tui.playbook.lookup import field_type
-from gswarm_tui.playbook.problems import MAX_SHOWN, Problems
-from gswarm_tui.playbook.scope import Source
+from gswarm_tui.playbook.language.lookup import field_type
+from gswarm_tui.playbook.language.problems import MAX_SHOWN, Problems
+from gswarm_tui.playbook.language.scope import Source
 
 _KNOWN_TYPES: Final = f"the types are {', '.join(TYPES)}"
 _ACTION_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gswarm_tui.errors import PlaybookError
-from gswarm_tui.playbook.expressions import Path
-from gswarm_tui.playbook.options import read_priority
-from gswarm_tui.playbook.secrets import WrittenSecret
+from gswarm_tui.playbook.language.expressions import Path
+from gswarm_tui.playbook.language.options import read_priority
+from gswarm_tui.playbook.language.secrets import WrittenSecret
 from gswarm_tui.yamlerrors import validate
 from gswarm_tui.yamlfile import Document
 

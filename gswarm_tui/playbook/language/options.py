@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from gswarm_tui.errors import KINDS
 from gswarm_tui.nearest import did_you_mean
-from gswarm_tui.playbook.durations import Delay
+from gswarm_tui.playbook.language.durations import Delay
 from gswarm_tui.state.states import Priority
 
 STOP: Final = "stop"

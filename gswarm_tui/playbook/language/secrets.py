@@ -8,9 +8,9 @@ from typing import Any, Final, final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gswarm_tui.playbook.expressions import SECRETS
-from gswarm_tui.playbook.problems import Problems
-from gswarm_tui.playbook.reader import Reader
+from gswarm_tui.playbook.language.expressions import SECRETS
+from gswarm_tui.playbook.language.problems import Problems
+from gswarm_tui.playbook.language.reader import Reader
 from gswarm_tui.yamlfile import Document
 
 MIN_LENGTH: Final = 4

@@ -9,7 +9,7 @@ from typing import Any
 
 from gswarm_tui.errors import PlaybookError, UsageError
 from gswarm_tui.nearest import did_you_mean
-from gswarm_tui.playbook.expressions import (
+from gswarm_tui.playbook.language.expressions import (
     ENV,
     VARS,
     ExpressionError,
@@ -20,9 +20,9 @@ from gswarm_tui.playbook.expressions import (
     substitute,
     texts,
 )
-from gswarm_tui.playbook.problems import Problems
-from gswarm_tui.playbook.reader import Reader
-from gswarm_tui.playbook.vartypes import KINDS, TYPE, Variable, WrittenVariable
+from gswarm_tui.playbook.language.problems import Problems
+from gswarm_tui.playbook.language.reader import Reader
+from gswarm_tui.playbook.language.vartypes import KINDS, TYPE, Variable, WrittenVariable
 from gswarm_tui.yamlerrors import described, validate
 from gswarm_tui.yamlfile import Document, load_yaml
 

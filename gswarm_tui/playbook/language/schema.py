@@ -12,18 +12,18 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from gswarm_tui.errors import UsageError
-from gswarm_tui.playbook import variables
-from gswarm_tui.playbook.durations import seconds
-from gswarm_tui.playbook.expressions import ExpressionError
-from gswarm_tui.playbook.frame import Frame, read_frame
-from gswarm_tui.playbook.includes import Files
-from gswarm_tui.playbook.options import CONTINUE, STOP, OnFailure, read_priority
-from gswarm_tui.playbook.origin import Origin
-from gswarm_tui.playbook.problems import Problems
-from gswarm_tui.playbook.reader import Reader
-from gswarm_tui.playbook.scope import Scope, Source
-from gswarm_tui.playbook.secrets import Mask
-from gswarm_tui.playbook.variables import Given
+from gswarm_tui.playbook.language import variables
+from gswarm_tui.playbook.language.durations import seconds
+from gswarm_tui.playbook.language.expressions import ExpressionError
+from gswarm_tui.playbook.language.frame import Frame, read_frame
+from gswarm_tui.playbook.language.includes import Files
+from gswarm_tui.playbook.language.options import CONTINUE, STOP, OnFailure, read_priority
+from gswarm_tui.playbook.language.origin import Origin
+from gswarm_tui.playbook.language.problems import Problems
+from gswarm_tui.playbook.language.reader import Reader
+from gswarm_tui.playbook.language.scope import Scope, Source
+from gswarm_tui.playbook.language.secrets import Mask
+from gswarm_tui.playbook.language.variables import Given
 from gswarm_tui.state.states import Priority
 from gswarm_tui.yamlfile import Document
 

@@ -8,7 +8,7 @@ from types import NoneType, UnionType
 from typing import Any, Final, Union, get_args, get_origin
 
 from gswarm_tui.playbook.actions import TYPES
-from gswarm_tui.playbook.expressions import Reference, expressions
+from gswarm_tui.playbook.language.expressions import Reference, expressions
 from gswarm_tui.playbook.plan import Plan, PlannedAction
 
 _WORDS: Final = {

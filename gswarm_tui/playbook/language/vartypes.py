@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gswarm_tui import devices
 from gswarm_tui.errors import DeviceError
-from gswarm_tui.playbook.expressions import Path
+from gswarm_tui.playbook.language.expressions import Path
 
 TYPE: Final = "type"
 """The key that makes a mapping the declaration of a variable, and not its default."""

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any, final
 
 from gswarm_tui.errors import PlaybookError
+from gswarm_tui.jobs.dag import Vertex
+from gswarm_tui.jobs.events import Task, TaskResult
+from gswarm_tui.jobs.journal import Before
 from gswarm_tui.playbook.actions import Action
-from gswarm_tui.playbook.dag import Vertex
-from gswarm_tui.playbook.events import Task, TaskResult
-from gswarm_tui.playbook.journal import Before
-from gswarm_tui.playbook.options import CONTINUE
+from gswarm_tui.playbook.language.options import CONTINUE
 from gswarm_tui.playbook.plan import Plan, PlannedAction
 from gswarm_tui.state.states import State
 from gswarm_tui.state.transitions import Attempt

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from gswarm_tui.playbook.expressions import (
+from gswarm_tui.playbook.language.expressions import (
     ExpressionError,
     Lookup,
     Reference,

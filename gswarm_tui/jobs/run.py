@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from gswarm_tui.config import QueueConfig
 from gswarm_tui.errors import GswarmError, PlaybookError, StateError
-from gswarm_tui.playbook import failures
-from gswarm_tui.playbook.attempt import Terms, delay_before_next, perform, retry_of
-from gswarm_tui.playbook.build import MissingValueError
-from gswarm_tui.playbook.claims import claims, wants
-from gswarm_tui.playbook.dag import Dag
-from gswarm_tui.playbook.endings import Endings, Extent
-from gswarm_tui.playbook.events import (
+from gswarm_tui.jobs import failures
+from gswarm_tui.jobs.attempt import Terms, delay_before_next, perform, retry_of
+from gswarm_tui.jobs.claims import claims, wants
+from gswarm_tui.jobs.dag import Dag
+from gswarm_tui.jobs.endings import Endings, Extent
+from gswarm_tui.jobs.events import (
     JobFinished,
     JobResult,
     JobStarted,
@@ -35,13 +34,14 @@ from gswarm_tui.playbook.events import (
     TaskWaiting,
     unobserved,
 )
-from gswarm_tui.playbook.hardware import check_gpus
-from gswarm_tui.playbook.journal import Journal
-from gswarm_tui.playbook.options import CONTINUE, STOP
+from gswarm_tui.jobs.hardware import check_gpus
+from gswarm_tui.jobs.journal import Journal
+from gswarm_tui.jobs.reporter import Reporter
+from gswarm_tui.jobs.tally import Tally, went_well
+from gswarm_tui.jobs.workbench import Ended, Workbench
+from gswarm_tui.playbook.build import MissingValueError
+from gswarm_tui.playbook.language.options import CONTINUE, STOP
 from gswarm_tui.playbook.plan import Plan
-from gswarm_tui.playbook.reporter import Reporter
-from gswarm_tui.playbook.tally import Tally, went_well
-from gswarm_tui.playbook.workbench import Ended, Workbench
 from gswarm_tui.progress import Progress
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.states import State

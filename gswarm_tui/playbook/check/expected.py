@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, final
 
 from gswarm_tui.devices import DISK, DRAM, Device
 from gswarm_tui.errors import GswarmError
-from gswarm_tui.playbook.finding import Draft, Unknowable
+from gswarm_tui.playbook.check.finding import Draft, Unknowable
 from gswarm_tui.wording import size as shown_size
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gswarm_tui.playbook.expressions import Path
-from gswarm_tui.playbook.reader import Reader
-from gswarm_tui.playbook.vartypes import Variable
+from gswarm_tui.playbook.language.expressions import Path
+from gswarm_tui.playbook.language.reader import Reader
+from gswarm_tui.playbook.language.vartypes import Variable
 from gswarm_tui.yamlfile import Document
 
 

@@ -9,6 +9,7 @@ from collections import Counter
 from typing import Any, Final
 
 from gswarm_tui.errors import GswarmError
+from gswarm_tui.jobs.events import JobResult, TaskResult
 from gswarm_tui.models.results import (
     CommandResult,
     DeleteResult,
@@ -17,7 +18,6 @@ from gswarm_tui.models.results import (
     ServeResult,
     StopResult,
 )
-from gswarm_tui.playbook.events import JobResult, TaskResult
 from gswarm_tui.state.states import State
 from gswarm_tui.wording import clean, duration, size
 

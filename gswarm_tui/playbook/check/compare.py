@@ -18,12 +18,12 @@ from gswarm_tui.errors import (
     GswarmError,
     NodeError,
 )
-from gswarm_tui.playbook.expected import Expected
-from gswarm_tui.playbook.finding import Finding, Unknowable, Verdict
-from gswarm_tui.playbook.options import CONTINUE
-from gswarm_tui.playbook.outputs import Output, late_outputs, late_references
+from gswarm_tui.playbook.check.expected import Expected
+from gswarm_tui.playbook.check.finding import Finding, Unknowable, Verdict
+from gswarm_tui.playbook.check.outputs import Output, late_outputs, late_references
+from gswarm_tui.playbook.check.rates import Rates
+from gswarm_tui.playbook.language.options import CONTINUE
 from gswarm_tui.playbook.plan import Plan, PlannedAction
-from gswarm_tui.playbook.rates import Rates
 
 if TYPE_CHECKING:
     from gswarm_tui.models import Models

@@ -15,7 +15,7 @@ from gswarm_tui.errors import GswarmError, TimedOutError
 from gswarm_tui.fleet import TASK
 from gswarm_tui.models.leases import Want, Who
 from gswarm_tui.playbook.actions import Action
-from gswarm_tui.playbook.options import Options, Retry
+from gswarm_tui.playbook.language.options import Options, Retry
 from gswarm_tui.progress import ProgressCallback
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from typing import Any, Final, TypeAlias
 
 from pydantic import BaseModel
 
-from gswarm_tui.playbook import durations
 from gswarm_tui.playbook.actions import TYPES
 from gswarm_tui.playbook.actions.base import Written
-from gswarm_tui.playbook.expressions import OWNERS
-from gswarm_tui.playbook.frame import ACTIONS, INCLUDE, VERSION, Frame, WrittenInclude
-from gswarm_tui.playbook.options import CONTINUE, STOP
-from gswarm_tui.playbook.vartypes import KINDS, TYPE, WrittenVariable
+from gswarm_tui.playbook.language import durations
+from gswarm_tui.playbook.language.expressions import OWNERS
+from gswarm_tui.playbook.language.frame import ACTIONS, INCLUDE, VERSION, Frame, WrittenInclude
+from gswarm_tui.playbook.language.options import CONTINUE, STOP
+from gswarm_tui.playbook.language.vartypes import KINDS, TYPE, WrittenVariable
 from gswarm_tui.state.states import Priority
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"

@@ -1,0 +1,1 @@
+"""A plan compared with the fleet, before anything is done: `gswarm run --check`."""

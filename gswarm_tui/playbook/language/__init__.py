@@ -1,0 +1,1 @@
+"""The language of playbooks: reading files, and what may be written in them."""
