@@ -40,7 +40,10 @@ class GswarmApp(App[None]):
         Binding("q", "quit", "Quit", show=False),
     ]
 
-    snapshot: reactive[FleetSnapshot] = reactive(FleetSnapshot(0.0), always_update=True)
+    # No repaint: the screen on top has those parts drawn that are different.
+    snapshot: reactive[FleetSnapshot] = reactive(
+        FleetSnapshot(0.0), always_update=True, repaint=False
+    )
 
     def __init__(
         self, source: Source, *, read_only: bool = False, shell: Shell | None = None

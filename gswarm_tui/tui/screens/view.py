@@ -12,6 +12,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer
 
+from gswarm_tui.tui.narrow import NarrowCompositor
 from gswarm_tui.tui.widgets.header import Header
 from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.tui.widgets.prompt import COMMAND, FILTER, Prompt
@@ -53,6 +54,7 @@ class View(Screen[None]):
 
     def __init__(self, subject: str | None = None) -> None:
         super().__init__()
+        self._compositor = NarrowCompositor()
         self.subject = subject
         self.filter = ""
 
@@ -102,7 +104,7 @@ class View(Screen[None]):
         self.show(snapshot)
         header = self.query_one(Header)
         header.trail = self.gswarm.trail()
-        header.show(snapshot, self.note())
+        header.show_totals(snapshot, self.note())
 
     # Keys
 

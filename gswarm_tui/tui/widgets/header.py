@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 from textual.reactive import reactive
-from textual.widgets import Static
 
 from gswarm_tui import wording
 from gswarm_tui.tui.widgets.cells import Piece, Tone
-from gswarm_tui.tui.widgets.markup import content
+from gswarm_tui.tui.widgets.lines import Lines
 from gswarm_tui.watch.snapshot import FleetSnapshot, GpuState, NodeState
 
 
-class Header(Static):
+class Header(Lines):
     """Totals, what needs a look, and the trail of screens."""
 
     DEFAULT_CSS = """
-    Header {
-        height: 2; background: $panel; color: $foreground; padding: 0 1;
-        text-wrap: nowrap; text-overflow: ellipsis;
-    }
+    Header { height: 2; background: $panel; color: $foreground; padding: 0 1; }
     """
 
-    trail: reactive[tuple[str, ...]] = reactive(())
+    trail: reactive[tuple[str, ...]] = reactive((), repaint=False)
 
     def __init__(self) -> None:
-        super().__init__("", markup=False)
+        super().__init__()
         self._snapshot = FleetSnapshot(0.0)
         self._note = ""
 
-    def show(self, snapshot: FleetSnapshot, note: str = "") -> None:
+    def show_totals(self, snapshot: FleetSnapshot, note: str = "") -> None:
         """Show these totals; `note` says what the screen's filter leaves out."""
         self._snapshot, self._note = snapshot, note
         self._draw()
@@ -38,7 +34,7 @@ class Header(Static):
 
     def _draw(self) -> None:
         trail = [Piece(" › ".join(self.trail), Tone.TITLE), Piece(self._note, Tone.DIM)]
-        self.update(content([*totals(self._snapshot), Piece("\n"), *trail]))
+        self.show([totals(self._snapshot), trail])
 
 
 def totals(snapshot: FleetSnapshot) -> list[Piece]:

@@ -398,8 +398,8 @@ class LineTable(ScrollView, Generic[Row], can_focus=True):
         key = (name, under, self.has_focus)
         style = self._styles.get(key)
         if style is None:
-            style = self.rich_style
-            style += self.get_component_rich_style(f"line-table--{name}", partial=True)
+            # Not the partial one: a colour that is see-through is mixed with the background.
+            style = self.get_component_rich_style(f"line-table--{name}")
             if under:
                 style += self.get_component_rich_style("line-table--cursor")
             self._styles[key] = style

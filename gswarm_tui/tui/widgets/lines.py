@@ -85,8 +85,7 @@ class Lines(ScrollView, can_focus=False):
     def _style(self, tone: Tone) -> Style:
         style = self._styles.get(tone)
         if style is None:
-            style = self.rich_style + self.get_component_rich_style(f"lines--{tone}", partial=True)
-            self._styles[tone] = style
+            style = self._styles[tone] = self.get_component_rich_style(f"lines--{tone}")
         return style
 
     def on_resize(self) -> None:
