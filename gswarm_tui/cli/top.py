@@ -1,0 +1,222 @@
+"""`gswarm top`: what every GPU does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json as json_text
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gswarm_tui.cli import context, options, output
+from gswarm_tui.cli.context import Session
+from gswarm_tui.errors import EXIT_UNREACHABLE, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from gswarm_tui.watch.fields import Row
+    from gswarm_tui.watch.filters import Filter
+    from gswarm_tui.watch.snapshot import Attention, FleetSnapshot
+    from gswarm_tui.watch.watcher import FleetWatcher
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    """What was asked for."""
+
+    filter: Filter
+    sort: str
+    json: bool
+    plain: bool
+    wait_s: float
+
+    def rows(self, picture: FleetSnapshot) -> list[Row]:
+        from gswarm_tui.watch import fields
+
+        descending = self.sort in fields.NUMBERS
+        return fields.sort(self.filter.rows(picture.nodes), self.sort, descending=descending)
+
+    def attention(self, picture: FleetSnapshot) -> list[Attention]:
+        """What needs a look on what is shown."""
+        shown = {(node.name, gpu and gpu.index) for node, gpu in self.rows(picture)}
+        nodes = {name for name, _ in shown}
+        return [
+            each
+            for each in picture.attention
+            if (each.node, each.gpu) in shown or (each.gpu is None and each.node in nodes)
+        ]
+
+
+def top(
+    ctx: typer.Context,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FILTER",
+            help="What to show: 'util<5' 'mem>50%' user=ana card=h100 '!state=idle' node1.",
+        ),
+    ] = None,
+    node: options.Node = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on until Ctrl-C.")] = False,
+    interval: Annotated[
+        float, typer.Option(min=0.1, max=10.0, metavar="SECONDS", help="Between two looks.")
+    ] = 1.0,
+    sort: Annotated[
+        str, typer.Option(metavar="FIELD", help="node, util, mem, temp, power, user, card…")
+    ] = "node",
+    wait: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="How long nodes are waited for.")
+    ] = 2.0,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="A sentence a GPU, for screen readers.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Show what every GPU does, for whom, and what needs a look."""
+    from gswarm_tui.watch import fields, filters
+
+    if sort not in fields.SORTS:
+        raise UsageError(
+            f"nothing can be sorted by `{sort}`", hint=f"there are {', '.join(fields.SORTS)}"
+        )
+    how = _How(filters.parse(" ".join(words or ())), sort, json, plain, wait)
+
+    async def work(session: Session) -> FleetSnapshot:
+        from gswarm_tui.watch.nodewatch import Wishes
+        from gswarm_tui.watch.watcher import FleetWatcher
+
+        nodes = [session.fleet.node(spec.name) for spec in session.inventory.select(node)]
+        watcher = FleetWatcher(nodes, session.home.database, wishes=Wishes(interval_s=interval))
+        return await (_go_on(watcher, how) if watch else _once(watcher, how))
+
+    picture = context.run(ctx, work)
+    if _missing(picture, wait):
+        raise typer.Exit(EXIT_UNREACHABLE)
+
+
+def _missing(picture: FleetSnapshot, waited_s: float) -> list[str]:
+    from gswarm_tui.cli.topview import who_did_not
+
+    return who_did_not(picture.nodes, waited_s)
+
+
+async def _once(watcher: FleetWatcher, how: _How) -> FleetSnapshot:
+    """Print the first picture in which every node is that answers in time."""
+    from gswarm_tui.cli import topview
+
+    pictures = _Pictures(watcher)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(how.wait_s):
+            async for _ in pictures:
+                if watcher.settled:
+                    break
+    await pictures.close()
+    picture = pictures.newest
+    rows = how.rows(picture)
+    if how.json:
+        output.emit(topview.document(picture, picture.nodes, rows))
+    else:
+        topview.block(rows, how.attention(picture), plain=how.plain)
+    for said in _missing(picture, how.wait_s):
+        output.say(output.clean(said))
+    return picture
+
+
+async def _go_on(watcher: FleetWatcher, how: _How) -> FleetSnapshot:
+    """Print pictures until Ctrl-C: in place on a terminal, else one after the other."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    pictures = _Pictures(watcher)
+    drawn = _redrawn if sys.stdout.isatty() and not (how.json or how.plain) else _printed
+    drawing = asyncio.create_task(drawn(watcher, pictures, how))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([drawing, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    drawing.cancel()
+    await asyncio.wait([drawing, stopping])
+    await pictures.close()
+    if not drawing.cancelled() and (error := drawing.exception()) is not None:
+        raise error
+    return pictures.newest
+
+
+async def _printed(watcher: FleetWatcher, pictures: _Pictures, how: _How) -> None:
+    from gswarm_tui.cli import topview
+
+    began = pictures.newest.time
+    async for picture in pictures:
+        # While nodes are connected to there are several pictures a tick.
+        if not watcher.settled and picture.time - began < how.wait_s:
+            continue
+        rows = how.rows(picture)
+        if how.json:
+            line = topview.document(picture, picture.nodes, rows)
+            output.show(json_text.dumps(line, ensure_ascii=True, default=str))
+        else:
+            topview.block(rows, how.attention(picture), plain=how.plain)
+            output.show()
+        output.flush()
+
+
+async def _redrawn(watcher: FleetWatcher, pictures: _Pictures, how: _How) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(highlight=False)
+    with Live(console=console, auto_refresh=False, screen=True) as live:
+        async for picture in pictures:
+            rows = how.rows(picture)
+            live.update(_fitted(rows, how.attention(picture), console.height), refresh=True)
+
+
+def _fitted(rows: Sequence[Row], attention: Sequence[Attention], height: int) -> Group:
+    """As much of a picture as a screen holds: what needs a look has up to a third of it."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from gswarm_tui.cli import topview
+
+    looks = [Text(topview.concern(each), no_wrap=True) for each in attention[: height // 3]]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    for column in topview.COLUMNS:
+        table.add_column(column.upper(), no_wrap=True, overflow="ellipsis")
+    room = max(1, height - len(looks) - 4)
+    for row in rows[:room]:
+        table.add_row(*[Text(output.clean(cell)) for cell in topview.cells(row)])
+    more = f"   {len(rows) - room} more: a filter, or gswarm-tui" if len(rows) > room else ""
+    return Group(Text(topview.totals(rows) + more, style="bold"), table, *looks)
+
+
+class _Pictures:
+    """The pictures of a watcher, the newest where the reader is slow. Close it."""
+
+    def __init__(self, watcher: FleetWatcher) -> None:
+        self.newest = watcher.picture()
+        self._news = asyncio.Event()
+        self._running = asyncio.create_task(watcher.run(self._take))
+        self._running.add_done_callback(lambda _: self._news.set())
+
+    def _take(self, picture: FleetSnapshot) -> None:
+        self.newest = picture
+        self._news.set()
+
+    async def __aiter__(self) -> AsyncIterator[FleetSnapshot]:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            if self._running.done():
+                self._running.result()
+            yield self.newest
+
+    async def close(self) -> None:
+        self._running.cancel()
+        await asyncio.wait([self._running])

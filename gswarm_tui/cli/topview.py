@@ -1,0 +1,161 @@
+"""How `gswarm top` shows a picture of the fleet: rows of a table, sentences, or JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Final
+
+from gswarm_tui.cli import output
+from gswarm_tui.watch.fields import Row, memory_percent
+from gswarm_tui.watch.snapshot import Attention, FleetSnapshot, Gpu, GpuState, Node, NodeState
+from gswarm_tui.wording import NOTHING, clean, size
+
+COLUMNS: Final = ("node", "gpu", "card", "util", "memory", "temp", "power", "user", "uses it")
+
+_MAKERS: Final = ("NVIDIA GeForce ", "NVIDIA ", "Tesla ")
+_LONGEST: Final = 40
+
+
+def cells(row: Row) -> list[str]:
+    """One line of the table; a node without GPUs has why in its last column."""
+    node, gpu = row
+    if gpu is None:
+        return [node.name, *[NOTHING] * 7, _why(node)]
+    if gpu.state is not GpuState.OK:
+        card = _card(gpu)
+        return [node.name, str(gpu.index), card, *[NOTHING] * 5, gpu.state.value]
+    return [
+        node.name,
+        str(gpu.index),
+        _card(gpu),
+        _number(gpu.util_percent, "%"),
+        _memory(gpu),
+        _number(gpu.temperature_c, "°C"),
+        _number(gpu.power_w, "W"),
+        ", ".join(gpu.users) or NOTHING,
+        _uses(gpu),
+    ]
+
+
+def totals(rows: Sequence[Row]) -> str:
+    """``16 GPUs, 61 % busy, 812 GB of 1.4 TB memory, 8.1 kW``; of those that are shown."""
+    gpus = [gpu for _, gpu in rows if gpu is not None and gpu.state is GpuState.OK]
+    facts = ["1 GPU" if len(gpus) == 1 else f"{len(gpus)} GPUs"]
+    busy = [gpu.util_percent for gpu in gpus if gpu.util_percent is not None]
+    if busy:
+        facts.append(f"{sum(busy) / len(busy):.0f} % busy")
+    used = [gpu for gpu in gpus if gpu.memory_used_bytes is not None and gpu.memory_total_bytes]
+    if used:
+        taken = size(sum(gpu.memory_used_bytes or 0 for gpu in used))
+        whole = size(sum(gpu.memory_total_bytes or 0 for gpu in used))
+        facts.append(f"{taken} of {whole} memory")
+    power = [gpu.power_w for gpu in gpus if gpu.power_w is not None]
+    if power:
+        facts.append(f"{sum(power):.0f} W" if sum(power) < 1000 else f"{sum(power) / 1000:.1f} kW")
+    return ", ".join(facts)
+
+
+def concern(attention: Attention) -> str:
+    """``gpu-03 gpu5: throttled: clocks are held down``."""
+    place = attention.node if attention.gpu is None else f"{attention.node} gpu{attention.gpu}"
+    return clean(f"{place}: {attention.concern.value}: {attention.text}")
+
+
+def sentence(row: Row) -> str:
+    """A row for those who listen to it."""
+    node, gpu = row
+    if gpu is None:
+        return clean(f"{node.name}: {_why(node)}.")
+    begin = f"{node.name}, GPU {gpu.index}, {_card(gpu)}:"
+    if gpu.state is not GpuState.OK:
+        return clean(f"{node.name}, GPU {gpu.index}: {gpu.state.value}.")
+    percent = memory_percent(gpu)
+    facts = [
+        None if gpu.util_percent is None else f"{gpu.util_percent:.0f} % busy",
+        None if percent is None else f"{percent:.0f} % of its memory used ({_memory(gpu)})",
+        None if gpu.temperature_c is None else f"{gpu.temperature_c:.0f} degrees",
+        None if gpu.power_w is None else f"{gpu.power_w:.0f} watts",
+        f"used by {' and '.join(gpu.users)} for {_uses(gpu)}" if gpu.users else None,
+    ]
+    return clean(f"{begin} {', '.join(fact for fact in facts if fact) or 'nothing is told'}.")
+
+
+def document(picture: FleetSnapshot, nodes: Sequence[Node], rows: Sequence[Row]) -> dict[str, Any]:
+    """The picture as JSON: every field of the GPUs that are shown, and of their nodes."""
+    shown: dict[str, list[Gpu]] = {}
+    for node, gpu in rows:
+        shown.setdefault(node.name, []).extend([gpu] if gpu is not None else [])
+    return {
+        "time": picture.time,
+        "nodes": [
+            dataclasses.asdict(dataclasses.replace(node, gpus=tuple(shown[node.name])))
+            for node in nodes
+            if node.name in shown
+        ],
+        "attention": [dataclasses.asdict(each) for each in picture.attention],
+        "unreachable": {node.name: node.error for node in nodes if node.state is not NodeState.UP},
+    }
+
+
+def who_did_not(nodes: Sequence[Node], waited_s: float) -> list[str]:
+    """A sentence for each node that has not answered."""
+    found = []
+    for node in nodes:
+        if node.state is NodeState.CONNECTING:
+            found.append(f"{node.name} has not answered within {waited_s:g} s")
+        elif node.state is NodeState.UNREACHABLE:
+            found.append(f"{node.name} {_why(node)}")
+        elif node.sampled_at is None and node.error is None:
+            found.append(f"{node.name} answers, and has not told its metrics yet")
+    return found
+
+
+def block(rows: Sequence[Row], attention: Sequence[Attention], *, plain: bool) -> None:
+    """Print a picture, as a table or in sentences."""
+    if plain:
+        for row in rows:
+            output.show(sentence(row))
+    else:
+        output.table(COLUMNS, [cells(row) for row in rows])
+    output.show(totals(rows) + ("." if plain else ""))
+    for each in attention:
+        output.show(f"needs a look: {concern(each)}")
+
+
+def _why(node: Node) -> str:
+    if node.state is NodeState.UNREACHABLE:
+        return f"does not answer: {node.error}" if node.error else "does not answer"
+    if node.state is NodeState.CONNECTING:
+        return "has not answered yet"
+    return node.error or "no GPU"
+
+
+def _card(gpu: Gpu) -> str:
+    if gpu.name is None:
+        return NOTHING
+    return next((gpu.name.removeprefix(m) for m in _MAKERS if gpu.name.startswith(m)), gpu.name)
+
+
+def _memory(gpu: Gpu) -> str:
+    if gpu.memory_used_bytes is None:
+        return NOTHING
+    if gpu.memory_total_bytes is None:
+        return size(gpu.memory_used_bytes)
+    return f"{size(gpu.memory_used_bytes)} of {size(gpu.memory_total_bytes)}"
+
+
+def _number(value: float | None, unit: str) -> str:
+    return NOTHING if value is None else f"{value:.0f} {unit}"
+
+
+def _uses(gpu: Gpu) -> str:
+    """The models that gswarm has loaded, else the commands."""
+    if gpu.models:
+        return ", ".join(gpu.models)
+    commands = [_short(process.command) for process in gpu.processes if process.command]
+    return ", ".join(dict.fromkeys(commands)) or NOTHING
+
+
+def _short(command: str) -> str:
+    return command if len(command) <= _LONGEST else f"{command[: _LONGEST - 1]}…"

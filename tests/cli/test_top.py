@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gswarm_tui.cli import topview
+from gswarm_tui.watch.simulated import SimulatedSource
+from gswarm_tui.watch.snapshot import (
+    Attention,
+    Concern,
+    FleetSnapshot,
+    Gpu,
+    GpuProcess,
+    GpuState,
+    Node,
+    NodeState,
+)
+from gswarm_tui.watch.source import Listener
+
+from .conftest import Command
+
+GIB = 1024**3
+BUSY = Gpu(
+    "node1",
+    0,
+    GpuState.OK,
+    uuid="GPU-1",
+    name="NVIDIA H100 80GB HBM3",
+    util_percent=97.0,
+    memory_used_bytes=60_000_000_000,
+    memory_total_bytes=80_000_000_000,
+    temperature_c=71.0,
+    power_w=650.4,
+    processes=(GpuProcess(9, "ana", "python train.py", 1, None, None, None),),
+)
+SERVING = replace(BUSY, index=1, util_percent=None, models=("llama-8b",), processes=())
+LOST = Gpu("node2", 0, GpuState.LOST)
+ONE = Node("node1", "10.0.0.1", NodeState.UP, 0.0, sampled_at=1.0, gpus=(BUSY, SERVING))
+TWO = Node("node2", "10.0.0.2", NodeState.UP, 0.0, sampled_at=1.0, gpus=(LOST,))
+BARE = Node("node3", "10.0.0.3", NodeState.UP, 0.0, sampled_at=1.0)
+DOWN = replace(BARE, state=NodeState.UNREACHABLE, error="refused\x1b[2J")
+LATE = replace(BARE, state=NodeState.CONNECTING)
+
+
+class Scripted:
+    """Stands where `FleetWatcher` does: it has one picture, and gives it again and again."""
+
+    def __init__(self, picture: FleetSnapshot, *, settled: bool = True) -> None:
+        self._picture, self.settled = picture, settled
+        self.asked: list[Any] = []
+
+    def __call__(self, nodes: list[Any], database: Path, *, wishes: Any) -> Scripted:
+        self.asked = [*nodes, wishes]
+        return self
+
+    def picture(self) -> FleetSnapshot:
+        return self._picture
+
+    async def run(self, listener: Listener) -> None:
+        while True:
+            listener(self._picture)
+            await asyncio.sleep(0.001)
+
+
+Show = Callable[..., Scripted]
+
+
+@pytest.fixture
+def show(monkeypatch: pytest.MonkeyPatch) -> Show:
+    def set_up(*nodes: Node, settled: bool = True, **more: Any) -> Scripted:
+        made = Scripted(FleetSnapshot(5.0, nodes=nodes, **more), settled=settled)
+        monkeypatch.setattr("gswarm_tui.watch.watcher.FleetWatcher", made)
+        return made
+
+    return set_up
+
+
+def test_every_gpu_is_a_line(gswarm: Command, show: Show) -> None:
+    attention = Attention(Concern.LOST, "node2", 0, "no contact", None)
+    show(ONE, TWO, BARE, attention=(attention,))
+    ended = gswarm("top")
+    assert ended.code == 0
+    head, busy, serving, lost, bare, totals, look = ended.out.splitlines()
+    assert head.split()[:3] == ["NODE", "GPU", "CARD"]
+    assert busy.split("  ")[0] == "node1"
+    assert "H100 80GB HBM3  97 %  60.0 GB of 80.0 GB  71 °C  650 W" in busy
+    assert busy.endswith("ana   python train.py")
+    assert serving.endswith("llama-8b")
+    assert lost.split() == ["node2", "0", *"------", "lost"]
+    assert bare.endswith("no GPU")
+    assert totals == "2 GPUs, 97 % busy, 120 GB of 160 GB memory, 1.3 kW"
+    assert look == "needs a look: node2 gpu0: GPU lost: no contact"
+
+
+def test_who_did_not_answer_is_told_and_the_exit_code_says_so(gswarm: Command, show: Show) -> None:
+    show(ONE, LATE, DOWN, settled=False)
+    ended = gswarm("top", "--wait", "0.1")
+    assert ended.code == 3
+    assert ended.err.splitlines() == [
+        "node3 has not answered within 0.1 s",
+        "node3 does not answer: refused�[2J",
+    ]
+    assert len(ended.out.splitlines()) == 6
+    assert "\x1b" not in ended.out + ended.err
+
+
+def test_a_filter_chooses_and_a_wrong_one_is_an_error(gswarm: Command, show: Show) -> None:
+    looks = (
+        Attention(Concern.LOST, "node2", 0, "no contact", None),
+        Attention(Concern.UNREACHABLE, "node3", None, "refused", None),
+    )
+    show(ONE, TWO, BARE, attention=looks)
+    ended = gswarm("top", "state=lost", "node=node2")
+    assert [line.split()[0] for line in ended.out.splitlines()] == ["NODE", "node2", "0", "needs"]
+    wrong = gswarm("top", "utl<5")
+    assert wrong.code == 2
+    assert "there is no field `utl`; did you mean `util`?" in wrong.err
+
+
+def test_sorted_by_what_is_asked_the_highest_first(gswarm: Command, show: Show) -> None:
+    show(ONE, TWO, BARE)
+    ended = gswarm("top", "--sort", "util")
+    assert [line.split()[:2] for line in ended.out.splitlines()[1:3]] == [
+        ["node1", "0"],
+        ["node1", "1"],
+    ]
+    wrong = gswarm("top", "--sort", "size")
+    assert (wrong.code, "nothing can be sorted by `size`" in wrong.err) == (2, True)
+
+
+def test_sentences_for_those_who_listen(gswarm: Command, show: Show) -> None:
+    show(ONE, TWO, DOWN)
+    ended = gswarm("top", "--plain")
+    assert ended.out.splitlines() == [
+        "node1, GPU 0, H100 80GB HBM3: 97 % busy, 75 % of its memory used (60.0 GB of 80.0 GB),"
+        " 71 degrees, 650 watts, used by ana for python train.py.",
+        "node1, GPU 1, H100 80GB HBM3: 75 % of its memory used (60.0 GB of 80.0 GB),"
+        " 71 degrees, 650 watts.",
+        "node2, GPU 0: lost.",
+        "node3: does not answer: refused�[2J.",
+        "2 GPUs, 97 % busy, 120 GB of 160 GB memory, 1.3 kW.",
+    ]
+    assert ended.code == 3
+
+
+def test_json_is_one_object_with_every_field(gswarm: Command, show: Show) -> None:
+    show(ONE, TWO, DOWN)
+    ended = gswarm("top", "--json", "!state=lost")
+    assert [node["name"] for node in ended.document["nodes"]] == ["node1", "node3"]
+    gpu = ended.document["nodes"][0]["gpus"][0]
+    assert (gpu["util_percent"], gpu["fan_percent"]) == (97.0, None)
+    assert gpu["processes"][0]["user"] == "ana"
+    assert ended.document["unreachable"] == {"node3": "refused\x1b[2J"}
+    assert ended.code == 3
+
+
+def test_only_the_nodes_that_are_asked_for(gswarm: Command, show: Show) -> None:
+    scripted = show(ONE)
+    gswarm("top", "--node", "node[1-2]", "--interval", "0.5")
+    *nodes, wishes = scripted.asked
+    assert len(nodes) == 2
+    assert wishes.interval_s == 0.5
+    assert gswarm("top", "--node", "nobody").code == 2
+
+
+def test_whatever_a_node_sends_does_not_steer_the_terminal() -> None:
+    picture = SimulatedSource(32, 8, hostile=True, clock=lambda: 1e9).picture(1e9)
+    for node in picture.nodes:
+        for gpu in node.gpus or (None,):
+            said = topview.sentence((node, gpu))
+            assert "\x1b" not in said
+            assert "\n" not in said
+
+
+INVENTORY = """
+nodes:
+  n1: {{connection: local, root: {root}/n1, simulate: {{gpus: 2, seed: 4}}}}
+"""
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> dict[str, str]:
+    """The environment of a process whose only node is this machine, with simulated GPUs."""
+    (tmp_path / "inventory.yaml").write_text(INVENTORY.format(root=tmp_path))
+    return {
+        **os.environ,
+        "GSWARM_HOME": str(tmp_path / "home"),
+        "GSWARM_INVENTORY": str(tmp_path / "inventory.yaml"),
+        "GSWARM_IDLE_EXIT": "1",
+    }
+
+
+def test_a_real_helper_one_object_a_line_until_it_is_ended(real: dict[str, str]) -> None:
+    argv = [sys.executable, "-m", "gswarm_tui.cli", "top", "--watch", "--json", "--interval", "0.2"]
+    with subprocess.Popen(argv, env=real, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        pictures = [json.loads(process.stdout.readline()) for _ in range(3)]
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        assert process.wait(20) == 0
+    assert [len(each["nodes"][0]["gpus"]) for each in pictures] == [2, 2, 2]
+    assert pictures[0]["time"] < pictures[1]["time"] < pictures[2]["time"]
+    assert pictures[0]["nodes"][0]["gpus"][0]["name"] == "NVIDIA H100 80GB HBM3"
+
+
+def test_in_a_terminal_it_is_redrawn_in_place(real: dict[str, str]) -> None:
+    argv = [sys.executable, "-m", "gswarm_tui.cli", "top", "--watch", "--interval", "0.2"]
+    leader, follower = pty.openpty()
+    terminal = {**real, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "20"}
+    with subprocess.Popen(argv, env=terminal, stdout=follower, stdin=follower) as process:
+        os.close(follower)
+        seen = b""
+        while seen.count(b"2 GPUs") < 2:
+            seen += os.read(leader, 65536)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    os.close(leader)
+    assert b"\x1b[?1049h" in seen  # the alternate screen: what was there comes back
+    assert b"H100" in seen
