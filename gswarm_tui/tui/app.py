@@ -14,11 +14,13 @@ from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 
 from gswarm_tui.nearest import did_you_mean
+from gswarm_tui.tui.acting import Actor
+from gswarm_tui.tui.deeds import Deeds
 from gswarm_tui.tui.screens.help import HelpScreen
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.shell import Shell
 from gswarm_tui.tui.views import HOME, SUBJECTS, VIEWS
-from gswarm_tui.watch.snapshot import FleetSnapshot
+from gswarm_tui.watch.snapshot import Event, FleetSnapshot
 from gswarm_tui.watch.source import Source
 
 _QUIT = ("quit", "q")
@@ -31,6 +33,7 @@ class GswarmApp(App[None]):
         source: where the pictures come from.
         read_only: nothing can be changed from here.
         shell: how a shell is opened on a node; None where that cannot be.
+        actor: who does what is asked for here; None where nobody can.
     """
 
     TITLE = "gswarm"
@@ -46,19 +49,26 @@ class GswarmApp(App[None]):
     )
 
     def __init__(
-        self, source: Source, *, read_only: bool = False, shell: Shell | None = None
+        self,
+        source: Source,
+        *,
+        read_only: bool = False,
+        shell: Shell | None = None,
+        actor: Actor | None = None,
     ) -> None:
         super().__init__()
         self.source = source
         self.read_only = read_only
         self.shell = shell
+        self.deeds = Deeds(self, actor)
 
     def on_mount(self) -> None:
         self.push_screen(VIEWS[HOME]())
         self.run_worker(self.source.run(self._take), name="source", exit_on_error=True)
 
     def _take(self, snapshot: FleetSnapshot) -> None:
-        self.snapshot = snapshot
+        self.snapshot = self.deeds.with_events(snapshot)
+        self.deeds.show_unread()
 
     def watch_snapshot(self) -> None:
         if isinstance(self.screen_or_none, View):
@@ -69,6 +79,10 @@ class GswarmApp(App[None]):
         """The screen on top, also before there is one."""
         return self.screen_stack[-1] if self.screen_stack else None
 
+    def _fatal_error(self) -> None:
+        """What went wrong is said by whoever runs this, not as a traceback on the screen."""
+        self._close_messages_no_wait()
+
     # Where one is
 
     @property
@@ -78,6 +92,11 @@ class GswarmApp(App[None]):
 
     def trail(self) -> tuple[str, ...]:
         return tuple(view.crumb for view in self.views)
+
+    def refocus(self) -> None:
+        """Have the details of the job that the screens on the way here are about, in pictures."""
+        jobs = [view.job_in_focus for view in reversed(self.views)]
+        self.source.focus(next((job for job in jobs if job is not None), None))
 
     def open_view(self, word: str, subject: str | None = None) -> None:
         """Go into a screen from the one on top."""
@@ -101,6 +120,17 @@ class GswarmApp(App[None]):
             keys = view.active_bindings.values()
             title = view.TITLE or view.WORD
             self.push_screen(HelpScreen(title, view.SUMMARY, keys, self.words_after("")))
+
+    def action_copy_command(self) -> None:
+        """Copy the command line of the event under the cursor, else that of what was done last."""
+        row = getattr(self.focused, "current", None)
+        of_event = row.command if isinstance(row, Event) else None
+        command = of_event or self.deeds.last_command
+        if command is None:
+            self.notify("there is no command yet: nothing was done from here", markup=False)
+        else:
+            self.copy_to_clipboard(command)
+            self.notify(f"copied: {command}", markup=False)
 
     # Commands
 

@@ -1,0 +1,263 @@
+"""What asks before something is changed: a form, a plan to confirm, and a notice to be read.
+
+Each is a box over the screen. Esc leaves it, Enter goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.screen import ModalScreen
+from textual.suggester import Suggester
+from textual.widgets import Checkbox, Input, Label, Static
+
+from gswarm_tui.errors import GswarmError
+from gswarm_tui.tui.acting import Actor, Deed, Proposal
+from gswarm_tui.tui.widgets.cells import Piece, Tone
+from gswarm_tui.tui.widgets.markup import content
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One line of a form.
+
+    Args:
+        words: what completes the last word of it.
+        hint: what stands there while it is empty.
+    """
+
+    name: str
+    label: str
+    value: str = ""
+    words: Sequence[str] = ()
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A line of a form that is on or off."""
+
+    name: str
+    label: str
+    value: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What is asked.
+
+    Args:
+        make: the deed that the answers mean; raises `GswarmError` where they are wrong.
+    """
+
+    title: str
+    fields: tuple[Field | Flag, ...]
+    make: Callable[[Mapping[str, str]], Deed]
+    about: str = ""
+
+
+class Words(Suggester):
+    """Completes the last of several words with commas between them."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._words = words
+
+    async def get_suggestion(self, value: str) -> str | None:
+        cut = max(value.rfind(","), value.rfind(" ")) + 1
+        before, last = value[:cut], value[cut:]
+        given = value[:cut].replace(",", " ").split()
+        found = (w for w in self._words if w.startswith(last) and w != last and w not in given)
+        word = next(found, None) if last else None
+        return None if word is None else f"{before}{word}"
+
+
+class Box(ModalScreen[object]):
+    """The looks of all of them."""
+
+    DEFAULT_CSS = """
+    Box { align: center middle; }
+    Box > VerticalScroll {
+        width: 90; max-width: 96%; height: auto; max-height: 94%;
+        border: round $primary; background: $panel; padding: 0 1; scrollbar-size-vertical: 1;
+    }
+    Box.-danger > VerticalScroll { border: heavy $error; }
+    Box Static { height: auto; }
+    Box Horizontal { height: 1; margin: 1 0 0 0; }
+    Box Horizontal Label { width: 18; color: $text-muted; }
+    Box Input { width: 1fr; border: none; height: 1; padding: 0 1; background: $surface; }
+    Box Input:focus { border: none; background: $primary-muted; }
+    Box Checkbox { border: none; height: 1; padding: 0; margin: 1 0 0 18; background: $panel; }
+    Box .keys { margin: 1 0 0 0; color: $text-muted; }
+    Box .error { color: $text-error; }
+    """
+
+
+class FormScreen(Box):
+    """Gives the `Deed` that was asked for; None where it was left."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Leave", show=False, priority=True),
+        Binding("enter", "submit", "Go on", show=False, priority=True),
+        Binding("tab", "next", "Complete, or the next line", show=False, priority=True),
+        Binding("down", "app.focus_next", "Next line", show=False),
+        Binding("up", "app.focus_previous", "Line before", show=False),
+    ]
+
+    def __init__(self, form: Form) -> None:
+        super().__init__()
+        self._form = form
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(can_focus=False):
+            yield _text([Piece(self._form.title, Tone.TITLE), Piece(_line(self._form.about))])
+            for each in self._form.fields:
+                if isinstance(each, Flag):
+                    yield Checkbox(content([Piece(each.label)]), each.value, id=each.name)
+                    continue
+                with Horizontal():
+                    yield Label(content([Piece(each.label)]), markup=False)
+                    yield Input(
+                        each.value,
+                        placeholder=each.hint,
+                        suggester=Words(each.words),
+                        select_on_focus=False,
+                        id=each.name,
+                    )
+            yield Static("", classes="error", id="error", markup=False)
+            keys = "Enter shows what would be done   Tab completes, or goes on   Esc leaves"
+            yield Static(keys, classes="keys", markup=False)
+
+    def on_mount(self) -> None:
+        self.query(Input).first().focus()
+
+    def action_leave(self) -> None:
+        self.dismiss(None)
+
+    def action_next(self) -> None:
+        """Complete the word, else go to the next line."""
+        box = self.focused
+        if isinstance(box, Input):
+            before = box.value
+            box.cursor_position = len(before)
+            box.action_cursor_right()
+            if box.value != before:
+                return
+        self.focus_next()
+
+    def action_submit(self) -> None:
+        try:
+            deed = self._form.make(self.answers())
+        except GswarmError as error:
+            self.query_one("#error", Static).update(content(_error(error)))
+        else:
+            self.dismiss(deed)
+
+    def answers(self) -> dict[str, str]:
+        """What is in each line; of a flag ``yes``, or nothing."""
+        found = {str(box.id): box.value.strip() for box in self.query(Input)}
+        return {**found, **{str(b.id): "yes" if b.value else "" for b in self.query(Checkbox)}}
+
+
+class PlanScreen(Box):
+    """Shows what a deed would come to; gives the `Proposal` when it is confirmed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "leave", "Leave", show=False),
+        Binding("enter", "confirm", "Do it", show=False),
+        Binding("y", "copy", "Copy the command", show=False),
+    ]
+
+    def __init__(self, deed: Deed, actor: Actor) -> None:
+        super().__init__(classes="-danger" if deed.losses else None)
+        self._deed, self._actor = deed, actor
+        self._proposal: Proposal | None = None
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(can_focus=True):
+            yield _text([Piece(self._deed.title, Tone.BAD if self._deed.losses else Tone.TITLE)])
+            lost = [Piece("\nwill be lost:", Tone.BAD)]
+            lost += [Piece(f"\n  ✗ {each}", Tone.BAD) for each in self._deed.losses]
+            yield _text(lost if self._deed.losses else [])
+            yield Static("\nasking the fleet …", id="plan", markup=False)
+            yield Static("Esc leaves", classes="keys", id="keys", markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one(VerticalScroll).focus()
+        self.run_worker(self._propose(), name="propose")
+
+    async def _propose(self) -> None:
+        try:
+            proposal = await self._actor.propose(self._deed)
+        except GswarmError as error:
+            self.query_one("#plan", Static).update(content([Piece("\n"), *_error(error)]))
+            return
+        self._proposal = proposal
+        self.query_one("#plan", Static).update(content(_plan(proposal)))
+        keys = "Enter does it   y copies the command   Esc leaves"
+        self.query_one("#keys", Static).update(keys)
+
+    def action_leave(self) -> None:
+        self.dismiss(None)
+
+    def action_confirm(self) -> None:
+        """Not before it has been seen what would be done."""
+        if self._proposal is not None:
+            self.dismiss(self._proposal)
+
+    def action_copy(self) -> None:
+        if self._proposal is not None and self._proposal.command:
+            self.app.copy_to_clipboard(self._proposal.command)
+            self.notify("copied", timeout=2)
+
+
+class NoticeScreen(Box):
+    """Says something until it was read."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,enter,q", "leave", "Close", show=False)
+    ]
+
+    def __init__(self, title: str, text: str, *, is_error: bool = True) -> None:
+        super().__init__(classes="-danger" if is_error else None)
+        self._heading, self._said = title, text
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(can_focus=True):
+            yield _text([Piece(self._heading, Tone.TITLE), Piece(f"\n\n{self._said}")])
+            yield Static("Enter closes this", classes="keys", markup=False)
+
+    def action_leave(self) -> None:
+        self.dismiss(None)
+
+
+def told(error: GswarmError) -> str:
+    """An error and what to do about it."""
+    return f"{error}\n{error.hint}" if error.hint else str(error)
+
+
+def _plan(proposal: Proposal) -> Iterable[Piece]:
+    for line in proposal.plan:
+        yield Piece(f"\n{line}")
+    for line in proposal.problems:
+        yield Piece(f"\n✗ would fail: {line}", Tone.WARN)
+    if proposal.command:
+        yield Piece("\n\nthe same by hand:", Tone.DIM)
+        yield Piece(f"\n{proposal.command}", Tone.BUSY)
+
+
+def _error(error: GswarmError) -> list[Piece]:
+    return [Piece(f"✗ {error}", Tone.BAD), Piece(_line(error.hint or ""))]
+
+
+def _line(text: str) -> str:
+    return f"\n{text}" if text else ""
+
+
+def _text(pieces: Iterable[Piece]) -> Static:
+    return Static(content(pieces), markup=False)
