@@ -1,14 +1,16 @@
 """What was before: ten minutes by the second and a day by the minute, in arrays of numbers.
 
-A series costs 8.2 kB, whatever its values: 600 and 1,440 floats of four bytes. 256 nodes with eight
-GPUs and four series each are 67 MB.
+There is a row for each second, and for each minute, with a place for each series: to remember a
+picture of 2,048 GPUs is to fill one array. A series costs at most 8.2 kB, whatever its values: 600
+and 1,440 floats of four bytes.
 """
 
 from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import zip_longest
 from typing import Final, final
 
 SECONDS: Final = 600
@@ -16,97 +18,144 @@ MINUTES: Final = 1440
 NOTHING: Final = math.nan
 """Stands in the arrays where there was no value."""
 
+_MINUTE: Final = 60
+
 
 @final
-class Ring:
-    """The last values of something, one each `step_s` seconds; the mean where there were more.
+class _Rows:
+    """The newest `length` rows, by the number of their step since the epoch."""
 
-    Args:
-        length: how many values are kept.
-    """
+    __slots__ = ("_length", "_rows", "_steps", "newest")
 
-    __slots__ = ("_count", "_length", "_slot", "_step_s", "_values")
-
-    def __init__(self, length: int, step_s: float) -> None:
+    def __init__(self, length: int) -> None:
         self._length = length
-        self._step_s = step_s
-        self._values = array("f", [NOTHING]) * length
-        self._slot = 0
-        """The number of the newest step since the epoch; 0 before the first value."""
-        self._count = 0
-        """How many values the newest step is the mean of."""
+        self._rows: list[array[float]] = [array("f")] * length
+        self._steps = [-1] * length
+        self.newest = -1
 
-    def add(self, time: float, value: float | None) -> None:
-        """Note a value; one that is older than the newest step is dropped."""
-        slot = int(time // self._step_s)
-        if slot > self._slot:
-            if self._slot:
-                for missing in range(self._slot + 1, min(slot, self._slot + self._length + 1)):
-                    self._values[missing % self._length] = NOTHING
-            self._slot, self._count = slot, 0
-            self._values[slot % self._length] = NOTHING
-        elif slot < self._slot:
-            return
-        if value is None:
-            return
-        place = slot % self._length
-        before = 0.0 if self._count == 0 else self._values[place]
-        self._count += 1
-        self._values[place] = before + (value - before) / self._count
+    def open(self, step: int, width: int) -> array[float] | None:
+        """The row of a step, at least so wide, to write to; None where it is too old."""
+        if step <= self.newest - self._length or step < 0:
+            return None
+        place = step % self._length
+        if self._steps[place] != step:
+            self._rows[place] = array("f", [NOTHING]) * width
+            self._steps[place] = step
+            self.newest = max(self.newest, step)
+        row = self._rows[place]
+        if len(row) < width:
+            row.extend([NOTHING] * (width - len(row)))
+        return row
 
-    def fill(self, time: float, values: Sequence[float]) -> None:
-        """Take one value a step, the last one that of `time`; what was there is gone."""
-        slot = int(time // self._step_s)
-        newest = values[-self._length :]
-        self._values = array("f", [NOTHING]) * self._length
-        for place, value in enumerate(newest, start=slot - len(newest) + 1):
-            self._values[place % self._length] = value
-        self._slot, self._count = slot, 1
+    def row(self, step: int) -> Sequence[float]:
+        """The row of a step to read; empty where there is none."""
+        place = step % self._length
+        return self._rows[place] if self._steps[place] == step else ()
 
-    def last(self, count: int, now: float) -> list[float | None]:
-        """The `count` newest steps up to `now`, the newest last; None where there was no value."""
-        end = int(now // self._step_s)
-        found: list[float | None] = []
-        for slot in range(end - count + 1, end + 1):
-            known = self._slot - self._length < slot <= self._slot
-            value = self._values[slot % self._length] if known else NOTHING
-            found.append(None if math.isnan(value) else value)
-        return found
+    def value(self, step: int, column: int) -> float:
+        row = self.row(step)
+        return row[column] if column < len(row) else NOTHING
 
 
 @final
 class History:
-    """Rings by what they are of: ``("node1", 0, "util_percent")``."""
+    """Series of numbers by what they are of: ``("node1", 0, "util_percent")``.
+
+    Of several values in one second the last one is kept; a minute has the mean of its seconds.
+    """
 
     def __init__(self) -> None:
-        self._rings: dict[Hashable, tuple[Ring, Ring]] = {}
+        self._columns: dict[Hashable, int] = {}
+        self._blocks: dict[Hashable, list[int]] = {}
+        self._seconds = _Rows(SECONDS)
+        self._minutes = _Rows(MINUTES)
+
+    def columns(self, keys: Iterable[Hashable]) -> list[int]:
+        """The places of series, for `put`; they stay the same."""
+        return [self._columns.setdefault(key, len(self._columns)) for key in keys]
+
+    def block(self, name: Hashable, keys: Callable[[], Iterable[Hashable]]) -> list[int]:
+        """The places of series that are always put together, found once.
+
+        Args:
+            name: of the block: the same for the same keys.
+        """
+        found = self._blocks.get(name)
+        if found is None:
+            found = self._blocks[name] = self.columns(keys())
+        return found
+
+    def put(self, time: float, columns: Sequence[int], values: Sequence[float | None]) -> None:
+        """Remember a value for each of some places; what is older than `SECONDS` is dropped."""
+        step = int(time)
+        if step // _MINUTE > self._seconds.newest // _MINUTE >= 0:
+            self._end_minute(self._seconds.newest // _MINUTE)
+        row = self._seconds.open(step, len(self._columns))
+        if row is None:
+            return
+        for column, value in zip(columns, values, strict=True):
+            if value is not None:
+                row[column] = value
 
     def add(self, key: Hashable, time: float, value: float | None) -> None:
-        rings = self._rings.get(key)
-        if rings is None:
-            rings = self._rings[key] = (Ring(SECONDS, 1.0), Ring(MINUTES, 60.0))
-        for ring in rings:
-            ring.add(time, value)
+        """Remember one value."""
+        self.put(time, self.columns((key,)), (value,))
 
     def fill(self, key: Hashable, time: float, values: Sequence[float]) -> None:
         """Take what was before from elsewhere: one value a second, the last one that of `time`."""
-        seconds, minutes = self._rings[key] = (Ring(SECONDS, 1.0), Ring(MINUTES, 60.0))
-        seconds.fill(time, values)
-        means = [
-            sum(part) / len(part)
-            for end in range(len(values), 0, -60)
-            if (part := values[max(0, end - 60) : end])
-        ]
-        minutes.fill(time, means[::-1])
+        (column,) = self.columns((key,))
+        end = int(time) + 1
+        values = values[-SECONDS:]
+        sums: dict[int, list[float]] = {}
+        for step, value in enumerate(values, start=end - len(values)):
+            row = self._seconds.open(step, len(self._columns))
+            if row is not None:
+                row[column] = value
+            sums.setdefault(step // _MINUTE, []).append(value)
+        for minute, some in sums.items():
+            row = self._minutes.open(minute, len(self._columns))
+            if row is not None:
+                row[column] = sum(some) / len(some)
 
     def seconds(self, key: Hashable, count: int, now: float) -> list[float | None]:
-        """One value a second, the newest last."""
-        return self._last(key, 0, count, now)
+        """One value a second, the newest last; None where there was none."""
+        column = self._columns.get(key)
+        if column is None:
+            return [None] * count
+        end = int(now) + 1
+        return [_known(self._seconds.value(s, column)) for s in range(end - count, end)]
 
     def minutes(self, key: Hashable, count: int, now: float) -> list[float | None]:
-        """The mean of each minute, the newest last."""
-        return self._last(key, 1, count, now)
+        """The mean of each minute, the newest last; None where there was no value."""
+        column = self._columns.get(key)
+        if column is None:
+            return [None] * count
+        end = int(now) // _MINUTE + 1
+        return [self._minute(minute, column) for minute in range(end - count, end)]
 
-    def _last(self, key: Hashable, which: int, count: int, now: float) -> list[float | None]:
-        rings = self._rings.get(key)
-        return [None] * count if rings is None else rings[which].last(count, now)
+    def _minute(self, minute: int, column: int) -> float | None:
+        if minute != self._seconds.newest // _MINUTE:
+            return _known(self._minutes.value(minute, column))
+        steps = range(minute * _MINUTE, (minute + 1) * _MINUTE)  # it has not ended yet
+        return _known(_mean([self._seconds.value(step, column) for step in steps]))
+
+    def _end_minute(self, minute: int) -> None:
+        """Keep the means of a minute that is over."""
+        steps = range(minute * _MINUTE, (minute + 1) * _MINUTE)
+        rows = [row for step in steps if (row := self._seconds.row(step))]
+        kept = self._minutes.open(minute, len(self._columns))
+        if kept is not None:
+            for column, values in enumerate(zip_longest(*rows, fillvalue=NOTHING)):
+                kept[column] = _mean(values)
+
+
+def _mean(values: Sequence[float]) -> float:
+    total = sum(values)
+    if total == total:
+        return total / len(values) if values else NOTHING
+    known = [value for value in values if value == value]
+    return sum(known) / len(known) if known else NOTHING
+
+
+def _known(value: float) -> float | None:
+    return None if value != value else value

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Final
 
 from gswarm_tui.watch.rings import History
-from gswarm_tui.watch.snapshot import FleetSnapshot, NodeState
+from gswarm_tui.watch.snapshot import FleetSnapshot, Node, NodeState, Service
 
 GPU_SERIES: Final = ("util_percent", "memory_used_bytes", "temperature_c", "power_w")
 HOST_SERIES: Final = (
@@ -26,6 +27,10 @@ SERVICE_SERIES: Final = (
 
 Key = tuple[str, int | str | None, str]
 
+_OF_GPU: Final = attrgetter(*GPU_SERIES)
+_OF_HOST: Final = attrgetter(*HOST_SERIES)
+_OF_SERVICE: Final = attrgetter(*SERVICE_SERIES)
+
 
 def gpu_key(node: str, index: int, name: str) -> Key:
     """The history's key of one of `GPU_SERIES`."""
@@ -43,16 +48,31 @@ def service_key(node: str, service: str, name: str) -> Key:
 
 
 def record(history: History, snapshot: FleetSnapshot) -> None:
-    """Remember what a picture says of nodes that answer."""
-    time = snapshot.time
+    """Remember what a picture says, of nodes that answer."""
+    columns: list[int] = []
+    values: list[float | None] = []
     for node in snapshot.nodes:
-        if node.state is not NodeState.UP:
-            continue
-        for name in HOST_SERIES:
-            history.add((node.name, None, name), time, getattr(node.host, name))
-        for gpu in node.gpus:
-            for name in GPU_SERIES:
-                history.add((node.name, gpu.index, name), time, getattr(gpu, name))
+        if node.state is NodeState.UP:
+            columns += _columns_of_node(history, node)
+            values += _OF_HOST(node.host)
+            for gpu in node.gpus:
+                values += _OF_GPU(gpu)
     for service in snapshot.services:
-        for name in SERVICE_SERIES:
-            history.add((service.node, service.service, name), time, getattr(service, name))
+        columns += _columns_of_service(history, service)
+        values += _OF_SERVICE(service)
+    history.put(snapshot.time, columns, values)
+
+
+def _columns_of_node(history: History, node: Node) -> list[int]:
+    indices = tuple([gpu.index for gpu in node.gpus])
+
+    def keys() -> list[Key]:
+        own = [host_key(node.name, name) for name in HOST_SERIES]
+        return own + [gpu_key(node.name, index, name) for index in indices for name in GPU_SERIES]
+
+    return history.block((node.name, indices), keys)
+
+
+def _columns_of_service(history: History, service: Service) -> list[int]:
+    place = (service.node, service.service)
+    return history.block(place, lambda: [service_key(*place, name) for name in SERVICE_SERIES])

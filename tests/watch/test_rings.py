@@ -6,56 +6,123 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gswarm_tui.watch.rings import History, Ring
+from gswarm_tui.watch.rings import MINUTES, SECONDS, History
+from gswarm_tui.watch.series import gpu_key, host_key, record, service_key
+from gswarm_tui.watch.simulated import SimulatedSource
+
+NOW = 1_700_000_040.0  # a minute begins
 
 
 def test_the_newest_value_is_the_last_and_gaps_are_nothing() -> None:
-    ring = Ring(5, 1.0)
+    history = History()
     for time, value in ((100.0, 1.0), (101.2, 2.0), (103.9, 4.0)):
-        ring.add(time, value)
-    assert ring.last(5, 103.9) == [None, 1.0, 2.0, None, 4.0]
-    assert ring.last(3, 105.0) == [4.0, None, None]
+        history.add("a", time, value)
+    assert history.seconds("a", 5, 103.9) == [None, 1.0, 2.0, None, 4.0]
+    assert history.seconds("a", 3, 105.0) == [4.0, None, None]
+    assert history.seconds("b", 2, 105.0) == [None, None]
 
 
-def test_more_than_one_value_in_a_step_are_their_mean() -> None:
-    ring = Ring(3, 60.0)
-    for time, value in ((0.0, 99.0), (60.0, 1.0), (80.0, 3.0), (119.0, None)):
-        ring.add(time, value)
-    assert ring.last(1, 119.0) == [2.0]
+def test_of_several_values_in_a_second_the_last_is_kept() -> None:
+    history = History()
+    for time, value in ((5.0, 1.0), (5.4, 2.0), (5.8, None)):
+        history.add("a", time, value)
+    assert history.seconds("a", 1, 5.9) == [2.0]
 
 
-def test_what_is_old_is_overwritten_and_what_comes_late_is_dropped() -> None:
-    ring = Ring(3, 1.0)
-    for second in range(10, 20):
-        ring.add(second, float(second))
-    ring.add(12, 0.0)
-    assert ring.last(5, 19) == [None, None, 17.0, 18.0, 19.0]
-    ring.add(10_000, 5.0)
-    assert ring.last(3, 10_000) == [None, None, 5.0]
+def test_a_minute_has_the_mean_of_its_seconds() -> None:
+    history = History()
+    for second in range(150):
+        history.add("a", NOW + second, float(second))
+    assert history.minutes("a", 4, NOW + 149) == [None, 29.5, 89.5, 134.5]
+    history.add("a", NOW + 600, 1.0)  # after a gap
+    assert history.minutes("a", 3, NOW + 600) == [None, None, 1.0]
+    assert history.minutes("a", 9, NOW + 600)[0] == 134.5
+    assert history.minutes("b", 2, NOW) == [None, None]
 
 
-@given(st.lists(st.tuples(st.integers(1, 40), st.floats(0, 100, width=32)), max_size=60))
-def test_it_is_what_a_dictionary_would_say(values: list[tuple[int, float]]) -> None:
-    ring, said, now = Ring(8, 1.0), {}, 0
-    for time, value in values:
-        if time > now:
-            now, said[time] = time, [value]
-        elif time == now:
-            said[time].append(value)
-        ring.add(time, value)
-    expected = [said.get(second) for second in range(now - 7, now + 1)]
-    means = [None if some is None else sum(some) / len(some) for some in expected]
-    assert ring.last(8, now) == [None if m is None else pytest.approx(m, abs=1e-3) for m in means]
+def test_seconds_without_a_value_do_not_count_in_the_mean() -> None:
+    history = History()
+    history.add("a", NOW, 10.0)
+    history.add("other", NOW + 1, 5.0)
+    history.add("a", NOW + 2, 20.0)
+    history.add("other", NOW + 60, 5.0)
+    assert history.minutes("a", 2, NOW + 60) == [15.0, None]
+    assert history.minutes("other", 2, NOW + 60) == [5.0, 5.0]
+
+
+def test_what_is_old_is_overwritten_and_what_comes_too_late_is_dropped() -> None:
+    history = History()
+    history.add("a", NOW, 1.0)
+    history.add("a", NOW + SECONDS, 2.0)
+    history.add("a", NOW, 3.0)
+    assert history.seconds("a", SECONDS + 1, NOW + SECONDS)[0] is None
+    history.add("a", NOW + SECONDS - 1, 4.0)  # late, but not too late
+    assert history.seconds("a", 2, NOW + SECONDS) == [4.0, 2.0]
+
+
+def test_a_day_is_kept_by_the_minute() -> None:
+    history = History()
+    for minute in range(MINUTES + 3):
+        history.add("a", NOW + 60 * minute, float(minute))
+    found = history.minutes("a", MINUTES, NOW + 60 * (MINUTES + 2))
+    assert found[0] == 3.0
+    assert found[-1] == MINUTES + 2
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 700), st.sampled_from("abc"), st.floats(0, 100, width=32)),
+        max_size=80,
+    )
+)
+def test_it_is_what_a_dictionary_would_say(values: list[tuple[int, str, float]]) -> None:
+    history, said = History(), {}
+    for time, key, value in sorted(values, key=lambda each: each[0]):
+        history.add(key, time, value)
+        said[key, time] = value
+    for key in "abc":
+        seconds = history.seconds(key, SECONDS, 700)
+        assert seconds == [said.get((key, second)) for second in range(101, 701)]
+        for minute, mean in enumerate(history.minutes(key, 12, 700)):
+            some = [value for (k, t), value in said.items() if k == key and t // 60 == minute]
+            assert mean == (pytest.approx(sum(some) / len(some), abs=1e-3) if some else None)
+
+
+def test_the_past_is_filled_and_goes_on() -> None:
+    history = History()
+    history.add("b", NOW, 7.0)
+    history.fill("a", NOW, [float(value) for value in range(700)])
+    assert history.seconds("a", 3, NOW) == [697.0, 698.0, 699.0]
+    assert None not in history.seconds("a", SECONDS, NOW)
+    assert history.seconds("b", 2, NOW) == [None, 7.0]
+    history.add("a", NOW + 1, 1.0)
+    assert history.minutes("a", 2, NOW + 1) == [668.5, 350.0]
+
+
+def test_a_picture_is_remembered() -> None:
+    source, history = SimulatedSource(32, 2, clock=lambda: NOW), History()
+    for second in range(3):
+        picture = source.picture(NOW + second)
+        record(history, picture)
+    node = picture.nodes[0]
+    service = picture.services[0]
+    for key, value in (
+        (gpu_key(node.name, 1, "util_percent"), node.gpus[1].util_percent),
+        (host_key(node.name, "cpu_percent"), node.host.cpu_percent),
+        (service_key(service.node, service.service, "running"), service.running),
+    ):
+        assert history.seconds(key, 1, picture.time) == [pytest.approx(value)]
+        assert None not in history.seconds(key, 3, picture.time)
+    down = next(node for node in picture.nodes if not node.gpus)
+    assert history.seconds(host_key(down.name, "cpu_percent"), 1, picture.time) == [None]
 
 
 def test_a_series_costs_what_its_arrays_do() -> None:
     history = History()
+    columns = history.columns(("node", index, "util") for index in range(1000))
     tracemalloc.start()
-    for index in range(100):
-        for second in range(50):
-            history.add(("node", index, "util"), 1e9 + second, 1.0)
+    for second in range(SECONDS + 60):
+        history.put(NOW + second, columns, [1.0] * 1000)
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert size / 100 < 9_500
-    assert history.seconds(("node", 7, "util"), 2, 1e9 + 49) == [1.0, 1.0]
-    assert history.minutes(("nobody",), 2, 1e9) == [None, None]
+    assert size / 1000 < 4 * (SECONDS + 60)
