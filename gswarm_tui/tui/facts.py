@@ -119,7 +119,7 @@ def gpu_fields(gpu: Gpu) -> list[Fact]:
 
 
 def in_columns(
-    facts: Sequence[Fact], width: int, each: int = 44, name_width: int = 19
+    facts: Sequence[Fact], width: int, each: int = 46, name_width: int = 19
 ) -> list[Cell]:
     """Names and values, in as many columns of `each` as there is room for."""
     many = max(1, width // each)

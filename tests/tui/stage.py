@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich.segment import Segment
 from textual.pilot import Pilot
@@ -95,6 +96,10 @@ class Stage:
         """What is on the screen."""
         return "\n".join(line.rstrip() for line in self.lines())
 
+    def notices(self) -> list[str]:
+        """What was said in the corner."""
+        return [notice.message for notice in self.app._notifications]
+
     def line_with(self, text: str) -> str:
         """The first line that has `text`; fails where there is none."""
         found = [line for line in self.lines() if text in line]
@@ -107,18 +112,17 @@ async def on_stage(
     snapshot: FleetSnapshot,
     *,
     size: tuple[int, int] = MIDDLE,
-    before: Iterable[FleetSnapshot] = (),
-    read_only: bool = False,
+    history: History | None = None,
+    **options: Any,
 ) -> AsyncIterator[Stage]:
     """Run the application on a picture.
 
     Args:
-        before: pictures of before, for the history.
+        history: what was before.
+        options: of `GswarmApp`.
     """
-    source = StillSource(snapshot)
-    for picture in before:
-        record(source.history, picture)
-    app = GswarmApp(source, read_only=read_only)
+    source = StillSource(snapshot, history or History())
+    app = GswarmApp(source, **options)
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
         yield Stage(app, source, pilot)

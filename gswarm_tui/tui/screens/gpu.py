@@ -17,7 +17,7 @@ from gswarm_tui.tui.facts import (
 )
 from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.tui.screens.machine import MachineView, fill
-from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
+from gswarm_tui.tui.widgets.cells import Cell
 from gswarm_tui.tui.widgets.lines import Lines
 from gswarm_tui.tui.widgets.plot import Series, degrees, percent, size, watts
 from gswarm_tui.tui.widgets.plots import Plots
@@ -60,7 +60,7 @@ class GpuView(MachineView):
         gpu = self.gpu(snapshot)
         facts = self.query_one("#facts", Lines)
         if gpu is None:
-            facts.show([Piece(_absent(snapshot, self.machine), Tone.BAD)])
+            self.blank(facts, _absent(snapshot, self.machine))
             return
         facts.show(gpu_facts(gpu, snapshot.attention, snapshot.time))
         self.query_one(Plots).show_series(

@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from textual import events
+from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 
 from gswarm_tui.tui.screens.view import View
+from gswarm_tui.tui.widgets.cells import Piece, Tone
+from gswarm_tui.tui.widgets.header import Header
 from gswarm_tui.tui.widgets.line_table import LineTable
+from gswarm_tui.tui.widgets.lines import Lines
 from gswarm_tui.tui.widgets.plot import ONE_DAY, TEN_MINUTES, Span
 
 
@@ -59,6 +63,15 @@ class MachineView(View):
             return self.gswarm.shell is not None and not self.app.is_web
         return super().check_action(action, parameters)
 
+    def blank(self, facts: Lines, why: str) -> None:
+        """There is nothing to show; say why."""
+        for table in self.query(LineTable):
+            fill(table, ())
+        for lines in self.query(Lines):
+            if not isinstance(lines, Header):
+                lines.show([])
+        facts.show([Piece(why, Tone.BAD)])
+
     def action_span(self) -> None:
         """Plots of the last ten minutes, or of the last day."""
         self.span = ONE_DAY if self.span is TEN_MINUTES else TEN_MINUTES
@@ -76,8 +89,12 @@ class MachineView(View):
         if argv is None:
             self.notify(f"{self.machine} is not in the inventory", severity="error", markup=False)
             return
-        with self.app.suspend():
-            status = subprocess.run(argv, check=False).returncode
+        try:
+            with self.app.suspend():
+                status = subprocess.run(argv, check=False).returncode
+        except SuspendNotSupported:
+            self.notify("this terminal cannot be left to a shell", severity="error")
+            return
         if status == _SSH_FAILED and argv[0] == "ssh":
             said = f"ssh could not reach {self.machine}"
             self.notify(said, severity="error", markup=False)

@@ -11,7 +11,6 @@ from textual.widget import Widget
 from gswarm_tui.tui.facts import node_facts, topology
 from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.tui.screens.machine import MachineView, fill
-from gswarm_tui.tui.widgets.cells import Piece, Tone
 from gswarm_tui.tui.widgets.gpu_table import GpuTable
 from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.tui.widgets.lines import Lines
@@ -59,7 +58,7 @@ class NodeView(MachineView):
         node = snapshot.node(self.machine)
         facts = self.query_one("#facts", Lines)
         if node is None:
-            facts.show([Piece(f"{self.machine} is not in the inventory any more", Tone.BAD)])
+            self.blank(facts, f"{self.machine} is not in the inventory any more")
             return
         facts.show(node_facts(node, snapshot.attention, snapshot.time, self.size.width - 4))
         fill(self.query_one(GpuTable), node.gpus)

@@ -1,0 +1,289 @@
+"""Home: every GPU of every node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from textual.widgets import OptionList
+
+from gswarm_tui.tui.screens.describe import DescribeScreen
+from gswarm_tui.tui.screens.fleet import FleetView
+from gswarm_tui.tui.widgets.attention_table import AttentionTable
+from gswarm_tui.tui.widgets.fleet_table import FleetTable
+from gswarm_tui.tui.widgets.gpu_cards import GpuCards
+from gswarm_tui.watch.snapshot import FleetSnapshot
+
+from .fleets import fleet, gpu, node, process, racks, simulated, troubled
+from .stage import LARGE, MIDDLE, SIZES, SMALL, Stage, harmless, on_stage
+
+SameAsBefore = Callable[[Stage, str], None]
+
+
+def names(stage: Stage) -> list[str]:
+    """The lines of the fleet from the top: nodes, and groups in brackets."""
+    rows = stage.view.query_one(FleetTable).rows
+    return [row.node.name if row.node else f"[{row.group}]" for row in rows]
+
+
+async def choose(stage: Stage, key: str, word: str) -> None:
+    """Open a menu and choose a word in it."""
+    await stage.press(key)
+    options = stage.app.screen.query_one(OptionList)
+    options.highlighted = next(i for i, o in enumerate(options.options) if str(o.prompt) == word)
+    await stage.press("enter")
+
+
+async def test_a_node_is_a_line_with_its_gpus_load_and_users() -> None:
+    async with on_stage(racks()) as stage:
+        assert isinstance(stage.view, FleetView)
+        line = stage.line_with("beta")
+        for part in ("● up", "████████", "90 %", "76 %", "60 °C", "3.2 kW", "eve"):
+            assert part in line
+        assert "llama" in stage.line_with("gamma")
+
+
+async def test_what_is_wrong_has_a_sign_of_its_own() -> None:
+    async with on_stage(troubled()) as stage:
+        assert "✗?‖!↓z○█" in stage.line_with("● up")
+        assert " deaf " in stage.line_with("‖ hung")
+        unreachable = [line for line in stage.lines() if line.startswith(" gone")]
+        assert "✗ unreachable" in unreachable[0]
+        assert "◌ connecting" in stage.line_with(" new")
+
+
+async def test_what_needs_a_look_is_listed_and_counted() -> None:
+    async with on_stage(troubled(), size=LARGE) as stage:
+        header = stage.lines()[0]
+        assert "2/4 nodes" in header
+        assert f"⚠ {len(troubled().attention)} to look at" in header
+        assert "no route to host" in stage.line_with("✗ unreachable")
+        assert "ill:gpu5" in stage.line_with("z held but idle")
+
+
+async def test_nothing_to_look_at_takes_no_room() -> None:
+    async with on_stage(racks()) as stage:
+        assert not stage.view.query_one(AttentionTable).display
+
+
+async def test_few_gpus_are_cards_many_are_lines_and_v_changes_it() -> None:
+    few = fleet(node("one", *(gpu("one", i, models=("llama",)) for i in range(4))))
+    async with on_stage(few) as stage:
+        assert "one:gpu0" in stage.text()
+        assert "llama" in stage.text()
+        await stage.press("v")
+        assert stage.view.query_one(FleetTable).has_focus
+        await stage.press("v")
+        assert stage.view.query_one(GpuCards).has_focus
+    async with on_stage(racks()) as stage:
+        assert not stage.view.query_one(GpuCards).display
+    async with on_stage(few, size=(40, 24)) as stage:
+        assert not stage.view.query_one(GpuCards).display
+
+
+async def test_the_cursor_of_the_cards_moves_both_ways() -> None:
+    few = fleet(node("one", *(gpu("one", i) for i in range(8))))
+    async with on_stage(few) as stage:  # three cards in a line
+        cards = stage.view.query_one(GpuCards)
+        seen = []
+        for key in ("l", "j", "h", "k", "right", "down", "left", "up", "end", "home", "G", "g"):
+            await stage.press(key)
+            assert cards.current is not None
+            seen.append(cards.current.index)
+        assert seen == [1, 4, 3, 0, 1, 4, 3, 0, 7, 0, 7, 0]
+        await stage.press("l", "enter")
+        assert stage.view.crumb == "GPU one:gpu1"
+
+
+async def test_lines_are_sorted_by_a_column_and_back() -> None:
+    async with on_stage(racks()) as stage:
+        await choose(stage, "o", "util")
+        assert names(stage) == ["alpha", "gamma", "beta"]
+        assert "UTIL▲" in stage.text()
+        await choose(stage, "o", "util")
+        assert names(stage) == ["beta", "gamma", "alpha"]
+        await choose(stage, "o", "power")
+        assert names(stage)[-1] == "gamma"
+        await choose(stage, "o", "as in the inventory")
+        assert names(stage) == ["alpha", "beta", "gamma"]
+
+
+async def test_what_is_not_known_is_last_whichever_way_round() -> None:
+    async with on_stage(troubled()) as stage:
+        await choose(stage, "o", "util")
+        assert names(stage)[0] == "ill"
+        await choose(stage, "o", "util")
+        assert names(stage)[0] == "ill"
+
+
+async def test_a_menu_is_left_without_a_change() -> None:
+    async with on_stage(racks()) as stage:
+        await stage.press("o", "j", "k", "escape")
+        assert names(stage) == ["alpha", "beta", "gamma"]
+        await stage.press("n", "escape")
+        assert names(stage) == ["alpha", "beta", "gamma"]
+
+
+async def test_nodes_are_grouped_by_a_label_and_groups_fold() -> None:
+    async with on_stage(racks()) as stage:
+        await choose(stage, "n", "label:rack")
+        assert names(stage) == ["[r1]", "alpha", "gamma", "[r2]", "beta"]
+        assert "by label:rack" in stage.lines()[1]
+        assert "16 GPUs" in stage.line_with("▾ r1")
+        await choose(stage, "o", "power")
+        assert names(stage) == ["[r1]", "alpha", "gamma", "[r2]", "beta"]
+        await stage.press("home", "enter")
+        assert names(stage) == ["[r1]", "[r2]", "beta"]
+        assert "▸ r1" in stage.text()
+        await stage.press("enter")
+        assert len(names(stage)) == 5
+
+
+async def test_a_node_is_in_the_group_of_each_of_its_users_with_their_gpus() -> None:
+    shared = node("one", gpu("one", 0), gpu("one", 1, processes=(process("eve"),)))
+    async with on_stage(fleet(shared, *racks().nodes)) as stage:
+        await choose(stage, "n", "user")
+        assert names(stage) == ["[ana]", "one", "alpha", "gamma", "[eve]", "one", "beta"]
+        lines = [line for line in stage.lines() if line.startswith(" one")]
+        assert "▅·" in lines[0]
+        assert "·▅" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("util<20", ["alpha"]),
+        ("user=eve", ["beta"]),
+        ("!user=eve", ["alpha", "gamma"]),
+        ("llama", ["gamma"]),
+        ("label:rack=r1 util>20", ["gamma"]),
+        ("power>500 user=eve", []),
+    ],
+)
+async def test_the_filter_knows_fields(text: str, kept: list[str]) -> None:
+    async with on_stage(racks()) as stage:
+        await stage.press("slash")
+        await stage.type(text)
+        assert names(stage) == kept  # already while typing
+        await stage.press("enter")
+        assert names(stage) == kept
+        assert f"filter: {text}" in stage.lines()[1]
+        if kept:
+            assert stage.view.query_one(FleetTable).has_focus
+        else:
+            assert "no node fits" in stage.text()
+        await stage.press("escape")
+        assert len(names(stage)) == 3
+
+
+async def test_a_filter_that_is_none_says_so_and_the_last_good_one_counts() -> None:
+    async with on_stage(racks()) as stage:
+        await stage.press("slash")
+        await stage.type("user=eve")
+        await stage.type(" !")
+        assert "✗ `!` needs a word after it" in stage.lines()[1]
+        assert names(stage) == ["beta"]
+        await stage.press("backspace")
+        await stage.type("utl>3")
+        assert "✗ there is no field `utl`; did you mean `util`?" in stage.lines()[1]
+        await stage.press("escape")
+        assert names(stage) == ["alpha", "beta", "gamma"]
+
+
+async def test_the_cursor_stays_on_its_node() -> None:
+    first = racks()
+    async with on_stage(first) as stage:
+        await stage.press("j", "j")
+        reordered = fleet(*reversed(first.nodes))
+        await stage.push(reordered)
+        table = stage.view.query_one(FleetTable)
+        assert table.current is not None
+        assert table.current.node is not None
+        assert table.current.node.name == "gamma"
+        assert table.cursor == 0
+
+
+async def test_enter_goes_in_and_escape_comes_back() -> None:
+    async with on_stage(racks()) as stage:
+        await stage.press("j", "enter")
+        assert stage.lines()[1].strip() == "Fleet › Node beta"
+        await stage.press("j", "enter")
+        assert stage.lines()[1].strip() == "Fleet › Node beta › GPU beta:gpu1"
+        await stage.press("escape", "escape")
+        assert stage.lines()[1].strip() == "Fleet"
+        await stage.press("escape")
+        assert isinstance(stage.view, FleetView)
+
+
+async def test_a_goes_to_what_needs_a_look_and_enter_from_there() -> None:
+    async with on_stage(troubled()) as stage:
+        table = stage.view.query_one(AttentionTable)
+        await stage.press("a")
+        assert table.has_focus
+        await stage.press("enter")
+        assert stage.view.crumb == "Node gone"
+        await stage.press("escape", "end", "enter")
+        assert stage.view.crumb == "GPU ill:gpu5"
+        await stage.press("escape", "a")
+        assert not table.has_focus
+
+
+async def test_d_tells_all_of_a_node_as_yaml() -> None:
+    async with on_stage(racks()) as stage:
+        await stage.press("j", "d")
+        assert isinstance(stage.app.screen, DescribeScreen)
+        assert "name: beta" in stage.text()
+        await stage.press("d")
+        assert isinstance(stage.app.screen, FleetView)
+
+
+async def test_a_click_moves_the_cursor_and_another_one_goes_in() -> None:
+    async with on_stage(racks()) as stage:
+        await stage.pilot.click(FleetTable, offset=(5, 2))
+        assert stage.view.query_one(FleetTable).cursor == 1
+        await stage.pilot.click(FleetTable, offset=(5, 2))
+        await stage.pilot.pause()
+        assert stage.view.crumb == "Node beta"
+
+
+async def test_help_has_the_keys_and_the_signs() -> None:
+    async with on_stage(racks()) as stage:
+        await stage.press("question_mark")
+        for word in ("Sort", "Group", "throttled", "Filter"):
+            assert word in stage.text()
+
+
+async def test_nothing_is_known_yet() -> None:
+    async with on_stage(FleetSnapshot(0.0)) as stage:
+        assert "0/0 nodes" in stage.text()
+        for key in ("v", "enter", "d", "a", "v", "enter", "d", "j", "k", "end"):
+            await stage.press(key)
+        assert isinstance(stage.view, FleetView)
+
+
+async def test_sixteen_gpus_have_room() -> None:
+    large = node("big", *(gpu("big", i, 100.0) for i in range(16)))
+    async with on_stage(fleet(large), size=SMALL) as stage:
+        assert "█" * 16 in stage.line_with("big")
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+async def test_hostile_names_are_harmless(size: tuple[int, int]) -> None:
+    snapshot, history = simulated(6, hostile=True)
+    async with on_stage(snapshot, size=size, history=history) as stage:
+        for keys in ((), ("v",), ("v", "n", "end", "enter"), ("d",)):
+            await stage.press(*keys)
+            assert harmless(stage.strips())
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+async def test_it_looks_as_before(size: tuple[int, int], same_as_before: SameAsBefore) -> None:
+    snapshot, history = simulated()
+    async with on_stage(snapshot, size=size, history=history) as stage:
+        same_as_before(stage, f"fleet-{size[0]}x{size[1]}")
+
+
+async def test_cards_look_as_before(same_as_before: SameAsBefore) -> None:
+    snapshot, history = simulated(1)
+    async with on_stage(snapshot, size=MIDDLE, history=history) as stage:
+        same_as_before(stage, "fleet-cards")

@@ -1,0 +1,152 @@
+"""Plots, heat, what is sent to the terminal, and the command of a shell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.segment import Segment
+from rich.style import Style
+from textual._compositor import ChopsUpdate
+from textual.strip import Strip
+
+from gswarm_tui.nodespec import NodeSpec
+from gswarm_tui.tui import shell
+from gswarm_tui.tui.narrow import NarrowUpdate
+from gswarm_tui.tui.widgets.cells import pieces
+from gswarm_tui.tui.widgets.differences import changed_spans
+from gswarm_tui.tui.widgets.heat import Heat
+from gswarm_tui.tui.widgets.plot import (
+    ONE_DAY,
+    TEN_MINUTES,
+    Series,
+    binned,
+    percent,
+    plot,
+    rounded_up,
+)
+from gswarm_tui.watch.rings import History
+
+from .fleets import NOW, fleet, gpu, node, racks
+from .stage import on_stage
+
+KEY = ("one", 0, "util_percent")
+
+
+def text(lines: list[object]) -> list[str]:
+    return ["".join(piece.text for piece in pieces(line)) for line in lines]  # type: ignore[arg-type]
+
+
+def remember(values: list[float | None], step_s: float = 1.0, until: float = NOW) -> History:
+    history = History()
+    for place, value in enumerate(values):
+        history.add(KEY, until - (len(values) - 1 - place) * step_s, value)
+    return history
+
+
+def test_a_plot_is_as_high_as_its_values() -> None:
+    history = remember([0.0] * 300 + [50.0] * 150 + [100.0] * 150)
+    series = Series("util", (KEY,), percent, 100.0)
+    drawn = text(list(plot(history, series, TEN_MINUTES, NOW, 8 + 60, 2)))
+    assert drawn[0].strip().startswith("util  100 %  mean 39 %, most 100 %")
+    assert drawn[1].startswith("  100 % ")
+    assert drawn[1].endswith("█" * 14)
+    assert "▁" * 20 in drawn[2]
+    assert drawn[2].endswith("█" * 29)
+
+
+def test_what_is_not_known_is_blank_and_zero_is_not() -> None:
+    history = remember([0.0] * 10 + [None] * 10 + [0.0] * 10)
+    columns = binned(history, KEY, TEN_MINUTES, NOW, 600)[-30:]
+    assert columns == [0.0] * 10 + [None] * 10 + [0.0] * 10
+    drawn = text(list(plot(history, Series("u", (KEY,), percent), TEN_MINUTES, NOW, 608, 1)))
+    assert drawn[1].endswith("▁" * 10 + " " * 10 + "▁" * 10)
+
+
+def test_columns_stay_where_they_are_from_one_second_to_the_next() -> None:
+    values = [float(second * 7 % 100) for second in range(600)]
+    history = remember(values)
+    start = NOW // 10 * 10
+    before = binned(history, KEY, TEN_MINUTES, start - 3, 60)
+    after = binned(history, KEY, TEN_MINUTES, start - 2, 60)
+    assert before[1:-1] == after[1:-1]
+
+
+def test_a_day_is_drawn_from_the_minutes() -> None:
+    history = remember([20.0] * 120, step_s=60.0)
+    assert binned(history, KEY, ONE_DAY, NOW, 1440)[-120:] == [20.0] * 120
+
+
+def test_several_are_added_up() -> None:
+    history = remember([30.0] * 600)
+    series = Series("power", (KEY, KEY, ("none", 0, "x")), percent, summed=True)
+    assert "60 %  mean 60 %" in text(list(plot(history, series, TEN_MINUTES, NOW, 60, 2)))[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "up"), [(0, 1), (0.03, 0.05), (1, 1), (3, 5), (17, 20), (210, 500), (6e9, 1e10)]
+)
+def test_the_upper_edge_is_a_round_number(value: float, up: float) -> None:
+    assert rounded_up(value) == pytest.approx(up)
+
+
+def test_heat_does_not_flicker_but_follows() -> None:
+    heat = Heat()
+
+    def drawn(util: float) -> str:
+        one = gpu("one", 0, util)
+        return "".join(piece.text for piece in heat.pieces([one], [one], {}))
+
+    assert drawn(50) == "▅"
+    assert [drawn(util) for util in (61, 63, 45, 64)] == ["▅"] * 4
+    assert drawn(90) == "█"
+    assert drawn(1) == "▁"
+
+
+def test_only_the_segments_that_differ_are_sent() -> None:
+    red, blue = Style(color="red"), Style(color="blue")
+    before = Strip([Segment("ab", red), Segment("cd" * 8, red), Segment("ef", red)])
+    after = Strip([Segment("ab", red), Segment("cd" * 8, red), Segment("ef", blue)])
+    assert changed_spans(before, before) == []
+    assert changed_spans(before, after) == [(18, 20)]
+    assert changed_spans(Strip([Segment("日本", red)]), Strip([Segment("日本", blue)])) == [(0, 4)]
+
+
+def test_lines_are_cropped_on_both_sides() -> None:
+    strip = Strip([Segment("abcdefgh"), Segment("ijklmnop")])
+    update = ChopsUpdate([{0: strip}], [(0, 5, 11)], [[16]])
+    narrow = NarrowUpdate(update.chops, update.spans, update.chop_ends)
+    assert narrow.render_segments(Console(color_system=None)) == "\x1b[1;6Hfghijk"
+
+
+async def test_a_picture_that_is_the_same_draws_nothing() -> None:
+    async with on_stage(racks()) as stage:
+        table = stage.view.query_one("FleetTable")
+        await stage.push(racks())
+        table._repaint_regions.clear()
+        stage.source.push(racks())
+        assert not table._repaint_regions
+
+
+async def test_one_value_repaints_one_cell() -> None:
+    first, second = (
+        fleet(*(node(name, gpu(name, 0, power_w=power)) for name in ("a", "b")), time=NOW)
+        for power in (500.0, 900.0)
+    )
+    async with on_stage(first, size=(80, 24)) as stage:
+        await stage.press("v")
+        table = stage.view.query_one("FleetTable")
+        table._repaint_regions.clear()
+        stage.source.push(second)
+        assert {region.y for region in table._repaint_regions} == {1, 2}
+        assert all(region.width < 12 for region in table._repaint_regions)
+
+
+def test_a_shell_is_opened_as_the_inventory_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shell.command(NodeSpec("a", "gpu-1")) == ["ssh", "--", "gpu-1"]
+    spec = NodeSpec("a", "::1", user="ana", port=2222, identity=Path("/k"), jump="gate")
+    known = ["ssh", "-p", "2222", "-l", "ana", "-i", "/k", "-J", "gate", "--", "::1"]
+    assert shell.command(spec) == known
+    monkeypatch.setenv("SHELL", "/bin/fish")
+    assert shell.command(NodeSpec("a", "here", connection="local")) == ["/bin/fish"]
