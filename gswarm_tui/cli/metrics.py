@@ -37,6 +37,12 @@ def serve(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")
     ] = PORT,
+    bandwidth: Annotated[
+        bool, typer.Option("--bandwidth", help="Measure what goes over PCIe too.")
+    ] = False,
+    nvlink: Annotated[
+        bool, typer.Option("--nvlink", help="Measure what goes over NVLink too.")
+    ] = False,
     token_env: Annotated[
         str | None,
         typer.Option(
@@ -51,13 +57,15 @@ def serve(
         import asyncio
 
         from gswarm_tui.watch.exporter import running
+        from gswarm_tui.watch.nodewatch import Wishes
         from gswarm_tui.watch.watcher import FleetWatcher
 
         nodes = [session.fleet.node(spec.name) for spec in session.inventory.select(patterns)]
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        source = FleetWatcher(nodes, session.home.database)
+        wishes = Wishes(bandwidth=bandwidth, nvlink=nvlink)
+        source = FleetWatcher(nodes, session.home.database, wishes=wishes)
         async with running(source, address=address, port=port, token=token) as url:
             _tell_ready(url, len(nodes), open_to_others=not is_loopback(address))
             await stop.wait()

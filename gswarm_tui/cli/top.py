@@ -35,6 +35,17 @@ class _How:
     json: bool
     plain: bool
     wait_s: float
+    bandwidth: bool = False
+    nvlink: bool = False
+
+    def told(self, picture: FleetSnapshot) -> bool:
+        """Whether the rates that are wanted are there: they are of the time between two frames."""
+        gpus = [gpu for node in picture.nodes for gpu in node.gpus if gpu.name is not None]
+        return not gpus or any(
+            (not self.bandwidth or gpu.pcie_rx_bytes_per_s is not None)
+            and (not self.nvlink or gpu.nvlink_rx_bytes_per_s is not None)
+            for gpu in gpus
+        )
 
     def rows(self, picture: FleetSnapshot) -> list[Row]:
         from gswarm_tui.watch import fields
@@ -73,6 +84,12 @@ def top(
     wait: Annotated[
         float, typer.Option(min=0.1, metavar="SECONDS", help="How long nodes are waited for.")
     ] = 2.0,
+    bandwidth: Annotated[
+        bool, typer.Option("--bandwidth", help="Measure what goes over PCIe too.")
+    ] = False,
+    nvlink: Annotated[
+        bool, typer.Option("--nvlink", help="Measure what goes over NVLink too.")
+    ] = False,
     plain: Annotated[
         bool, typer.Option("--plain", help="A sentence a GPU, for screen readers.")
     ] = False,
@@ -85,14 +102,16 @@ def top(
         raise UsageError(
             f"nothing can be sorted by `{sort}`", hint=f"there are {', '.join(fields.SORTS)}"
         )
-    how = _How(filters.parse(" ".join(words or ())), sort, json, plain, wait)
+    chosen = filters.parse(" ".join(words or ()))
+    how = _How(chosen, sort, json, plain, wait, bandwidth, nvlink)
 
     async def work(session: Session) -> FleetSnapshot:
         from gswarm_tui.watch.nodewatch import Wishes
         from gswarm_tui.watch.watcher import FleetWatcher
 
         nodes = [session.fleet.node(spec.name) for spec in session.inventory.select(node)]
-        watcher = FleetWatcher(nodes, session.home.database, wishes=Wishes(interval_s=interval))
+        wishes = Wishes(interval_s=interval, bandwidth=bandwidth, nvlink=nvlink)
+        watcher = FleetWatcher(nodes, session.home.database, wishes=wishes)
         return await (_go_on(watcher, how) if watch else _once(watcher, how))
 
     picture = context.run(ctx, work)
@@ -113,8 +132,8 @@ async def _once(watcher: FleetWatcher, how: _How) -> FleetSnapshot:
     pictures = _Pictures(watcher)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(how.wait_s):
-            async for _ in pictures:
-                if watcher.settled:
+            async for picture in pictures:
+                if watcher.settled and how.told(picture):
                     break
     await pictures.close()
     picture = pictures.newest
@@ -122,10 +141,18 @@ async def _once(watcher: FleetWatcher, how: _How) -> FleetSnapshot:
     if how.json:
         output.emit(topview.document(picture, picture.nodes, rows))
     else:
-        topview.block(rows, how.attention(picture), plain=how.plain)
+        _block(rows, picture, how)
     for said in _missing(picture, how.wait_s):
         output.say(output.clean(said))
     return picture
+
+
+def _block(rows: Sequence[Row], picture: FleetSnapshot, how: _How) -> None:
+    from gswarm_tui.cli import topview
+
+    topview.block(
+        rows, how.attention(picture), plain=how.plain, pcie=how.bandwidth, nvlink=how.nvlink
+    )
 
 
 async def _go_on(watcher: FleetWatcher, how: _How) -> FleetSnapshot:
@@ -160,7 +187,7 @@ async def _printed(watcher: FleetWatcher, pictures: _Pictures, how: _How) -> Non
             line = topview.document(picture, picture.nodes, rows)
             output.show(json_text.dumps(line, ensure_ascii=True, default=str))
         else:
-            topview.block(rows, how.attention(picture), plain=how.plain)
+            _block(rows, picture, how)
             output.show()
         output.flush()
 
@@ -173,10 +200,10 @@ async def _redrawn(watcher: FleetWatcher, pictures: _Pictures, how: _How) -> Non
     with Live(console=console, auto_refresh=False, screen=True) as live:
         async for picture in pictures:
             rows = how.rows(picture)
-            live.update(_fitted(rows, how.attention(picture), console.height), refresh=True)
+            live.update(_fitted(rows, how.attention(picture), console.height, how), refresh=True)
 
 
-def _fitted(rows: Sequence[Row], attention: Sequence[Attention], height: int) -> Group:
+def _fitted(rows: Sequence[Row], attention: Sequence[Attention], height: int, how: _How) -> Group:
     """As much of a picture as a screen holds: what needs a look has up to a third of it."""
     from rich import box
     from rich.console import Group
@@ -187,11 +214,12 @@ def _fitted(rows: Sequence[Row], attention: Sequence[Attention], height: int) ->
 
     looks = [Text(topview.concern(each), no_wrap=True) for each in attention[: height // 3]]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
-    for column in topview.COLUMNS:
-        table.add_column(column.upper(), no_wrap=True, overflow="ellipsis")
     room = max(1, height - len(looks) - 4)
-    for row in rows[:room]:
-        table.add_row(*[Text(output.clean(cell)) for cell in topview.cells(row)])
+    columns, lines = topview.tabled(rows[:room], pcie=how.bandwidth, nvlink=how.nvlink)
+    for column in columns:
+        table.add_column(column.upper(), no_wrap=True, overflow="ellipsis")
+    for line in lines:
+        table.add_row(*[Text(output.clean(cell)) for cell in line])
     more = f"   {len(rows) - room} more: a filter, or gswarm-tui" if len(rows) > room else ""
     return Group(Text(topview.totals(rows) + more, style="bold"), table, *looks)
 

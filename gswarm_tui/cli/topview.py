@@ -13,6 +13,11 @@ from gswarm_tui.wording import NOTHING, clean, size
 
 COLUMNS: Final = ("node", "gpu", "card", "util", "memory", "temp", "power", "user", "uses it")
 
+PCIE: Final = ("pcie in", "pcie out")
+NVLINK: Final = ("nvlink in", "nvlink out")
+"""Columns that are there when they are asked for."""
+
+_NOTHING_TOLD: Final = Gpu("", 0, GpuState.SILENT)
 _MAKERS: Final = ("NVIDIA GeForce ", "NVIDIA ", "Tesla ")
 _LONGEST: Final = 40
 
@@ -36,6 +41,17 @@ def cells(row: Row) -> list[str]:
         ", ".join(gpu.users) or NOTHING,
         _uses(gpu),
     ]
+
+
+def rates(row: Row, *, pcie: bool, nvlink: bool) -> list[str]:
+    """The cells below `PCIE` and `NVLINK`, of those that are wanted."""
+    gpu = row[1] or _NOTHING_TOLD
+    found: list[float | None] = []
+    if pcie:
+        found += [gpu.pcie_rx_bytes_per_s, gpu.pcie_tx_bytes_per_s]
+    if nvlink:
+        found += [gpu.nvlink_rx_bytes_per_s, gpu.nvlink_tx_bytes_per_s]
+    return [NOTHING if rate is None else f"{size(rate)}/s" for rate in found]
 
 
 def totals(rows: Sequence[Row]) -> str:
@@ -62,7 +78,7 @@ def concern(attention: Attention) -> str:
     return clean(f"{place}: {attention.concern.value}: {attention.text}")
 
 
-def sentence(row: Row) -> str:
+def sentence(row: Row, *, pcie: bool = False, nvlink: bool = False) -> str:
     """A row for those who listen to it."""
     node, gpu = row
     if gpu is None:
@@ -77,6 +93,12 @@ def sentence(row: Row) -> str:
         None if gpu.temperature_c is None else f"{gpu.temperature_c:.0f} degrees",
         None if gpu.power_w is None else f"{gpu.power_w:.0f} watts",
         f"used by {' and '.join(gpu.users)} for {_uses(gpu)}" if gpu.users else None,
+    ]
+    wanted = [*(PCIE if pcie else ()), *(NVLINK if nvlink else ())]
+    facts += [
+        f"{rate} {name}"
+        for name, rate in zip(wanted, rates(row, pcie=pcie, nvlink=nvlink), strict=True)
+        if rate != NOTHING
     ]
     return clean(f"{begin} {', '.join(fact for fact in facts if fact) or 'nothing is told'}.")
 
@@ -98,6 +120,12 @@ def document(picture: FleetSnapshot, nodes: Sequence[Node], rows: Sequence[Row])
     }
 
 
+def tabled(rows: Sequence[Row], *, pcie: bool, nvlink: bool) -> tuple[list[str], list[list[str]]]:
+    """The columns of the table, and its cells."""
+    columns = [*COLUMNS, *(PCIE if pcie else ()), *(NVLINK if nvlink else ())]
+    return columns, [[*cells(row), *rates(row, pcie=pcie, nvlink=nvlink)] for row in rows]
+
+
 def who_did_not(nodes: Sequence[Node], waited_s: float) -> list[str]:
     """A sentence for each node that has not answered."""
     found = []
@@ -111,13 +139,20 @@ def who_did_not(nodes: Sequence[Node], waited_s: float) -> list[str]:
     return found
 
 
-def block(rows: Sequence[Row], attention: Sequence[Attention], *, plain: bool) -> None:
+def block(
+    rows: Sequence[Row],
+    attention: Sequence[Attention],
+    *,
+    plain: bool,
+    pcie: bool = False,
+    nvlink: bool = False,
+) -> None:
     """Print a picture, as a table or in sentences."""
     if plain:
         for row in rows:
-            output.show(sentence(row))
+            output.show(sentence(row, pcie=pcie, nvlink=nvlink))
     else:
-        output.table(COLUMNS, [cells(row) for row in rows])
+        output.table(*tabled(rows, pcie=pcie, nvlink=nvlink))
     output.show(totals(rows) + ("." if plain else ""))
     for each in attention:
         output.show(f"needs a look: {concern(each)}")

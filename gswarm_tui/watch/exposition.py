@@ -207,6 +207,10 @@ _OF_GPUS: Final = (
     ("gswarm_gpu_memory_total_bytes", "memory_total_bytes", "Memory of the GPU."),
     ("gswarm_gpu_power_limit_watts", "power_limit_w", "Power limit that is in force."),
     ("gswarm_gpu_remapped_rows", "remapped_rows", "Remapped rows, for whatever errors."),
+    ("gswarm_gpu_pcie_receive_bytes_per_second", "pcie_rx_bytes_per_s", "What comes over PCIe."),
+    ("gswarm_gpu_pcie_transmit_bytes_per_second", "pcie_tx_bytes_per_s", "What goes over PCIe."),
+    ("gswarm_gpu_nvlink_receive_bytes_per_second", "nvlink_rx_bytes_per_s", "Over NVLink, in."),
+    ("gswarm_gpu_nvlink_transmit_bytes_per_second", "nvlink_tx_bytes_per_s", "Over NVLink, out."),
 )
 _OF_HOSTS: Final = (
     ("gswarm_node_cpu_percent", "cpu_percent", "CPU in use, of all cores."),

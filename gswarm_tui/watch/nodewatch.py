@@ -20,7 +20,7 @@ _LONGEST_DELAY_S: Final = 30.0
 _LEAVING_S: Final = 1.0
 """For so long a node is given to hear that nobody watches it any more."""
 _SILENT_TICKS: Final = 10
-"""A node that says nothing for so many ticks, and for so many seconds, is shown as unreachable."""
+"""A slow tick is no silence."""
 
 
 class Asked(Protocol):
@@ -49,6 +49,7 @@ class Wishes:
         status_s: between two looks at its models, services and operations.
         bandwidth, nvlink: whether the rates over PCIe, and over NVLink, are wanted.
         first_delay_s: before a node that could not be reached is tried again; doubled each time.
+        silent_s: after so long without a word, and ten ticks, a node is shown as unreachable.
     """
 
     interval_s: float = 1.0
@@ -56,6 +57,7 @@ class Wishes:
     bandwidth: bool = False
     nvlink: bool = False
     first_delay_s: float = 1.0
+    silent_s: float = 10.0
 
 
 @final
@@ -117,7 +119,7 @@ class NodeWatch:
         """The node; the same object as before where nothing came since then."""
         silence = now - self._heard_at
         ticks = max(self._wishes.interval_s, self._wishes.status_s) * _SILENT_TICKS
-        if self._node.state is NodeState.UP and silence > max(_SILENT_TICKS, ticks):
+        if self._node.state is NodeState.UP and silence > max(self._wishes.silent_s, ticks):
             self._turn(NodeState.UNREACHABLE, f"it has said nothing for {silence:.0f} s")
         return self._node
 

@@ -174,6 +174,19 @@ def test_only_the_nodes_that_are_asked_for(gswarm: Command, show: Show) -> None:
     assert gswarm("top", "--node", "nobody").code == 2
 
 
+def test_bandwidth_is_shown_where_it_is_asked_for(gswarm: Command, show: Show) -> None:
+    rates = {"pcie_rx_bytes_per_s": 1.5e9, "pcie_tx_bytes_per_s": 2e6}
+    scripted = show(replace(ONE, gpus=(replace(BUSY, **rates), SERVING)), BARE)
+    ended = gswarm("top", "--bandwidth", "--nvlink")
+    head, busy, serving, bare, _ = ended.out.splitlines()
+    assert head.endswith("PCIE IN   PCIE OUT  NVLINK IN  NVLINK OUT")
+    assert busy.split("  ")[-1].strip() == "-"
+    assert "1.5 GB/s  2.0 MB/s" in busy
+    assert [line.split()[-4:] for line in (serving, bare)] == [["-"] * 4] * 2
+    assert (scripted.asked[-1].bandwidth, scripted.asked[-1].nvlink) == (True, True)
+    assert "1.5 GB/s pcie in, 2.0 MB/s pcie out." in gswarm("top", "--plain", "--bandwidth").out
+
+
 def test_whatever_a_node_sends_does_not_steer_the_terminal() -> None:
     picture = SimulatedSource(32, 8, hostile=True, clock=lambda: 1e9).picture(1e9)
     for node in picture.nodes:
