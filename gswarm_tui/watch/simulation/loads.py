@@ -96,6 +96,8 @@ class SimulatedGpu:
 
     __slots__ = (
         "_idle",
+        "_process",
+        "_told",
         "card",
         "fault",
         "fault_at",
@@ -127,6 +129,8 @@ class SimulatedGpu:
         self.fault, self.fault_at = fault, fault_at
         self.hardware = _hardware(card, index, beside)
         self._idle: Gpu | None = None
+        self._process: tuple[GpuProcess, ...] | None = None
+        self._told = (0.0, 0.0)
 
     def at(self, time: float) -> Gpu:
         """The GPU as its driver would tell it."""
@@ -154,7 +158,7 @@ class SimulatedGpu:
             memory += card.memory_mib * 0.0005 * slow
         if self.fault is Fault.THROTTLED and time >= self.fault_at:
             temperature, power = float(int(88.0 + temperature * 0.03)), power * 0.62
-        return util, float(int(memory) * MIB), temperature, power
+        return util, float(int(memory) // 256 * 256 * MIB), temperature, power
 
     def _util(self, time: float) -> float:
         load, phase = self.use.load, self.use.phase
@@ -221,9 +225,14 @@ class SimulatedGpu:
         use = self.use
         if use.user is None or (use.load is Load.BURST and util == 0.0):
             return ()
-        held = int(memory) - int(self.card.memory_mib * 0.006) * MIB
-        process = GpuProcess(use.pid, use.user, use.command, held, util, use.unit, use.since)
-        return (process,)
+        share = util - util % 10  # of its own sample period, which is another one
+        if self._process is None or (share, memory) != self._told:
+            held = int(memory) - int(self.card.memory_mib * 0.006) * MIB
+            self._told = (share, memory)
+            self._process = (
+                GpuProcess(use.pid, use.user, use.command, held, share, use.unit, use.since),
+            )
+        return self._process
 
     def _idle_since(self, time: float, util: float) -> float | None:
         if util:

@@ -86,6 +86,7 @@ class SimulatedNode:
     Args:
         down_at: since when it does not answer; None while it does.
         silent_at: since when its GPU driver does not answer.
+        busy: how many of its GPUs train or serve.
     """
 
     template: Node
@@ -94,6 +95,7 @@ class SimulatedNode:
     disk_used_bytes: int
     down_at: float | None = None
     silent_at: float | None = None
+    busy: int = 0
 
     def answers(self, time: float) -> bool:
         return self.down_at is None or time < self.down_at
@@ -127,7 +129,7 @@ class SimulatedNode:
     def host(self, time: float) -> Host:
         """The load of the machine itself."""
         wave = (int(time) // 3 * 37 + self.phase) % 101 / 101
-        busy = sum(1 for gpu in self.gpus if gpu.use.load in (Load.TRAIN, Load.SERVE))
+        busy = self.busy
         cpu = 3 + 6 * busy + 12 * wave
         return Host(
             round(cpu, 1),
@@ -240,6 +242,7 @@ class _Builder:
                 disk_used_bytes=2_100 * GB + sum(model.size_bytes for model in stored),
                 down_at=down_at,
                 silent_at=silent_at,
+                busy=sum(use.load in (Load.TRAIN, Load.SERVE) for use in uses),
             )
         )
 
