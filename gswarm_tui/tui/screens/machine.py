@@ -10,12 +10,14 @@ from textual import events
 from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 
+from gswarm_tui.tui import signalling
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.widgets.cells import Piece, Tone
 from gswarm_tui.tui.widgets.header import Header
 from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.tui.widgets.lines import Lines
 from gswarm_tui.tui.widgets.plot import ONE_DAY, TEN_MINUTES, Span
+from gswarm_tui.tui.widgets.process_table import ProcessTable
 
 
 class MachineView(View):
@@ -41,6 +43,7 @@ class MachineView(View):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t", "span", "10 min or 24 h"),
         Binding("s", "shell", "Shell"),
+        Binding("x", "signal", "Signal"),
         Binding("d", "describe", "Describe"),
         Binding("ctrl+d", "scroll_page(1)", "Scroll down", show=False),
         Binding("ctrl+u", "scroll_page(-1)", "Scroll up", show=False),
@@ -61,6 +64,8 @@ class MachineView(View):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "shell":
             return self.gswarm.shell is not None and not self.app.is_web
+        if action == "signal":
+            return self.gswarm.deeds.refusal is None
         return super().check_action(action, parameters)
 
     def blank(self, facts: Lines, why: str) -> None:
@@ -81,6 +86,13 @@ class MachineView(View):
         """Show another part of what does not fit on the screen."""
         page = self.query_one("#page")
         page.scroll_relative(y=by * max(1, page.size.height - 2), animate=False)
+
+    def action_signal(self) -> None:
+        """Ask which signal the marked processes are sent, or the one that the cursor is on."""
+        rows = self.query_one(ProcessTable).marked
+        once = {row.process.pid: row.process for row in rows}
+        if once:
+            self.gswarm.deeds.ask(signalling.ask(self.machine, list(once.values())))
 
     def action_shell(self) -> None:
         """Leave the screen to a shell on the node until that ends."""
