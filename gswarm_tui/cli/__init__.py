@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
@@ -26,17 +26,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: Sequence[str] | None) -> int:
+    from gswarm_tui.cli import commands
+
+    given = commands.hoist(sys.argv[1:] if arguments is None else arguments)
+    return in_sentences(lambda: commands.call(given), debug="--debug" in given)
+
+
+def in_sentences(call: Callable[[], None], *, debug: bool) -> int:
+    """Call a command line, and make what it raises an exit code and sentences on stderr.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted.
+    """
     import typer
 
     from gswarm_tui.cli import commands, output
     from gswarm_tui.errors import EXIT_FAILED, EXIT_OK, GswarmError
 
     _print_anything()
-    given = commands.hoist(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
     try:
         try:
-            commands.call(given)
+            call()
         except typer.Exit as ended:
             output.flush()
             return ended.exit_code

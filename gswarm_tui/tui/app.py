@@ -19,6 +19,7 @@ from gswarm_tui.tui.deeds import Deeds
 from gswarm_tui.tui.screens.help import HelpScreen
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.shell import Shell
+from gswarm_tui.tui.talking import Talker
 from gswarm_tui.tui.views import HOME, SUBJECTS, VIEWS
 from gswarm_tui.watch.snapshot import Event, FleetSnapshot
 from gswarm_tui.watch.source import Source
@@ -34,6 +35,7 @@ class GswarmApp(App[None]):
         read_only: nothing can be changed from here.
         shell: how a shell is opened on a node; None where that cannot be.
         actor: who does what is asked for here; None where nobody can.
+        talker: who asks services; None where nobody can.
     """
 
     TITLE = "gswarm"
@@ -55,11 +57,13 @@ class GswarmApp(App[None]):
         read_only: bool = False,
         shell: Shell | None = None,
         actor: Actor | None = None,
+        talker: Talker | None = None,
     ) -> None:
         super().__init__()
         self.source = source
         self.read_only = read_only
         self.shell = shell
+        self.talker = talker
         self.deeds = Deeds(self, actor)
 
     def on_mount(self) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
+from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
+from textual.widgets import Footer, Input
 
 from gswarm_tui.tui.narrow import NarrowCompositor
 from gswarm_tui.tui.widgets.header import Header
@@ -45,8 +46,10 @@ class View(Screen[None]):
     """Whether ``/`` makes sense on it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("colon", "command", "Go to", key_display=":"),
-        Binding("slash", "filter", "Filter", key_display="/"),
+        # Before all others: what is typed right after them, in one piece over a slow ssh, is no
+        # longer for the widget that had the focus.
+        Binding("colon", "command", "Go to", key_display=":", priority=True),
+        Binding("slash", "filter", "Filter", key_display="/", priority=True),
         Binding("question_mark", "app.help", "Help", key_display="?"),
         Binding("escape,h,left", "back", "Back", key_display="esc"),
         Binding("y", "app.copy_command", "Copy the command", show=False),
@@ -71,6 +74,11 @@ class View(Screen[None]):
         """Its part of the trail."""
         title = self.TITLE or self.WORD
         return f"{title} {self.subject}" if self.subject else title
+
+    @property
+    def job_in_focus(self) -> int | None:
+        """The job whose tasks it shows."""
+        return None
 
     def body(self) -> Iterable[Widget]:
         """The widgets between the header and the keys."""
@@ -109,11 +117,18 @@ class View(Screen[None]):
     # Keys
 
     def action_command(self) -> None:
+        self._leave_typing_alone()
         self.query_one(Prompt).open(COMMAND)
 
     def action_filter(self) -> None:
+        self._leave_typing_alone()
         if self.FILTERS:
             self.query_one(Prompt).open(FILTER, self.filter)
+
+    def _leave_typing_alone(self) -> None:
+        """Let the key be a character for the one that is typing."""
+        if isinstance(self.focused, Input):
+            raise SkipAction
 
     def action_back(self) -> None:
         """Take the filter away, else go back to where one came from."""

@@ -86,7 +86,8 @@ class Prompt(Input):
         self.cursor_position = len(text)
         self.can_focus = True
         self.add_class("-open")
-        self.focus()
+        # At once, not when it is the turn of `focus`: the next key may have come already.
+        self.screen.set_focus(self)
 
     def action_complete(self) -> None:
         self.action_cursor_right()

@@ -1,0 +1,7 @@
+"""``python -m gswarm_tui.tui``."""
+
+import sys
+
+from gswarm_tui.tui.main import main
+
+sys.exit(main())

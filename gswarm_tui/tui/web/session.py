@@ -1,0 +1,77 @@
+"""One browser's screens: a process of its own, as textual-serve has it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Sequence
+from typing import Final, final
+
+from aiohttp import web
+from textual_serve.app_service import AppService
+from textual_serve.download_manager import DownloadManager
+
+from gswarm_tui.tui.web.guard import VARIABLE
+
+_LEAVING_S: Final = 5.0
+"""For so long the screens are given to close their connections to the nodes."""
+
+
+@final
+class Session(AppService):
+    """The process behind one websocket.
+
+    Args:
+        argv: what is started; without a shell, which would stand between us and it.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], socket: web.WebSocketResponse, downloads: DownloadManager
+    ) -> None:
+        async def close() -> None:
+            await socket.close()
+
+        super().__init__(
+            "",
+            write_bytes=socket.send_bytes,
+            write_str=socket.send_str,
+            close=close,
+            download_manager=downloads,
+        )
+        self._argv = argv
+
+    def _build_environment(self, width: int = 80, height: int = 24) -> dict[str, str]:
+        environment = super()._build_environment(width, height)
+        environment.pop(VARIABLE, None)
+        return environment
+
+    async def _open_app_process(self, width: int = 80, height: int = 24) -> Process:
+        self._process = await asyncio.create_subprocess_exec(
+            *self._argv,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            env=self._build_environment(width, height),
+            # Ctrl-C is for the server, which tells its sessions.
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None
+        self._stdin = self._process.stdin
+        return self._process
+
+    async def stop(self) -> None:
+        """End the process; one that does not go is killed."""
+        process = self._process
+        if process is None:
+            return
+        try:
+            async with asyncio.timeout(_LEAVING_S):
+                await super().stop()
+                self.stdin.close()
+                await process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+            self.stdin.close()
