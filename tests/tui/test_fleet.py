@@ -190,6 +190,15 @@ async def test_a_filter_that_is_none_says_so_and_the_last_good_one_counts() -> N
         assert names(stage) == ["alpha", "beta", "gamma"]
 
 
+async def test_the_focus_comes_back_from_the_filter_and_the_command() -> None:
+    async with on_stage(troubled()) as stage:
+        for key in ("slash", "colon"):
+            await stage.press(key, "escape")
+            assert stage.view.query_one(FleetTable).has_focus
+        await stage.press("a", "slash", "escape")
+        assert stage.view.query_one(AttentionTable).has_focus
+
+
 async def test_the_cursor_stays_on_its_node() -> None:
     first = racks()
     async with on_stage(first) as stage:

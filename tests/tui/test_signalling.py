@@ -76,7 +76,7 @@ def test_it_is_a_playbook_that_can_be_run(tmp_path: Path) -> None:
     file = tmp_path / "signal.yaml"
     file.write_text(deed.playbook())
     read = load(file)
-    assert [action.id for action in plan(read, None).actions] == ["signal_7", "signal_8"]
+    assert [each.action.action_id for each in plan(read, None).actions] == ["signal_7", "signal_8"]
     assert read.name == "send TERM to processes 7, 8 on one"
     assert "${" not in deed.playbook()
     assert deed.losses[0].startswith("7 ${secrets.token}")

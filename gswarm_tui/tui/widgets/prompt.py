@@ -10,6 +10,7 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.suggester import Suggester
+from textual.widget import Widget
 from textual.widgets import Input
 
 COMMAND = ":"
@@ -73,6 +74,7 @@ class Prompt(Input):
         super().__init__(suggester=Completer(words), select_on_focus=False)
         self._kind = COMMAND
         self._before = ""
+        self._focused: Widget | None = None
         self.can_focus = False
 
     def open(self, kind: str, text: str = "") -> None:
@@ -84,6 +86,7 @@ class Prompt(Input):
         }[kind]
         self.value = text
         self.cursor_position = len(text)
+        self._focused = self.screen.focused
         self.can_focus = True
         self.add_class("-open")
         # At once, not when it is the turn of `focus`: the next key may have come already.
@@ -112,4 +115,7 @@ class Prompt(Input):
     def _close(self) -> None:
         self.remove_class("-open")
         self.can_focus = False
-        self.screen.focus_next()
+        if self._focused is not None and self._focused.display:
+            self.screen.set_focus(self._focused, scroll_visible=False)
+        else:
+            self.screen.focus_next()
