@@ -18,6 +18,7 @@ import random
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self, final
 from urllib.parse import urlsplit
 
@@ -80,6 +81,20 @@ ProgressListener = Callable[[dict[str, Any]], None]
 Dial = Callable[[NodeSpec], Awaitable[Transport]]
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A lease that a task has on a node.
+
+    Args:
+        params: as it was asked for.
+        lost: is told who has it, in the words of the helper's report, where the connection or the
+            helper was lost and somebody else was faster then.
+    """
+
+    params: Mapping[str, Any]
+    lost: ProgressListener
+
+
 @final
 class Node:
     """One node of a fleet. Made by `Fleet`, which closes it.
@@ -87,8 +102,8 @@ class Node:
     Attributes:
         spec: what the inventory says of it.
         error: why it could not be connected to, when that was tried last.
-        standing: the leases of tasks there, as they were asked for, by the tasks' keys. They may
-            end with a connection or a helper: each new connection asks for them again.
+        standing: the leases of tasks there, by the tasks' keys. They may end with a connection or
+            a helper: each new connection asks for them again.
     """
 
     def __init__(
@@ -96,7 +111,7 @@ class Node:
     ) -> None:
         self.spec = spec
         self.error: GswarmError | None = None
-        self.standing: dict[str, Mapping[str, Any]] = {}
+        self.standing: dict[str, Standing] = {}
         self._renewing: set[asyncio.Task[None]] = set()
         self._dial = dial
         self._connector = connector
@@ -376,10 +391,17 @@ def in_the_name_of_the_task(method: str, params: Mapping[str, Any]) -> Mapping[s
     return {"task": task, **params}
 
 
-async def _renew(helper: HelperConnection, lease: Mapping[str, Any]) -> None:
-    """Take a lease again. Where somebody else was faster, it is had when they have done."""
+async def _renew(helper: HelperConnection, lease: Standing) -> None:
+    """Take a lease again; where somebody else was faster, whoever relies on it is told."""
+    renewal = asyncio.current_task()
+    assert renewal is not None
+
+    def listen(report: dict[str, Any]) -> None:
+        lease.lost(report)
+        renewal.cancel()  # it is of no use any more when they have done
+
     with contextlib.suppress(HelperError, wire.WireError, OSError):
-        await helper.peer.call("lease.take", lease)
+        await helper.peer.call("lease.take", lease.params, progress=listen)
 
 
 def _heard(task: asyncio.Task[HelperConnection]) -> None:

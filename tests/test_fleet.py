@@ -26,7 +26,7 @@ from gswarm_tui.errors import (
     RemoteError,
     UnreachableError,
 )
-from gswarm_tui.fleet import TASK, Fleet, Node, in_the_name_of_the_task
+from gswarm_tui.fleet import TASK, Fleet, Node, Standing, in_the_name_of_the_task
 from gswarm_tui.home import Home
 from gswarm_tui.inventory import Inventory
 from gswarm_tui.nodespec import Capabilities, NodeSpec
@@ -361,11 +361,35 @@ async def test_a_lease_is_taken_again_over_a_new_connection(make: Make) -> None:
     node = make(connector=helpers)
     await node.call("node.info")
     assert asked == []
-    node.standing["j/a/1"] = {"task": "j/a/1", "wants": [], "who": {}}
+    lease = {"task": "j/a/1", "wants": [], "who": {}}
+    node.standing["j/a/1"] = Standing(lease, lost=lambda _: None)
     helpers.ends[-1].close()
     while node.state != "lost":
         await asyncio.sleep(0)
     await node.call("node.info")
     await asyncio.wait_for(again.wait(), 10)
-    assert asked == [node.standing["j/a/1"]]
+    assert asked == [lease]
     assert node.state == "connected"
+
+
+async def test_who_relies_on_a_lease_is_told_that_somebody_else_has_it(make: Make) -> None:
+    told: list[dict[str, Any]] = []
+    given_up = asyncio.Event()
+
+    async def take(call: Call, params: dict[str, Any]) -> None:
+        call.progress({"device": "gpu0", "holder": "job 3 of eve@lab (serve tiny)"})
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.set()
+
+    helpers = Helpers({"lease.take": take, "node.info": answer})
+    node = make(connector=helpers)
+    await node.call("node.info")
+    node.standing["j/a/1"] = Standing({"task": "j/a/1"}, lost=told.append)
+    helpers.ends[-1].close()
+    while node.state != "lost":
+        await asyncio.sleep(0)
+    await node.call("node.info")
+    await asyncio.wait_for(given_up.wait(), 10)
+    assert [report["holder"] for report in told] == ["job 3 of eve@lab (serve tiny)"]

@@ -68,8 +68,9 @@ def _end_from_here(history: History, job: JobRecord, settings: Settings) -> int:
     """End a job that no process runs: what nodes still do for it, then its rows."""
     left: dict[str, str] = {}
     begun = [task for task in history.jobs.tasks(job.id) if task.attempt and _may_go_on(task.state)]
+    nodes = sorted({node for task in begun for node in task.nodes})
     if begun:
-        ended, left = asyncio.run(_end_on_nodes(job, settings))
+        ended, left = asyncio.run(_end_on_nodes(job, nodes, settings))
         output.say(f"nobody runs job {job.id} any more; ended on nodes: {ended}")
     history.jobs.abandon(job.id)
     output.show(f"job {job.id}: {State.CANCELLED}")
@@ -83,10 +84,11 @@ def _may_go_on(state: State) -> bool:
     return state not in (State.SUCCEEDED, State.SKIPPED)
 
 
-async def _end_on_nodes(job: JobRecord, settings: Settings) -> tuple[int, dict[str, str]]:
-    """Ask every node to end what it does for a job; how much, and who could not be asked."""
+async def _end_on_nodes(
+    job: JobRecord, nodes: list[str], settings: Settings
+) -> tuple[int, dict[str, str]]:
+    """Ask nodes to end what they do for a job; how much, and who could not be asked."""
     async with open_session(settings) as session:
-        nodes = list(session.inventory.nodes)
         answers = await asyncio.gather(*(_ask(session.models, node, job.key) for node in nodes))
     left = {
         node: answer.message

@@ -15,11 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import final
 
-import psutil
-
 from gswarm_tui.errors import EXIT_CANCELLED, EXIT_FAILED, EXIT_OK, GswarmError, StateError
-
-_CLOCK_S = 2.0
+from gswarm_tui.processes import Process
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +30,7 @@ class LastRun:
     """
 
     started_at: str
-    pid: int
-    process_started: float
+    process: Process
     finished_at: str | None = None
     exit_code: int | None = None
     job: int | None = None
@@ -43,12 +39,7 @@ class LastRun:
     @property
     def is_running(self) -> bool:
         """Whether its process lives."""
-        if self.finished_at is not None:
-            return False
-        try:
-            return abs(psutil.Process(self.pid).create_time() - self.process_started) < _CLOCK_S
-        except psutil.Error:
-            return False
+        return self.finished_at is None and self.process.is_alive
 
 
 @final
@@ -57,8 +48,7 @@ class Note:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        started = psutil.Process().create_time()
-        self._run = LastRun(_now(), os.getpid(), started)
+        self._run = LastRun(_now(), Process.this())
         self._write()
 
     @property
@@ -109,8 +99,9 @@ def noted(folder: Path, name: str) -> Iterator[Note]:
 def last(folder: Path, name: str) -> LastRun | None:
     """How the last run of that name went; None where none is known."""
     try:
-        return LastRun(**json.loads(_path(folder, name).read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
+        said = json.loads(_path(folder, name).read_text("utf-8"))
+        return LastRun(**{**said, "process": Process.from_dict(said["process"])})
+    except (OSError, ValueError, TypeError, KeyError):
         return None
 
 

@@ -13,6 +13,8 @@ from gswarm_tui import wording
 from gswarm_tui.config import QueueConfig
 from gswarm_tui.errors import GswarmError, TimedOutError
 from gswarm_tui.fleet import TASK
+from gswarm_tui.jobs.guard import Guard
+from gswarm_tui.models.ground import all_of
 from gswarm_tui.models.leases import Want, Who
 from gswarm_tui.playbook.actions import Action
 from gswarm_tui.playbook.language.options import Options, Retry
@@ -28,12 +30,14 @@ class Terms:
 
     Args:
         key: what nodes know its work by.
+        stale_on: nodes that may still do what earlier attempts began: that is ended first.
         wants: the leases that it holds meanwhile, by node.
         who: who holds them, for others.
         timeout_s: how long the action may take; waiting for leases does not count.
     """
 
     key: str
+    stale_on: Sequence[str]
     wants: Mapping[str, Sequence[Want]]
     who: Who
     timeout_s: float | None
@@ -44,23 +48,31 @@ async def perform(
     models: Models,
     terms: Terms,
     *,
+    older_work_ended: Callable[[], None],
     waiting: Callable[[str | None], None],
     progress: ProgressCallback,
 ) -> Any:
     """Run an action once; returns its result.
 
     Args:
+        older_work_ended: is told that nothing is left of what earlier attempts began.
         waiting: is told why it waits for a node's lease, and (None) that it does no more.
 
     Raises:
-        GswarmError: it failed; `TimedOutError` where it took too long.
+        GswarmError: it failed; `TimedOutError` where it took too long, ``in_use`` where a lease was
+            lost to somebody else.
     """
     # In this task's own context: whatever it asks of nodes is asked in that name.
     TASK.set(terms.key)
+    if terms.stale_on:
+        await _end_older_work(models, terms)
+        older_work_ended()
+    guard = Guard()
     if terms.wants:
-        await _take_leases(models, terms, waiting)
+        await _take_leases(models, terms, waiting, guard)
     try:
-        return await _within(terms.timeout_s, action, models, progress)
+        async with guard:
+            return await _within(terms.timeout_s, action, models, progress)
     finally:
         if terms.wants:
             # A node that cannot be asked lets go of them by itself.
@@ -68,7 +80,20 @@ async def perform(
                 await models.drop_leases(terms.wants)
 
 
-async def _take_leases(models: Models, terms: Terms, waiting: Callable[[str | None], None]) -> None:
+async def _end_older_work(models: Models, terms: Terms) -> None:
+    """Let no node do the task twice beside itself.
+
+    Raises:
+        NodeError: one cannot be reached, and may be at it.
+    """
+    prefix = terms.key.rpartition("/")[0] + "/"
+    there = [node for node in terms.stale_on if node in models.nodes]
+    await all_of(models.task_cancel(node, prefix) for node in there)
+
+
+async def _take_leases(
+    models: Models, terms: Terms, waiting: Callable[[str | None], None], guard: Guard
+) -> None:
     waited = False
 
     def tell(reason: str) -> None:
@@ -76,7 +101,7 @@ async def _take_leases(models: Models, terms: Terms, waiting: Callable[[str | No
         waited = True
         waiting(reason)
 
-    await models.take_leases(terms.wants, terms.who, tell)
+    await models.take_leases(terms.wants, terms.who, tell, guard.lose)
     if waited:
         waiting(None)
 

@@ -28,8 +28,9 @@ def claims(uses: Iterable[Use], config: QueueConfig) -> list[Claim]:
         found[key] = Claim(key, use.label, exclusive, slots)
         for node in _nodes(use):
             place = f"a slot of {node} (queue.max_tasks_per_node)"
+            slots = config.max_tasks_per_node
             found[f"{_NODE}/{node}"] = Claim(
-                f"{_NODE}/{node}", place, exclusive=False, slots=config.max_tasks_per_node
+                f"{_NODE}/{node}", place, exclusive=False, slots=slots, node=node
             )
     return list(found.values())
 

@@ -113,6 +113,7 @@ class Journal:
     def abandon(self, error: BaseException) -> None:
         """The run itself failed or was cancelled: that is told, if it still can be written."""
         with suppress(StateError):
+            self._jobs.check_run(self.id)
             if isinstance(error, GswarmError):
                 said, code = self._plan.mask(str(error)), error.exit_code
                 self._jobs.abandon(self.id, State.FAILED, exit_code=code, error=said)
@@ -166,6 +167,9 @@ class Journal:
     def why(self, name: str) -> str | None:
         return self._jobs.why(self.id, name)
 
+    def older_work_ended(self, name: str) -> None:
+        self._jobs.older_work_ended(self.id, name)
+
     def waits(self, name: str, reason: str | None) -> None:
         self._jobs.waits(self.id, name, reason)
 
@@ -176,18 +180,25 @@ class Journal:
             State.RETRYING,
             error=str(error),
             error_kind=error.kind,
+            hint=error.hint,
             retry_at=datetime.now(UTC) + timedelta(seconds=delay_s),
         )
 
     def end(self, ended: TaskResult) -> None:
-        error, kind = ended.because, None
+        error, kind, hint = ended.because, None, None
         if ended.because == failures.NOT_NEEDED:
             kind = _NOT_NEEDED
         if ended.error is not None:
-            error, kind = str(ended.error), ended.error.kind
+            error, kind, hint = str(ended.error), ended.error.kind, ended.error.hint
         result = None if ended.result is None else self._plan.mask_json(asdict(ended.result))
         self._jobs.end(
-            self.id, ended.task.action_id, ended.state, error=error, error_kind=kind, result=result
+            self.id,
+            ended.task.action_id,
+            ended.state,
+            error=error,
+            error_kind=kind,
+            hint=hint,
+            result=result,
         )
 
     # Other processes
@@ -216,7 +227,7 @@ def _result_of(record: TaskRecord, planned: PlannedAction) -> TaskResult:
     if record.state is State.SUCCEEDED:
         return replace(ended, result=_typed(record))
     if record.state is State.FAILED:
-        error = GswarmError(record.error or "it failed in an earlier run")
+        error = GswarmError(record.error or "it failed in an earlier run", hint=record.hint)
         error.kind = record.error_kind or error.kind
         return replace(ended, error=error, tolerated=planned.options.on_failure == CONTINUE)
     return replace(ended, because=record.error)

@@ -24,10 +24,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self, final
 
-import psutil
-
 from gswarm_tui import wording
 from gswarm_tui.errors import LockedOutError, StateError, TimedOutError
+from gswarm_tui.processes import Process
 from gswarm_tui.state.jobs import Jobs
 
 _LOOK_EVERY_S: Final = 0.1
@@ -35,7 +34,6 @@ PATIENCE_S: Final = 60.0
 """How long a run that was asked to end has for it, before its process is told to."""
 
 _TERMINATED_S: Final = 15.0
-_CLOCK_S: Final = 2.0
 
 
 class Overlap(StrEnum):
@@ -57,8 +55,7 @@ class Holder:
     """
 
     job: int | None
-    pid: int
-    process_started: float
+    process: Process
     host: str
     since: str
 
@@ -69,18 +66,7 @@ class Holder:
         since = began.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M")
         where = "" if self.host == platform.node() else f" on {self.host}"
         job = "" if self.job is None else f"job {self.job}, "
-        return f"{job}process {self.pid}{where} since {since}"
-
-    def process(self) -> psutil.Process | None:
-        """Its process, if that is here and lives."""
-        with suppress(psutil.Error):
-            process = psutil.Process(self.pid)
-            if (
-                self.host == platform.node()
-                and abs(process.create_time() - self.process_started) < _CLOCK_S
-            ):
-                return process
-        return None
+        return f"{job}process {self.process.pid}{where} since {since}"
 
 
 @final
@@ -104,9 +90,7 @@ class Lock:
 
     def name_holder(self, job_id: int | None) -> None:
         """Write into the file that this process holds it, for this job."""
-        holder = Holder(
-            job_id, os.getpid(), psutil.Process().create_time(), platform.node(), self._since
-        )
+        holder = Holder(job_id, Process.this(), platform.node(), self._since)
         text = json.dumps(asdict(holder)).encode()
         os.ftruncate(self.descriptor, 0)
         os.pwrite(self.descriptor, text, 0)
@@ -240,13 +224,13 @@ class _Waiting:
             await asyncio.sleep(_LOOK_EVERY_S)
 
     def _terminate(self, holder: Holder | None) -> None:
-        process = holder.process() if holder is not None else None
-        if process is not None:
+        process = holder.process if holder is not None else None
+        if process is not None and process.is_here and process.is_alive:
             self.say(
                 f"it has not ended in {self.patience_s:g} s: process {process.pid} gets a TERM"
             )
-            with suppress(psutil.Error):
-                process.send_signal(signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)
 
 
 def _under_way(name: str, holder: Holder | None) -> str:
@@ -286,11 +270,11 @@ def _try(descriptor: int, path: Path) -> bool:
 def _holder(path: Path) -> Holder | None:
     """What the file says, unless it says nothing yet, or names one who is gone."""
     try:
-        holder = Holder(**json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError):
+        said = json.loads(path.read_bytes())
+        holder = Holder(**{**said, "process": Process.from_dict(said["process"])})
+    except (OSError, ValueError, TypeError, KeyError):
         return None
-    is_gone = holder.host == platform.node() and holder.process() is None
-    return None if is_gone else holder
+    return holder if holder.process.is_alive else None
 
 
 def _now() -> str:

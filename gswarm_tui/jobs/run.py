@@ -34,10 +34,10 @@ from gswarm_tui.jobs.events import (
     TaskWaiting,
     unobserved,
 )
-from gswarm_tui.jobs.hardware import check_gpus
+from gswarm_tui.jobs.hardware import HardwareCheck
 from gswarm_tui.jobs.journal import Journal
 from gswarm_tui.jobs.reporter import Reporter
-from gswarm_tui.jobs.tally import Tally, went_well
+from gswarm_tui.jobs.tally import Tally
 from gswarm_tui.jobs.workbench import Ended, Workbench
 from gswarm_tui.playbook.build import MissingValueError
 from gswarm_tui.playbook.language.options import CONTINUE, STOP
@@ -83,7 +83,7 @@ class Runner:
         self._bench = Workbench()
         self._endings = Endings()
         self._queued: set[str] = set()
-        self._check: asyncio.Task[None] | None = None
+        self._hardware = HardwareCheck()
         self._look_at_queue = False
         self._look_around = False
 
@@ -99,7 +99,7 @@ class Runner:
         """
         began = time.monotonic()
         try:
-            await self._check_hardware()
+            await self._hardware.run(self._plan, self._models)
         except PlaybookError as error:
             self._journal.refuse(error)
             raise
@@ -129,22 +129,10 @@ class Runner:
         ``run`` then returns as usual, when they have ended.
         """
         self._endings.cancel()
-        if self._check is not None:
-            self._check.cancel()
+        self._hardware.leave()
         self._bench.wake()
 
     # What is done once
-
-    async def _check_hardware(self) -> None:
-        self._check = asyncio.create_task(check_gpus(self._plan, self._models))
-        try:
-            await self._check
-        except asyncio.CancelledError:
-            # A run that is cancelled meanwhile goes on to say so; its coroutine's end does not.
-            if not self._endings.cancelled:
-                raise
-        finally:
-            self._check = None
 
     def _start_timers(self) -> list[asyncio.Task[None]]:
         limit_s = self._plan.timeout_s or self._config.job_timeout_s
@@ -268,8 +256,10 @@ class Runner:
 
     async def _perform(self, name: str) -> Any:
         planned, task = self._tally.planned[name], self._tally.tasks[name]
+        attempt = self._tally.attempts[name]
         terms = Terms(
-            key=self._journal.key(self._tally.attempts[name]),
+            key=self._journal.key(attempt),
+            stale_on=attempt.stale_on,
             wants=wants(planned.action.uses()),
             who=self._journal.who(f"{task.action_type} {name}"),
             timeout_s=planned.options.timeout_s or self._config.task_timeout_s,
@@ -280,6 +270,7 @@ class Runner:
                 planned.action,
                 self._models,
                 terms,
+                older_work_ended=partial(self._journal.older_work_ended, name),
                 waiting=partial(self._wait, name),
                 progress=reporter,
             )
@@ -401,8 +392,7 @@ class Runner:
 
     def _result(self, seconds: float) -> JobResult:
         tasks = self._tally.ended()
-        state = State.SUCCEEDED
-        if not all(went_well(task) for task in tasks):
-            state = State.CANCELLED if self._endings.cancelled else State.FAILED
+        expired = self._endings.error is not None
+        state = self._tally.state(cancelled=self._endings.cancelled, expired=expired)
         error = self._endings.error if state is State.FAILED else None
         return JobResult(self._journal.id, self._plan.name, state, seconds, tasks, error)

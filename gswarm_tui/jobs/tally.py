@@ -96,6 +96,20 @@ class Tally:
         """Those that have ended, in the order of the plan."""
         return tuple(self._ended[name] for name in self.tasks if name in self._ended)
 
+    def state(self, *, cancelled: bool, expired: bool) -> State:
+        """How the job has ended, now that its tasks have.
+
+        Args:
+            cancelled: its end was asked for.
+            expired: its time limit was over.
+        """
+        unwell = [task.state for task in self.ended() if not went_well(task)]
+        if not unwell:
+            return State.SUCCEEDED
+        # Tasks that `queue cancel` and `queue clear` named are somebody's wish as well.
+        wished = not expired and set(unwell) == {State.CANCELLED}
+        return State.CANCELLED if cancelled or wished else State.FAILED
+
     def is_always(self, name: str) -> bool:
         return self.planned[name].options.always
 

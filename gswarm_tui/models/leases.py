@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gswarm_tui.errors import GswarmError
-from gswarm_tui.fleet import TASK
+from gswarm_tui.fleet import TASK, Standing
 from gswarm_tui.models.ground import Ground, Wire, all_of
 
 
@@ -67,6 +67,7 @@ async def take(
     wants: Mapping[str, Sequence[Want]],
     who: Who,
     waiting: Callable[[str], None],
+    lost: Callable[[str], None],
 ) -> None:
     """See `Models.take_leases`."""
     order = await _in_order(ground, [node for node, wanted in wants.items() if wanted])
@@ -77,7 +78,7 @@ async def take(
             params = {"wants": [want.to_wire() for want in wants[node]], "who": asdict(who)}
             listener = _listener(node, waiting)
             await ground.node(node).call("lease.take", params, progress=listener)
-            _stand(ground, node, params)
+            _stand(ground, node, params, lost)
     except BaseException:
         await _give_back(ground, taken)
         raise
@@ -132,18 +133,27 @@ def _knows(ground: Ground, node: str, method: str) -> bool:
 
 def _listener(node: str, waiting: Callable[[str], None]) -> Callable[[dict[str, Any]], None]:
     def listen(report: dict[str, Any]) -> None:
-        place, model = f"{node}:{report.get('device')}", report.get("model")
-        what = f"{model} on {place}" if model else place
-        waiting(f"waiting for {what}, held by {report.get('holder')}")
+        waiting(f"waiting for {_thing(node, report)}, held by {report.get('holder')}")
 
     return listen
 
 
-def _stand(ground: Ground, node: str, params: Wire) -> None:
+def _thing(node: str, report: Wire) -> str:
+    """What a report of waiting is about: ``node1:gpu0``, ``llama on node1:disk``."""
+    place, model = f"{node}:{report.get('device')}", report.get("model")
+    return f"{model} on {place}" if model else place
+
+
+def _stand(ground: Ground, node: str, params: Wire, lost: Callable[[str], None]) -> None:
     """Have the lease taken again where the connection or the helper is lost meanwhile."""
     task = TASK.get()
+
+    def tell(report: dict[str, Any]) -> None:
+        what = _thing(node, report)
+        lost(f"its lease on {what} was taken by {report.get('holder')} meanwhile")
+
     if task is not None:
-        ground.node(node).standing[task] = {"task": task, **params}
+        ground.node(node).standing[task] = Standing({"task": task, **params}, tell)
 
 
 async def _give_back(ground: Ground, nodes: Iterable[str]) -> None:

@@ -411,7 +411,11 @@ class Models:
         )
 
     async def take_leases(
-        self, wants: Mapping[str, Sequence[Want]], who: Who, waiting: Callable[[str], None]
+        self,
+        wants: Mapping[str, Sequence[Want]],
+        who: Who,
+        waiting: Callable[[str], None],
+        lost: Callable[[str], None],
     ) -> None:
         """Take what a task needs of nodes, all or nothing, for the task in `gswarm_tui.fleet.TASK`.
 
@@ -419,11 +423,13 @@ class Models:
 
         Args:
             waiting: is told in a sentence what is waited for, and who holds it.
+            lost: is told, later, that somebody else has it by now: the node's helper or the
+                connection to it was lost, and they were faster.
 
         Raises:
             NodeError: a node cannot be reached. Nothing is held then.
         """
-        await leases.take(self._ground, wants, who, waiting)
+        await leases.take(self._ground, wants, who, waiting, lost)
 
     async def drop_leases(self, nodes: Iterable[str]) -> None:
         """Let go of what the task in `gswarm_tui.fleet.TASK` holds on `nodes`.

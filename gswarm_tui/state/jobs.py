@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
 import platform
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, final
 
-import psutil
-
 from gswarm_tui.errors import EXIT_CANCELLED, StateError, UnreachableError
+from gswarm_tui.processes import Process
 from gswarm_tui.state import transitions
 from gswarm_tui.state.database import Database
-from gswarm_tui.state.processes import is_running
+from gswarm_tui.state.making import NewJob as NewJob
+from gswarm_tui.state.making import NewTask as NewTask
+from gswarm_tui.state.making import make
 from gswarm_tui.state.queue import Claim, Queue
 from gswarm_tui.state.records import (
     AttemptRecord,
@@ -27,35 +24,8 @@ from gswarm_tui.state.records import (
     job_of,
     task_of,
 )
-from gswarm_tui.state.states import ENDED, Priority, State
+from gswarm_tui.state.states import ENDED, State
 from gswarm_tui.state.transitions import Attempt, Transitions
-
-
-@dataclass(frozen=True, slots=True)
-class NewTask:
-    """One action of a job, as it is written when the job is made."""
-
-    action_id: str
-    action_type: str
-    summary: str
-    dependencies: tuple[str, ...]
-    priority: Priority = Priority.NORMAL
-
-
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A job as it is written before it begins.
-
-    Args:
-        playbook: path of the file.
-        document: what it can be rebuilt from, without secrets.
-    """
-
-    name: str
-    playbook: str
-    document: Mapping[str, Any]
-    tasks: Sequence[NewTask]
-    priority: Priority = Priority.NORMAL
 
 
 @final
@@ -66,6 +36,7 @@ class Jobs:
         self._database = database
         self._queue = Queue(database)
         self._transitions = Transitions(database)
+        self._runs: dict[int, int] = {}
 
     # Looking
 
@@ -106,57 +77,14 @@ class Jobs:
         return document
 
     def is_alive(self, job: JobRecord) -> bool:
-        """Whether the process that runs it does.
-
-        One of another host is one of a container, for the database is on this machine's own disk:
-        its number says nothing here, and it counts as alive until the machine was restarted. So
-        does that of a machine that has got another name meanwhile.
-        """
-        if job.state is not State.RUNNING or job.pid is None:
-            return False
-        if job.host == platform.node():
-            return is_running(job.pid, job.process_started)
-        return job.process_started > psutil.boot_time()
+        """Whether the process that runs it does."""
+        return job.state is State.RUNNING and job.process is not None and job.process.is_alive
 
     # Making, opening again, removing
 
     def create(self, job: NewJob) -> int:
         """Write a job that somebody is going to run, with all its tasks; returns its id."""
-        with self._database.transaction():
-            cursor = self._database.execute(
-                "INSERT INTO jobs (name, playbook, state, host, pid, process_started, created_at,"
-                " key, user, priority, document) VALUES (?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?)",
-                (
-                    job.name,
-                    job.playbook,
-                    State.PENDING,
-                    platform.node(),
-                    transitions.now(),
-                    secrets.token_hex(8),
-                    _user(),
-                    job.priority,
-                    json.dumps(job.document),
-                ),
-            )
-            job_id = int(cursor.lastrowid or 0)
-            self._database.execute_many(
-                "INSERT INTO tasks (job_id, position, action_id, action_type, summary,"
-                " dependencies, state, priority) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        job_id,
-                        position,
-                        task.action_id,
-                        task.action_type,
-                        task.summary,
-                        json.dumps(task.dependencies),
-                        State.PENDING,
-                        task.priority,
-                    )
-                    for position, task in enumerate(job.tasks)
-                ],
-            )
-        return job_id
+        return make(self._database, job)
 
     def reset(self, job_id: int, *, retry: bool = False, from_task: str | None = None) -> None:
         """Make an ended or lost job pending again, so that it can be run.
@@ -188,7 +116,8 @@ class Jobs:
             self._transitions.begin_anew(job_id, again)
             self._database.execute(
                 "UPDATE tasks SET cancel_requested = 0, error = NULL, error_kind = NULL,"
-                " result = NULL, finished_at = NULL WHERE job_id = ? AND state = 'pending'",
+                " hint = NULL, result = NULL, finished_at = NULL"
+                " WHERE job_id = ? AND state = 'pending'",
                 (job_id,),
             )
 
@@ -241,17 +170,46 @@ class Jobs:
                     f"job {job_id} {now_is}, and cannot begin", hint="gswarm jobs lists them"
                 )
             self._transitions.job_to(job_id, State.RUNNING)
-            now = transitions.now()
+            this = Process.this()
             self._database.execute(
-                "UPDATE jobs SET host = ?, pid = ?, process_started = ?,"
-                " started_at = coalesce(started_at, ?) WHERE id = ?",
-                (platform.node(), os.getpid(), psutil.Process().create_time(), now, job_id),
+                "UPDATE jobs SET host = ?, pid = ?, process_started = ?, boot_id = ?,"
+                " namespace = ?, runs = runs + 1, started_at = coalesce(started_at, ?)"
+                " WHERE id = ?",
+                (
+                    platform.node(),
+                    this.pid,
+                    this.start_time,
+                    this.boot_id,
+                    this.namespace,
+                    transitions.now(),
+                    job_id,
+                ),
+            )
+            runs = self._database.query("SELECT runs FROM jobs WHERE id = ?", (job_id,))
+            self._runs[job_id] = runs[0]["runs"]
+
+    def check_run(self, job_id: int) -> None:
+        """See that the job is still run from here.
+
+        Raises:
+            StateError: it was marked as lost, ended or removed by somebody else.
+        """
+        rows = self._database.query("SELECT state, runs FROM jobs WHERE id = ?", (job_id,))
+        runs = self._runs.get(job_id)
+        if not rows or rows[0]["state"] != State.RUNNING or runs not in (None, rows[0]["runs"]):
+            now_is = "was removed" if not rows else "is run by another process"
+            if rows and rows[0]["state"] != State.RUNNING:
+                now_is = f"is {rows[0]['state']} by now"
+            raise StateError(
+                f"job {job_id} {now_is}, and cannot go on here",
+                hint=f"gswarm job show {job_id} has its state; gswarm job resume {job_id} goes on",
             )
 
     def finish(
         self, job_id: int, state: State, *, exit_code: int | None = None, error: str | None = None
     ) -> None:
         with self._database.transaction():
+            self.check_run(job_id)
             self._transitions.job_to(job_id, state)
             self._database.execute(
                 "UPDATE jobs SET finished_at = ?, exit_code = ?, error = ? WHERE id = ?",
@@ -268,8 +226,11 @@ class Jobs:
     def enter(self, job_id: int, tasks: Iterable[tuple[str, Sequence[Claim]]]) -> None:
         """Put tasks into the queue: they are ready, and wish for what they are going to use."""
         with self._database.transaction():
+            self.check_run(job_id)
             for action_id, claims in tasks:
                 self._transitions.task_to(job_id, action_id, State.READY)
+                nodes = {claim.node for claim in claims if claim.node is not None}
+                self._transitions.note_nodes(job_id, action_id, nodes)
                 self._queue.enter(job_id, action_id, claims, transitions.now())
 
     def admit(self, job_id: int, limit: int) -> list[Attempt]:
@@ -283,6 +244,7 @@ class Jobs:
         """
         admitted: list[Attempt] = []
         with self._database.transaction():
+            self.check_run(job_id)
             for action_id in self._queue.admit(job_id, limit):
                 self._transitions.task_to(job_id, action_id, State.RUNNING)
                 admitted.append(
@@ -299,6 +261,12 @@ class Jobs:
             return None
         return self._queue.waiting_for(rows[0])
 
+    def older_work_ended(self, job_id: int, action_id: str) -> None:
+        """Note that no node does anything any more for earlier attempts of a task."""
+        self._database.execute(
+            "UPDATE tasks SET stale = 0 WHERE job_id = ? AND action_id = ?", (job_id, action_id)
+        )
+
     def waits(self, job_id: int, action_id: str, reason: str | None) -> None:
         """Note why a running task waits, or (None) that it does no more."""
         self._database.execute(
@@ -314,23 +282,30 @@ class Jobs:
         *,
         error: str | None = None,
         error_kind: str | None = None,
+        hint: str | None = None,
         result: Mapping[str, Any] | None = None,
         retry_at: datetime | None = None,
     ) -> None:
         """Note how a task, or with ``retry_at`` an attempt of it, ended; what it held is free."""
         now = transitions.now()
+        # A node that cannot be reached may still be at it: the next attempt goes on with that. What
+        # ended in another way without success may not have ended on every node.
+        resumes = error_kind == UnreachableError.kind
         with self._database.transaction():
+            self.check_run(job_id)
             before = self._transitions.task_to(job_id, action_id, state)
+            stale = before is State.RUNNING and state is not State.SUCCEEDED and not resumes
             self._database.execute(
-                "UPDATE tasks SET finished_at = ?, resumes = resumes OR ?, error = ?,"
-                " error_kind = ?, result = ?, retry_at = ?, waiting = NULL"
+                "UPDATE tasks SET finished_at = ?, resumes = resumes OR ?, stale = stale OR ?,"
+                " error = ?, error_kind = ?, hint = ?, result = ?, retry_at = ?, waiting = NULL"
                 " WHERE job_id = ? AND action_id = ?",
                 (
                     None if state is State.RETRYING else now,
-                    # A node that cannot be reached may still be at it.
-                    error_kind == UnreachableError.kind,
+                    resumes,
+                    stale,
                     error,
                     error_kind,
+                    hint,
                     None if result is None else json.dumps(result),
                     None if retry_at is None else transitions.text(retry_at),
                     job_id,
@@ -369,6 +344,9 @@ class Jobs:
         """End a job that no process runs; its tasks that have not ended are cancelled."""
         now = transitions.now()
         with self._database.transaction():
+            self._database.execute(
+                "UPDATE tasks SET stale = 1 WHERE job_id = ? AND state = 'running'", (job_id,)
+            )
             for task in self.tasks(job_id):
                 if task.state not in ENDED:
                     self._transitions.task_to(job_id, task.action_id, State.CANCELLED)
@@ -394,11 +372,11 @@ class Jobs:
         run marked it.
         """
         rows = self._database.query(
-            "SELECT * FROM jobs AS lost WHERE name = ? AND host = ? AND state = ?"
+            "SELECT * FROM jobs AS lost WHERE name = ? AND state = ?"
             " AND NOT EXISTS (SELECT 1 FROM jobs AS later WHERE later.name = lost.name"
             " AND later.id != lost.id AND later.created_at >= lost.finished_at)"
             " ORDER BY id",
-            (name, platform.node(), State.LOST),
+            (name, State.LOST),
         )
         return [job_of(row) for row in rows]
 
@@ -418,10 +396,3 @@ class Jobs:
             (now, job_id, State.LOST),
         )
         self._queue.leave_all(job_id)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())

@@ -52,12 +52,14 @@ class Claim:
         label: how it is called in a sentence: ``node1:gpu0``, ``port 8080 of node1``.
         exclusive: nobody else may use it at the same time.
         slots: how many may use it at once; None for any number.
+        node: where there is work to be done for it, if this stands for a node.
     """
 
     key: str
     label: str
     exclusive: bool
     slots: int | None = None
+    node: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

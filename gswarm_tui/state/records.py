@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gswarm_tui.processes import Process
 from gswarm_tui.state.states import Priority, State
 
 
@@ -17,7 +18,7 @@ class JobRecord:
 
     Args:
         key: what nodes know its work by; the same for all attempts.
-        pid: of the process that runs it, or ran it last; None before the first.
+        process: the one that runs it, or ran it last; None before the first.
     """
 
     id: int
@@ -28,14 +29,18 @@ class JobRecord:
     priority: Priority
     user: str
     host: str
-    pid: int | None
-    process_started: float
+    process: Process | None
     created_at: str
     started_at: str | None
     finished_at: str | None
     error: str | None
     exit_code: int | None
     cancel_requested: bool
+
+    @property
+    def pid(self) -> int | None:
+        """Of its process."""
+        return None if self.process is None else self.process.pid
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,8 @@ class TaskRecord:
         waiting: why it waits, a sentence.
         retry_at: when the next attempt is due.
         error_kind: a word of ``errors.KINDS``.
+        hint: what to do about its error.
+        nodes: those that it has had work on.
     """
 
     job_id: int
@@ -64,8 +71,10 @@ class TaskRecord:
     retry_at: str | None
     error: str | None
     error_kind: str | None
+    hint: str | None
     result: Mapping[str, Any] | None
     cancel_requested: bool
+    nodes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +108,10 @@ def task_of(row: sqlite3.Row, waiting: str | None) -> TaskRecord:
         retry_at=row["retry_at"] if row["state"] == State.RETRYING else None,
         error=row["error"],
         error_kind=row["error_kind"],
+        hint=row["hint"],
         result=None if row["result"] is None else json.loads(row["result"]),
         cancel_requested=bool(row["cancel_requested"]),
+        nodes=tuple(json.loads(row["nodes"])),
     )
 
 
@@ -115,8 +126,7 @@ def job_of(row: sqlite3.Row) -> JobRecord:
         priority=Priority(row["priority"]),
         user=row["user"],
         host=row["host"],
-        pid=row["pid"] or None,
-        process_started=row["process_started"],
+        process=_process_of(row),
         created_at=row["created_at"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
@@ -124,6 +134,12 @@ def job_of(row: sqlite3.Row) -> JobRecord:
         exit_code=row["exit_code"],
         cancel_requested=bool(row["cancel_requested"]),
     )
+
+
+def _process_of(row: sqlite3.Row) -> Process | None:
+    if not row["pid"]:
+        return None
+    return Process(row["pid"], row["process_started"], row["boot_id"], row["namespace"])
 
 
 def attempt_of(row: sqlite3.Row) -> AttemptRecord:

@@ -27,7 +27,7 @@ UNREADABLE: Final = (sqlite3.DatabaseError, UnicodeDecodeError)
 
 Row = tuple[Any, ...]
 
-_JSON: Final = frozenset({"tags", "requirements", "document", "dependencies", "result"})
+_JSON: Final = frozenset({"tags", "requirements", "document", "dependencies", "result", "nodes"})
 _WORDS: Final = {"state": frozenset(State), "priority": frozenset(Priority)}
 _TYPES: Final = {"TEXT": (str,), "INTEGER": (int,), "REAL": (float, int)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,11 +19,14 @@ class Attempt:
     Args:
         number: from 1.
         work: the attempt that nodes know the work by.
+        stale_on: nodes that may still do what earlier attempts began, and is not gone on with: it
+            is to be ended there first.
     """
 
     action_id: str
     number: int
     work: int
+    stale_on: tuple[str, ...] = ()
 
 
 @final
@@ -66,19 +70,35 @@ class Transitions:
             (now, *where),
         )
         row = self._database.query(
-            "SELECT attempt, work FROM tasks WHERE job_id = ? AND action_id = ?", where
+            "SELECT attempt, work, stale, nodes FROM tasks WHERE job_id = ? AND action_id = ?",
+            where,
         )[0]
         self._database.execute(
             "INSERT INTO attempts (job_id, action_id, attempt, state, started_at)"
             " VALUES (?, ?, ?, ?, ?)",
             (*where, row["attempt"], State.RUNNING, now),
         )
-        return Attempt(action_id, row["attempt"], row["work"])
+        stale_on = tuple(json.loads(row["nodes"])) if row["stale"] else ()
+        return Attempt(action_id, row["attempt"], row["work"], stale_on)
+
+    def note_nodes(self, job_id: int, action_id: str, nodes: set[str]) -> None:
+        """Add to the nodes that a task has work on."""
+        where = (job_id, action_id)
+        row = self._database.query(
+            "SELECT nodes FROM tasks WHERE job_id = ? AND action_id = ?", where
+        )[0]
+        known = set(json.loads(row["nodes"]))
+        if not nodes <= known:
+            self._database.execute(
+                "UPDATE tasks SET nodes = ? WHERE job_id = ? AND action_id = ?",
+                (json.dumps(sorted(known | nodes)), *where),
+            )
 
     def begin_anew(self, job_id: int, actions: Iterable[str]) -> None:
         """Let the next attempts of tasks be new work for nodes, whatever they have of earlier."""
         self._database.execute_many(
-            "UPDATE tasks SET resumes = 0 WHERE job_id = ? AND action_id = ?",
+            "UPDATE tasks SET stale = stale OR resumes, resumes = 0"
+            " WHERE job_id = ? AND action_id = ?",
             [(job_id, action_id) for action_id in actions],
         )
 

@@ -32,15 +32,20 @@ class Story:
         rows = [NewTask(*task) for task in tasks]
         return self.jobs.create(NewJob(name, f"/playbooks/{name}.yaml", {}, rows))
 
-    def runs(self, job_id: int, action_id: str, *uses: str) -> None:
+    def runs(self, job_id: int, action_id: str, *uses: str, node: str | None = None) -> None:
         claims = [Claim(use, use, exclusive=True) for use in uses]
+        if node is not None:
+            claims.append(Claim(f"node/{node}", node, exclusive=False, node=node))
         self.jobs.enter(job_id, [(action_id, claims)])
         self.jobs.admit(job_id, 100)
 
     def elsewhere(self, job_id: int) -> None:
-        """It is run by a process of another machine, which counts as alive."""
+        """It is run by a process of a container, which counts as alive."""
         self.jobs.begin(job_id)
-        self.database.execute("UPDATE jobs SET host = 'cabin', pid = 7 WHERE id = ?", (job_id,))
+        self.database.execute(
+            "UPDATE jobs SET host = 'cabin', pid = 7, namespace = 'pid:[1]' WHERE id = ?",
+            (job_id,),
+        )
 
     def dies(self, job_id: int) -> None:
         """The process that runs it is gone."""
@@ -65,10 +70,10 @@ class Story:
         self.jobs.finish(job, State.FAILED, exit_code=1)
         return job
 
-    def lost(self) -> int:
+    def lost(self, node: str = "node1") -> int:
         job = self.job("nightly", ("one", "noop", "", ()), ("two", "noop", "", ("one",)))
         self.jobs.begin(job)
-        self.runs(job, "one")
+        self.runs(job, "one", node=node)
         self.dies(job)
         return job
 

@@ -215,7 +215,7 @@ def test_a_run_that_was_killed(
         text = json.loads(record.read_text())
     gone = subprocess.Popen(["true"])
     gone.wait()
-    record.write_text(json.dumps(text | {"pid": gone.pid}))
+    record.write_text(json.dumps(text | {"process": text["process"] | {"pid": gone.pid}}))
     ended = gswarm("cron", "list")
     assert "nightly lost: it did not come to its end: its process is gone" in ended.out
 

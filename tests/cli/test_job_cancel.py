@@ -80,12 +80,12 @@ def test_the_nodes_of_a_job_that_nobody_runs_are_asked_from_here(
     assert job is not None
     key = f"{job.key}/one/1"
     fleet["node1"].running = [(key, "command.run"), ("other/one/1", "command.run")]
-    fleet["node2"].running = [(key, "model.fetch")]
+    fleet["node3"].unreachable = "none of its tasks had begun there"
     ended = gswarm("job", "cancel", "1")
     assert (ended.code, ended.out) == (0, "job 1: cancelled\n")
-    assert "ended on nodes: 2\n" in ended.err
+    assert "ended on nodes: 1\n" in ended.err
     assert fleet["node1"].running == [("other/one/1", "command.run")]
-    assert fleet["node2"].running == []
+    assert fleet["node2"].calls == []
     now = story.jobs.get(1)
     assert now is not None
     assert (now.state, now.exit_code) == (State.CANCELLED, EXIT_CANCELLED)
@@ -95,7 +95,7 @@ def test_the_nodes_of_a_job_that_nobody_runs_are_asked_from_here(
 def test_a_node_that_cannot_be_asked_is_named(
     gswarm: Command, story: Story, fleet: FakeFleet
 ) -> None:
-    story.lost()
+    story.lost("node3")
     fleet["node3"].unreachable = "no \x1broute"
     ended = gswarm("job", "cancel", "1")
     assert ended.code == 3
@@ -132,3 +132,12 @@ def test_a_job_that_is_begun_just_then_is_ended_by_who_runs_it(
 def test_a_queued_job_is_cancelled_by_its_number_too(gswarm: Command, story: Story) -> None:
     story.lost()
     assert gswarm("queue", "cancel", "1").out == "job 1: cancelled\n"
+
+
+def test_a_node_that_is_in_the_inventory_no_more_is_named(
+    gswarm: Command, story: Story, fleet: FakeFleet
+) -> None:
+    story.lost("gone")
+    ended = gswarm("job", "cancel", "1")
+    assert ended.code == 3
+    assert "gone could not be asked, and may go on: " in ended.err

@@ -57,7 +57,7 @@ class FakeModels:
         self.is_reached = True
         self.while_checking: Callable[[], Any] | None = None
 
-    async def take_leases(self, wants: Any, who: Any, waiting: Any) -> None:
+    async def take_leases(self, *_: Any) -> None:
         """They are free."""
 
     async def drop_leases(self, wants: Any) -> None: ...

@@ -56,7 +56,7 @@ def test_an_end_without_words_is_a_good_one(tmp_path: Path) -> None:
 def test_a_process_that_is_gone_does_not_run(tmp_path: Path) -> None:
     with noted(tmp_path, "nightly"):
         document = json.loads((tmp_path / "nightly.json").read_text())
-        document["process_started"] -= 100  # another one has the number now
+        document["process"]["start_time"] -= 100  # another one has the number now
         (tmp_path / "nightly.json").write_text(json.dumps(document))
         run = last(tmp_path, "nightly")
         assert run is not None

@@ -54,10 +54,12 @@ async def test_two_controllers_meet_at_the_node(site: Site, node: NodeSpec) -> N
     async with controller(site, node, "eve") as eves:
         async with controller(site, node, "ana") as anas:
             with task("a/x/1"):
-                await anas.take_leases({node.name: [MODEL]}, ANA, told.put_nowait)
+                await anas.take_leases({node.name: [MODEL]}, ANA, told.put_nowait, told.put_nowait)
             with task("e/x/1"):
                 wants = {node.name: [MODEL]}
-                taking = asyncio.ensure_future(eves.take_leases(wants, EVE, told.put_nowait))
+                taking = asyncio.ensure_future(
+                    eves.take_leases(wants, EVE, told.put_nowait, told.put_nowait)
+                )
             assert await asyncio.wait_for(told.get(), 20) == (
                 f"waiting for m on {node.name}:disk, held by job 17 of ana@laptop (serve m)"
             )

@@ -16,8 +16,8 @@ from typing import Any, Self
 import msgpack
 from gswarm_remote.models.manifest import FileEntry, Manifest, content_revision
 
-from gswarm_tui.errors import RemoteError, UnreachableError
-from gswarm_tui.fleet import in_the_name_of_the_task
+from gswarm_tui.errors import DeviceError, RemoteError, UnreachableError
+from gswarm_tui.fleet import Standing, in_the_name_of_the_task
 from gswarm_tui.inventory import Inventory
 from gswarm_tui.nodespec import NodeSpec
 
@@ -84,7 +84,7 @@ class FakeNode:
             "capabilities": ["command.run", "lease.drop", "lease.take", "task.cancel", "task.list"],
         }
         self.leases: dict[str, list[dict[str, Any]]] = {}
-        self.standing: dict[str, Mapping[str, Any]] = {}
+        self.standing: dict[str, Standing] = {}
         self.held: dict[str, str] = {}
         self.finished: list[tuple[str, str]] = []
         self.running: list[tuple[str, str]] = []
@@ -383,6 +383,8 @@ class FakeFleet:
         return self.nodes[name]
 
     def node(self, name: str) -> FakeNode:
+        if name not in self.nodes:
+            raise DeviceError(f"no node `{name}`")
         return self.nodes[name]
 
     async def __aenter__(self) -> Self:

@@ -32,7 +32,7 @@ def ignore(sentence: str) -> None: ...
 async def test_what_is_taken_is_held_by_the_task_and_let_go(
     fleet: FakeFleet, models: Models, task: str
 ) -> None:
-    await models.take_leases({"node1": [GPU, FILES], "node2": []}, ANA, ignore)
+    await models.take_leases({"node1": [GPU, FILES], "node2": []}, ANA, ignore, ignore)
     assert fleet["node1"].leases == {
         task: [
             {"device": "gpu0", "shared": False},
@@ -46,7 +46,7 @@ async def test_what_is_taken_is_held_by_the_task_and_let_go(
         "does": "serve m",
     }
     assert fleet["node2"].calls == []
-    assert fleet["node1"].standing[task]["task"] == task
+    assert fleet["node1"].standing[task].params["task"] == task
     await models.drop_leases(["node1", "node2"])
     assert fleet["node1"].leases == fleet["node1"].standing == {}
 
@@ -59,7 +59,7 @@ async def test_nodes_are_taken_by_machine_and_root_not_by_what_an_inventory_call
     fleet["node1"].held["gpu0"] = "job 3 of eve@desk (move)"
     told: list[str] = []
     taking = asyncio.ensure_future(
-        models.take_leases({"node1": [GPU], "node2": [GPU]}, ANA, told.append)
+        models.take_leases({"node1": [GPU], "node2": [GPU]}, ANA, told.append, ignore)
     )
     while not told:
         await asyncio.sleep(0)
@@ -74,7 +74,7 @@ async def test_a_cancelled_wait_gives_back_what_was_taken(fleet: FakeFleet, mode
     fleet["node2"].held["m on disk"] = "another user's helper"
     told: list[str] = []
     taking = asyncio.ensure_future(
-        models.take_leases({"node1": [GPU], "node2": [FILES]}, ANA, told.append)
+        models.take_leases({"node1": [GPU], "node2": [FILES]}, ANA, told.append, ignore)
     )
     while not told:
         await asyncio.sleep(0)
@@ -89,7 +89,7 @@ async def test_a_node_that_cannot_be_reached_leaves_nothing_held(
 ) -> None:
     fleet["node2"].unreachable = "no route"
     with pytest.raises(UnreachableError):
-        await models.take_leases({"node1": [GPU], "node2": [GPU]}, ANA, ignore)
+        await models.take_leases({"node1": [GPU], "node2": [GPU]}, ANA, ignore, ignore)
     assert fleet["node1"].leases == {}
 
 
@@ -98,13 +98,13 @@ async def test_an_answer_that_is_an_error_leaves_nothing_held(
 ) -> None:
     fleet["node2"].refuse("lease.take", "permission")
     with pytest.raises(RemoteError):
-        await models.take_leases({"node1": [GPU], "node2": [GPU]}, ANA, ignore)
+        await models.take_leases({"node1": [GPU], "node2": [GPU]}, ANA, ignore, ignore)
     assert fleet["node1"].leases == {}
 
 
 async def test_an_old_helper_is_passed_over(fleet: FakeFleet, models: Models) -> None:
     fleet["node1"].hello = {"boot_id": "b", "root": "/r", "capabilities": ["node.info"]}
-    await models.take_leases({"node1": [GPU]}, ANA, ignore)
+    await models.take_leases({"node1": [GPU]}, ANA, ignore, ignore)
     await models.drop_leases(["node1"])
     assert await models.task_list("node1", "") == []
     assert await models.task_cancel("node1", "") == 0

@@ -11,7 +11,7 @@ import pytest
 
 from gswarm_tui.config import QueueConfig
 from gswarm_tui.devices import Device
-from gswarm_tui.errors import GswarmError
+from gswarm_tui.errors import GswarmError, UnreachableError
 from gswarm_tui.fleet import TASK
 from gswarm_tui.inventory import Inventory
 from gswarm_tui.jobs import JobResult, Runner
@@ -104,16 +104,30 @@ class FakeModels:
         self.leases: list[tuple[str, str, Any]] = []
         self.who: list[Who] = []
         self.leased_elsewhere: list[str] = []
+        self.nodes = ("node1", "node2")
+        self.task_cancels: list[tuple[str, str]] = []
+        self.unreachable: set[str] = set()
         self.at_once = 0
         self.most_at_once = 0
 
     async def take_leases(
-        self, wants: Mapping[str, Sequence[Want]], who: Who, waiting: Callable[[str], None]
+        self,
+        wants: Mapping[str, Sequence[Want]],
+        who: Who,
+        waiting: Callable[[str], None],
+        lost: Callable[[str], None],
     ) -> None:
+        self.lose = lost
         self.leases.append(("take", str(TASK.get()), dict(wants)))
         self.who.append(who)
         for reason in self.leased_elsewhere:
             waiting(reason)
+
+    async def task_cancel(self, node: str, prefix: str) -> int:
+        self.task_cancels.append((node, prefix))
+        if node in self.unreachable:
+            raise UnreachableError("no route", where=node)
+        return 0
 
     async def drop_leases(self, nodes: Iterable[str]) -> None:
         self.leases.append(("drop", str(TASK.get()), sorted(nodes)))

@@ -13,7 +13,7 @@ import pytest
 from gswarm_tui import playbook
 from gswarm_tui.config import QueueConfig
 from gswarm_tui.devices import Device
-from gswarm_tui.errors import GswarmError, SourceError, UnreachableError
+from gswarm_tui.errors import GswarmError, SourceError, StateError, UnreachableError
 from gswarm_tui.jobs import JobResult, Runner, submit
 from gswarm_tui.jobs.events import (
     JobStarted,
@@ -30,6 +30,7 @@ from gswarm_tui.progress import Progress
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs
 from gswarm_tui.state.queue import Claim, Queue
+from gswarm_tui.state.records import AttemptRecord
 from gswarm_tui.state.states import State
 
 if TYPE_CHECKING:
@@ -78,6 +79,9 @@ class Runs:
     def runner(self, text: str, job_id: int | None = None, **options: Any) -> Runner:
         options.setdefault("config", AT_ONCE)
         return Runner(self.plan(text), self.models, self.database, job_id=job_id, **options)
+
+    def attempts(self, job_id: int) -> list[AttemptRecord]:
+        return Jobs(self.database).attempts(job_id)
 
     async def __call__(self, text: str, job_id: int | None = None, **options: Any) -> JobResult:
         return await self.runner(text, job_id, **options).run(self.events)
@@ -396,6 +400,20 @@ async def test_another_process_asks_for_the_end_of_a_task(
     assert states(result) == {"a": "cancelled", "b": "skipped", "c": "succeeded"}
     because = {task.task.action_id: task.because for task in result.tasks}
     assert because["b"] == "needs a, which was cancelled"
+    assert (result.state, result.exit_code) == (State.CANCELLED, 130)
+
+
+async def test_a_job_has_failed_where_more_than_its_cancelled_tasks_went_wrong(
+    run: Runs, fake: FakeModels, tmp_path: Path
+) -> None:
+    fake.holds[check("a")] = asyncio.Event()
+    fake.failures[check("c")] = GswarmError("no")
+    task = asyncio.create_task(run(asks("a") + asks("c")))
+    while not run.events.of(TaskFinished):
+        await asyncio.sleep(0)
+    with Database(tmp_path / "state.db") as other:
+        Jobs(other).request_cancel_task(1, "a")
+    assert (await task).state is State.FAILED
 
 
 async def test_a_task_waits_for_what_another_job_holds_and_says_for_whom(
@@ -439,6 +457,106 @@ async def test_leases_are_taken_in_the_name_of_the_attempt_and_dropped_after_it(
     assert (fake.who[0].job, fake.who[0].does) == (1, "move load")
     reasons = [event.reason for event in run.events.of(TaskWaiting)]
     assert reasons == [*fake.leased_elsewhere, None]
+
+
+COMMAND = "  - {action_id: work, action_type: command, argv: [work], node: node1, RETRY}\n"
+
+
+async def test_what_a_retry_begins_anew_is_ended_on_its_nodes_first(
+    run: Runs, fake: FakeModels, jobs: Jobs
+) -> None:
+    text = COMMAND.replace("RETRY", "retry: 1")
+    fake.failures["command", "node1"] = LOST
+    await run(text)
+    assert fake.task_cancels == []
+    jobs.reset(1, from_task="work")
+    fake.failures.clear()
+    assert (await run(text, 1)).exit_code == 0
+    job = jobs.get(1)
+    assert job is not None
+    assert fake.task_cancels == [("node1", f"{job.key}/work/")]
+    # It has succeeded: there is nothing left that could go on.
+    jobs.reset(1, from_task="work")
+    assert (await run(text, 1)).exit_code == 0
+    assert len(fake.task_cancels) == 1
+
+
+async def test_what_is_resumed_is_not_ended(run: Runs, fake: FakeModels, jobs: Jobs) -> None:
+    fake.failures["command", "node1"] = LOST
+    await run(COMMAND.replace("RETRY", "retry: 2"))
+    jobs.reset(1, retry=True)
+    fake.failures.clear()
+    assert (await run(COMMAND.replace("RETRY", "retry: 2"), 1)).exit_code == 0
+    assert fake.task_cancels == []
+
+
+async def test_after_a_time_limit_nothing_begins_until_the_older_work_is_ended(
+    run: Runs, fake: FakeModels
+) -> None:
+    fake.holds["command", "node1"] = asyncio.Event()
+    fake.unreachable = {"node1"}
+    text = COMMAND.replace(
+        "RETRY", "timeout: 10ms, retry: {attempts: 3, on: [timeout, unreachable]}"
+    )
+    result = await run(text)
+    assert [attempt.error for attempt in run.attempts(1)] == [
+        "it took longer than 0.0 s",
+        "node1: no route",
+        "node1: no route",
+    ]
+    assert result.exit_code != 0
+    assert len(fake.calls) == 1
+
+
+async def test_an_attempt_ends_when_somebody_else_has_its_lease(
+    run: Runs, fake: FakeModels
+) -> None:
+    text = """
+  - {action_id: load, action_type: move, model_name: m, devices: ["node1:disk", "node1:gpu0"]}
+"""
+    fake.holds["move", "m"] = asyncio.Event()
+    task = asyncio.create_task(run(text))
+    while not fake.calls:
+        await asyncio.sleep(0)
+    sentence = "its lease on node1:gpu0 was taken by job 3 of eve@lab (serve x) meanwhile"
+    fake.lose(sentence)
+    fake.lose("and another one")
+    (ended,) = (await task).tasks
+    assert ended.error is not None
+    assert (str(ended.error), ended.error.kind) == (sentence, "in_use")
+    assert fake.cancelled == [("move", "m")]
+
+
+async def test_a_cancel_counts_more_than_a_lost_lease(run: Runs, fake: FakeModels) -> None:
+    text = """
+  - {action_id: load, action_type: move, model_name: m, devices: ["node1:disk", "node1:gpu0"]}
+"""
+    fake.holds["move", "m"] = asyncio.Event()
+    runner = run.runner(text)
+    task = asyncio.create_task(runner.run())
+    while not fake.calls:
+        await asyncio.sleep(0)
+    runner.cancel()
+    await asyncio.sleep(0)
+    fake.lose("somebody else has it")
+    assert (await task).state is State.CANCELLED
+
+
+async def test_a_run_whose_job_was_marked_as_lost_says_so_and_ends(
+    run: Runs, fake: FakeModels, jobs: Jobs, database: Database
+) -> None:
+    fake.holds[check("a")] = asyncio.Event()
+    task = asyncio.create_task(run(asks("a")))
+    while not fake.calls:
+        await asyncio.sleep(0)
+    database.execute("UPDATE jobs SET process_started = 0")
+    jobs.mark_lost()
+    fake.holds[check("a")].set()
+    with pytest.raises(StateError, match="job 1 is lost by now, and cannot go on here"):
+        await task
+    job = jobs.get(1)
+    assert job is not None
+    assert job.state is State.LOST
 
 
 async def test_a_job_that_holds_nothing_in_the_queue_any_more_is_passed_over(

@@ -17,6 +17,7 @@ import pytest
 
 from gswarm_tui.errors import LockedOutError, TimedOutError
 from gswarm_tui.jobs.overlap import Holder, Lock, Overlap, acquire, holder_of
+from gswarm_tui.processes import Process
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs, NewJob
 
@@ -77,7 +78,7 @@ async def test_a_lock_names_its_holder_and_is_gone_after(tmp_path: Path, jobs: J
         lock.name_holder(3)
         holder = holder_of(tmp_path, NAME)
         assert holder is not None
-        assert (holder.job, holder.pid) == (3, os.getpid())
+        assert (holder.job, holder.process.pid) == (3, os.getpid())
         assert holder_of(tmp_path, "Deploy   the 7B") is None, "another name, another lock"
     assert holder_of(tmp_path, NAME) is None
 
@@ -194,5 +195,6 @@ async def test_a_file_that_says_nothing_names_nobody(
 
 
 def test_a_run_of_another_day_and_machine() -> None:
-    holder = Holder(None, 42, 0.0, "elsewhere", datetime(2026, 1, 2, 3, 4, tzinfo=UTC).isoformat())
+    since = datetime(2026, 1, 2, 3, 4, tzinfo=UTC).isoformat()
+    holder = Holder(None, Process(42, 0.0, "a-boot"), "elsewhere", since)
     assert str(holder).startswith("process 42 on elsewhere since 2026-01-0")

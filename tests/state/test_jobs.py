@@ -1,10 +1,10 @@
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import pytest
 
 from gswarm_tui.errors import StateError
@@ -97,7 +97,7 @@ def test_a_state_that_never_follows_is_refused_and_nothing_is_written(jobs: Jobs
         jobs.end(job_id, "fetch", State.SUCCEEDED)
     assert states(jobs, job_id)[0] is State.PENDING
     jobs.finish(job_id, State.SUCCEEDED)
-    with pytest.raises(TransitionError):
+    with pytest.raises(StateError, match="job 1 is succeeded by now"):
         jobs.finish(job_id, State.FAILED)
 
 
@@ -203,15 +203,51 @@ def test_a_pid_that_was_given_to_another_process_is_not_taken_for_the_job(
     assert [job.id for job in jobs.mark_lost()] == [job_id]
 
 
-def test_a_job_of_another_host_is_lost_when_the_machine_was_restarted(
-    jobs: Jobs, database: Database, monkeypatch: pytest.MonkeyPatch
+def test_a_job_of_a_container_is_lost_when_the_machine_was_restarted(
+    jobs: Jobs, database: Database
 ) -> None:
     job_id = begun(jobs)
     die(database, job_id)
-    database.execute("UPDATE jobs SET host = 'a-container-or-an-old-name'")
+    database.execute("UPDATE jobs SET namespace = 'pid:[1]'")
     assert jobs.mark_lost() == []
-    monkeypatch.setattr("psutil.boot_time", lambda: time.time() + 1.0)
+    database.execute("UPDATE jobs SET boot_id = 'the boot before'")
     assert [job.id for job in jobs.mark_lost()] == [job_id]
+
+
+def test_another_name_of_the_machine_changes_nothing(jobs: Jobs, database: Database) -> None:
+    lives, died = begun(jobs), begun(jobs)
+    die(database, died)
+    database.execute("UPDATE jobs SET host = 'an-old-name'")
+    assert [job.id for job in jobs.mark_lost()] == [died]
+    assert [job.id for job in jobs.lost_since_last_run("demo")] == [died]
+    assert states(jobs, lives)
+
+
+def test_a_job_that_version_1_noted_is_known_by_the_clock(jobs: Jobs, database: Database) -> None:
+    job_id = begun(jobs)
+    database.execute(
+        "UPDATE jobs SET boot_id = '', namespace = '', process_started = ?",
+        (psutil.Process().create_time(),),
+    )
+    assert jobs.mark_lost() == []
+    database.execute("UPDATE jobs SET process_started = process_started - 60")
+    assert [job.id for job in jobs.mark_lost()] == [job_id]
+
+
+def test_who_ran_a_job_that_is_lost_is_told_so(
+    jobs: Jobs, database: Database, tmp_path: Path
+) -> None:
+    job_id = begun(jobs)
+    run(jobs, job_id, "fetch")
+    with Database(tmp_path / "state.db") as second:
+        die(database, job_id)
+        assert Jobs(second).mark_lost()
+        with pytest.raises(StateError, match=r"job 1 is lost by now, and cannot go on here"):
+            jobs.end(job_id, "fetch", State.SUCCEEDED)
+        Jobs(second).reset(job_id)
+        Jobs(second).begin(job_id)
+        with pytest.raises(StateError, match=r"job 1 is run by another process, and cannot go on"):
+            jobs.enter(job_id, [("fetch", ())])
 
 
 def test_a_lost_job_is_told_of_once(jobs: Jobs, database: Database) -> None:

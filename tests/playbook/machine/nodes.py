@@ -184,11 +184,24 @@ class NodesModels:
         self._nodes = nodes
         self._link = link
 
+    @property
+    def nodes(self) -> Sequence[str]:
+        return ("node1", "node2")
+
+    async def task_cancel(self, node: str, prefix: str) -> int:
+        _check(self._link)
+        self._nodes.cancel_tasks(prefix)
+        return 0
+
     async def missing_gpus(self, devices: Iterable[Device]) -> dict[Device, str]:
         return {}
 
     async def take_leases(
-        self, wants: Mapping[str, Sequence[Want]], who: Who, waiting: Callable[[str], None]
+        self,
+        wants: Mapping[str, Sequence[Want]],
+        who: Who,
+        waiting: Callable[[str], None],
+        lost: Callable[[str], None],
     ) -> None:
         key, taken = _key(), list[str]()
         try:

@@ -90,7 +90,7 @@ class Promises:
             self._expect(not left, f"{key} began before {left} ended")
         before = self._successes(task)
         self._expect(not before, f"{key} is done again, after {before}")
-        running = self._nodes.running.keys() - self._set_aside - {key}
+        running = self._nodes.running.keys() - {key}
         twins = [other for other in running if task_of(other) == task]
         self._expect(not twins, f"{key} is done beside {twins}")
         asked = self._cancelled_at.get(job_id)
