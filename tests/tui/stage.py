@@ -32,8 +32,8 @@ class StillSource:
     listener: Listener | None = None
     focused: int | None = None
     """The job whose details were asked for."""
-    logs: dict[tuple[int, str | None, int], str] = field(default_factory=dict)
-    """What is in the log of an attempt of a task of a job."""
+    logs: dict[tuple[int, str | None, int], asyncio.Queue[str]] = field(default_factory=dict)
+    """What comes in the log of an attempt of a task of a job."""
 
     async def run(self, listener: Listener) -> None:
         self.listener = listener
@@ -44,8 +44,10 @@ class StillSource:
         self.focused = job_id
 
     async def log(self, job_id: int, action_id: str | None, attempt: int) -> AsyncIterator[str]:
-        yield self.logs.get((job_id, action_id, attempt), "")
-        await asyncio.Event().wait()
+        queue = self.logs.setdefault((job_id, action_id, attempt), asyncio.Queue())
+        while True:
+            yield await queue.get()
+            queue.task_done()  # whoever reads it has shown it
 
     def push(self, snapshot: FleetSnapshot) -> None:
         assert self.listener is not None
