@@ -41,7 +41,7 @@ class MachineView(View):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("t", "span", "10 min or 24 h"),
+        Binding("t", "span", "Time span"),
         Binding("s", "shell", "Shell"),
         Binding("x", "signal", "Signal"),
         Binding("d", "describe", "Describe"),

@@ -1,0 +1,54 @@
+"""The pages of the user guide have every key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.binding import Binding
+
+from gswarm_tui.tui.screens.fleet import FleetView
+from gswarm_tui.tui.screens.gpu import GpuView
+from gswarm_tui.tui.screens.node import NodeView
+from gswarm_tui.tui.screens.view import View
+from gswarm_tui.tui.widgets.line_table import LineTable
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = [(FleetView, "fleet"), (NodeView, "node"), (GpuView, "gpu")]
+
+
+def written(key: str) -> str:
+    """A key as documents have it."""
+    names = {"question_mark": "?", "slash": "/", "colon": ":", "escape": "Esc", "left": "←"}
+    if key in names:
+        return names[key]
+    if key.startswith("ctrl+"):
+        return f"Ctrl-{key[5:].capitalize()}"
+    return key
+
+
+def keys_of(owner: type) -> set[str]:
+    bindings = [b for b in vars(owner).get("BINDINGS", []) if isinstance(b, Binding)]
+    return {written(key) for binding in bindings for key in binding.key.split(",")}
+
+
+@pytest.mark.parametrize(("view", "page"), PAGES, ids=lambda value: str(value))
+def test_a_page_has_the_keys_of_its_screen(view: type[View], page: str) -> None:
+    text = (DOCS / "tui" / f"{page}.md").read_text()
+    own = [owner for owner in view.__mro__ if issubclass(owner, View) and owner is not View]
+    keys = set().union(*(keys_of(owner) for owner in own))
+    assert keys
+    assert {key for key in keys if f"`{key}`" not in text} == set()
+
+
+def test_the_common_keys_are_there() -> None:
+    text = (DOCS / "tui.md").read_text()
+    assert {key for key in keys_of(View) if f"`{key}`" not in text} == set()
+    assert all(f"`{key}`" in text for key in ("Space", "Ctrl-Space", "Tab"))
+    assert LineTable.BINDINGS
+
+
+def test_the_index_leads_to_every_page() -> None:
+    text = (DOCS / "tui.md").read_text()
+    pages = [file.name for file in (DOCS / "tui").glob("*.md")]
+    assert [name for name in pages if f"(tui/{name})" not in text] == []
