@@ -135,16 +135,21 @@ def _app(
 ) -> GswarmApp:
     """The application. In a browser there is no terminal that a shell could have."""
     from gswarm_tui.tui import shell
+    from gswarm_tui.tui.acting import CommandLine, Recording
     from gswarm_tui.tui.app import GswarmApp
+    from gswarm_tui.tui.talking import Echo, NodeTalker
 
-    if demo or in_browser:
-        return GswarmApp(source, read_only=read_only)
+    if demo:
+        return GswarmApp(source, read_only=read_only, actor=Recording(), talker=Echo())
+    actor, talker = CommandLine(settings), NodeTalker(settings)
+    if in_browser:
+        return GswarmApp(source, read_only=read_only, actor=actor, talker=talker)
     nodes = settings.inventory().nodes
 
     def opener(name: str) -> Sequence[str] | None:
         return shell.command(nodes[name]) if name in nodes else None
 
-    return GswarmApp(source, read_only=read_only, shell=opener)
+    return GswarmApp(source, read_only=read_only, shell=opener, actor=actor, talker=talker)
 
 
 def _simulated(nodes: int, interval_s: float) -> Source:

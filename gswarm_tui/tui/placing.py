@@ -5,7 +5,7 @@ Names come from nodes, and go into a playbook: only what can be a model's name o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gswarm_remote.errors import HelperError
@@ -38,14 +38,26 @@ def download(models: Sequence[str], targets: str, source: str = "") -> Deed:
     )
 
 
-def replicate(model: str, source: str, targets: str) -> Deed:
-    """Copy a model from one place to more."""
-    origin, places = _one(source), read_devices(targets)
+def replicate(sources: Mapping[str, str], targets: str) -> Deed:
+    """Copy models to more places.
+
+    Args:
+        sources: the place of each that it is copied from.
+    """
+    places = read_devices(targets)
+    commands: list[tuple[str, ...]] = []
+    actions: list[dict[str, Any]] = []
+    for number, (model, source) in enumerate(sources.items(), start=1):
+        origin = _one(source)
+        commands += _commands("copy", [model], ["--from", origin, *_each("--to", places)])
+        (action,) = _actions("copy", [model], devices=[origin, *places])
+        actions.append({**action, "action_id": f"copy_{number}"})
+    origins = _listed(list(dict.fromkeys(sources.values())))
     return Deed(
-        title=f"copy {model} from {origin} to {_listed(places)}",
-        commands=_commands("copy", [model], ["--from", origin, *_each("--to", places)]),
-        actions=_actions("copy", [model], devices=[origin, *places]),
-        about=model,
+        title=f"copy {_listed(list(sources))} from {origins} to {_listed(places)}",
+        commands=tuple(commands),
+        actions=tuple(actions),
+        about=_listed(list(sources)),
     )
 
 
@@ -138,13 +150,13 @@ def stop(services: Sequence[Service]) -> Deed:
     )
 
 
-def verify(model: str, places: Sequence[str]) -> Deed:
+def verify(models: Sequence[str], places: Sequence[str] = ()) -> Deed:
     """Read copies again, and compare them with what they should be; all of them by default."""
     on = [_one(place) for place in places]
     return Deed(
-        title=f"verify {model}{' on ' + _listed(on) if on else ''}",
-        commands=_commands("verify", [model], _each("--device", on)),
-        about=model,
+        title=f"verify {_listed(models)}{' on ' + _listed(on) if on else ''}",
+        commands=_commands("verify", models, _each("--device", on)),
+        about=_listed(models),
         check=False,
     )
 

@@ -134,7 +134,8 @@ class FormScreen(Box):
             yield Static(keys, classes="keys", markup=False)
 
     def on_mount(self) -> None:
-        self.query(Input).first().focus()
+        boxes = list(self.query(Input))
+        next((box for box in boxes if not box.value), boxes[0]).focus()
 
     def action_leave(self) -> None:
         self.dismiss(None)

@@ -1,0 +1,210 @@
+"""Which model is where, as rows: a model each, with what every node has of it.
+
+A mark is a shape and a tone, and the legend has the word for each: colour alone says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from gswarm_tui import wording
+from gswarm_tui.tui.placing import WHOLE, node_of, tier_of
+from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
+from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Model, Node, NodeState, Service
+
+IN_FLIGHT: Final = "in flight"
+PARTIAL: Final = "partial"
+
+DISK_MARK: Final = Piece("■", Tone.PLAIN)
+DRAM_MARK: Final = Piece("▣", Tone.BUSY)
+GPU_MARK: Final = Piece("▲", Tone.BUSY)
+SERVING_MARK: Final = Piece("●", Tone.GOOD)
+PARTIAL_MARK: Final = Piece("◌", Tone.WARN)
+FLIGHT_MARK: Final = Piece("◐", Tone.BUSY)
+UNVERIFIED_MARK: Final = Piece("□", Tone.PLAIN)
+
+LEGEND: Final = (
+    *(DISK_MARK, Piece(" disk  "), UNVERIFIED_MARK, Piece(" disk, not verified  ")),
+    *(DRAM_MARK, Piece(" dram  "), GPU_MARK, Piece(" gpu  ")),
+    *(SERVING_MARK, Piece(" serving  "), FLIGHT_MARK, Piece(" in flight  ")),
+    *(PARTIAL_MARK, Piece(" partial")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """A model, its services, and its copies by node."""
+
+    model: Model
+    services: tuple[Service, ...]
+    by_node: Mapping[str, tuple[Copy, ...]] = field(compare=False)
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    def served_on(self, node: str) -> bool:
+        return any(service.node == node for service in self.services)
+
+
+def model_rows(snapshot: FleetSnapshot) -> list[ModelRow]:
+    """A row for each model of a picture, by name."""
+    services: dict[str, list[Service]] = {}
+    for service in snapshot.services:
+        services.setdefault(service.model, []).append(service)
+    return [
+        ModelRow(model, tuple(services.get(model.name, ())), _by_node(model))
+        for model in sorted(snapshot.models, key=lambda model: model.name)
+    ]
+
+
+def _by_node(model: Model) -> dict[str, tuple[Copy, ...]]:
+    found: dict[str, list[Copy]] = {}
+    for copy in model.copies:
+        found.setdefault(node_of(copy.device), []).append(copy)
+    return {node: tuple(copies) for node, copies in found.items()}
+
+
+def share(copy: Copy) -> float | None:
+    """How much of a copy is there, in per cent; None where that is not known."""
+    if copy.done_bytes is None or not copy.size_bytes:
+        return None
+    return 100 * copy.done_bytes / copy.size_bytes
+
+
+def marks(row: ModelRow, node: str) -> Cell:
+    """What a node has of a model, in five columns: disk, dram, gpu, serving; or how far it is."""
+    copies = row.by_node.get(node, ())
+    coming = next((copy for copy in copies if copy.state == IN_FLIGHT), None)
+    if coming is not None:
+        done = share(coming)
+        return [FLIGHT_MARK, Piece("" if done is None else f"{done:3.0f}%", Tone.BUSY)]
+    places: dict[str, Piece] = {}
+    for copy in copies:
+        tier = _kind(copy)
+        if tier == "gpu":
+            places[tier] = GPU_MARK if copy.state == WHOLE else PARTIAL_MARK
+        elif copy.state != WHOLE:
+            places[tier] = PARTIAL_MARK
+        elif tier == "dram":
+            places[tier] = DRAM_MARK
+        else:
+            places[tier] = UNVERIFIED_MARK if copy.verified is False else DISK_MARK
+    if row.served_on(node):
+        places["serving"] = SERVING_MARK
+    none = Piece("·", Tone.DIM)
+    if not places:
+        return none
+    blank = Piece(" ")
+    return [places.get(tier, blank) for tier in ("disk", "dram", "gpu", "serving")]
+
+
+def _kind(copy: Copy) -> str:
+    return tier_of(copy.device).rstrip("0123456789")
+
+
+def count(row: ModelRow, kind: str) -> int:
+    """How many whole copies are on devices of a kind: ``disk``, ``dram``, ``gpu``."""
+    return sum(_kind(copy) == kind and copy.state == WHOLE for copy in row.model.copies)
+
+
+def under_way(row: ModelRow) -> list[Copy]:
+    """The copies that are not whole."""
+    return [copy for copy in row.model.copies if copy.state in (IN_FLIGHT, PARTIAL)]
+
+
+def hash_state(row: ModelRow) -> Cell:
+    """Whether the files are those that they should be."""
+    checked = [copy.verified for copy in row.model.copies if copy.verified is not None]
+    if not checked:
+        return Piece(wording.NOTHING, Tone.DIM)
+    if len({copy.hash for copy in row.model.copies if copy.hash}) > 1:
+        return Piece("≠ they differ", Tone.WARN)
+    if all(checked):
+        return Piece("✓ all", Tone.GOOD)
+    return Piece(f"□ {sum(checked)} of {len(checked)}", Tone.WARN)
+
+
+def unfinished(row: ModelRow) -> Cell:
+    """What is under way, or waits: ``◐ 42 %``, ``◌ 2 partial``."""
+    coming = [copy for copy in row.model.copies if copy.state == IN_FLIGHT]
+    partial = sum(copy.state == PARTIAL for copy in row.model.copies)
+    found: list[Piece] = []
+    if coming:
+        done = share(coming[0])
+        text = wording.NOTHING if done is None else f"{done:.0f} %"
+        found += [FLIGHT_MARK, Piece(f" {text}" if len(coming) == 1 else f" {len(coming)} coming")]
+    if partial:
+        found += [Piece(" " * bool(found)), PARTIAL_MARK, Piece(f" {partial} partial", Tone.WARN)]
+    return found or Piece("")
+
+
+def state_of(copy: Copy) -> Cell:
+    """A copy's state by a shape, a word, and how much of it is there."""
+    if copy.state == IN_FLIGHT:
+        done = share(copy)
+        return [FLIGHT_MARK, Piece(f" {copy.state}{'' if done is None else f' {done:.0f} %'}")]
+    if copy.state == PARTIAL:
+        return [PARTIAL_MARK, Piece(f" {copy.state}", Tone.WARN)]
+    if copy.state != WHOLE:
+        return Piece(f"… {copy.state}", Tone.BUSY)
+    mark = {"dram": DRAM_MARK, "gpu": GPU_MARK}.get(_kind(copy), DISK_MARK)
+    return [mark, Piece(f" {copy.state}", Tone.GOOD)]
+
+
+def details(row: ModelRow | None, nodes: Sequence[Node], lines: int) -> list[Cell]:
+    """What is known of a model, in so many lines."""
+    if row is None:
+        return []
+    model = row.model
+    kind = f"  {model.type}" if model.type else ""
+    source = model.source or "no source"
+    registered = "" if model.registered else "  not registered"
+    found: list[Cell] = [
+        [Piece(model.name, Tone.TITLE), Piece(f"{kind}  {source}{registered}", Tone.DIM)]
+    ]
+    free = {node.name: node.host.disk_free_bytes for node in nodes}
+    where = list(_where(row, free))
+    room = lines - 1
+    if len(where) > room:
+        left = len(where) - room + 1
+        where = [*where[: room - 1], Piece(f"  and on {left} more nodes: Enter shows", Tone.DIM)]
+    return [*found, *(where or [Piece("  no node has it", Tone.DIM)])]
+
+
+def _where(row: ModelRow, free: Mapping[str, int | None]) -> Iterator[Cell]:
+    """A line for each node that has a part of it; those first where something is under way."""
+    moving = {node_of(copy.device) for copy in under_way(row)}
+    for node in sorted(row.by_node, key=lambda name: (name not in moving, name)):
+        line = [Piece(f"  {node}:  ", Tone.TITLE)]
+        for copy in row.by_node[node]:
+            line += [Piece(f"{tier_of(copy.device)} "), *_listed(state_of(copy)), Piece("   ")]
+        if row.served_on(node):
+            urls = [each.url or each.state for each in row.services if each.node == node]
+            line += [SERVING_MARK, Piece(f" serving {', '.join(urls)}   ")]
+        line.append(Piece(f"{wording.size(free.get(node))} free", Tone.DIM))
+        yield line
+
+
+def _listed(cell: Cell) -> list[Piece]:
+    return [cell] if isinstance(cell, Piece) else [each for each in cell if isinstance(each, Piece)]
+
+
+def free_of(node: Node) -> Cell:
+    """The free space of a node's models folder, in five columns."""
+    if node.state is not NodeState.UP:
+        return Piece("✗", Tone.BAD)
+    free, total = node.host.disk_free_bytes, node.host.disk_total_bytes
+    if free is None:
+        return Piece(wording.NOTHING, Tone.DIM)
+    full = total and free / total < 0.05
+    return Piece(_short(free), Tone.WARN if full else Tone.DIM)
+
+
+def _short(amount: float) -> str:
+    """``1.2T``, ``340G``."""
+    text = wording.size(amount)
+    number, _, unit = text.partition(" ")
+    return f"{number}{unit[:1]}"

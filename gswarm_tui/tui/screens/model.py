@@ -1,0 +1,113 @@
+"""One model: every copy of it, and its services."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from textual.widget import Widget
+
+from gswarm_tui import wording
+from gswarm_tui.tui import placing, residency
+from gswarm_tui.tui.screens.describe import DescribeScreen
+from gswarm_tui.tui.screens.placing_view import PlacingView
+from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
+from gswarm_tui.tui.widgets.line_table import Column, LineTable
+from gswarm_tui.tui.widgets.lines import Lines
+from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Model
+
+
+class ModelView(PlacingView):
+    """Every copy of one model; the keys are for the copy under the cursor, or the marked ones."""
+
+    WORD = "model"
+    TITLE = "Model"
+    SUMMARY = "Every copy of a model: where, which revision, how large, whether its hash is right."
+    AUTO_FOCUS = "#copies"
+
+    DEFAULT_CSS = """
+    ModelView #facts { margin: 0 1 1 1; }
+    """
+
+    def body(self) -> Iterable[Widget]:
+        yield Lines(id="facts")
+        yield copy_table()
+
+    def show(self, snapshot: FleetSnapshot) -> None:
+        model = self._model()
+        if model is None:
+            said = f"no node that answers has {self.subject}, nor is it registered"
+            self.query_one("#facts", Lines).show([Piece(said, Tone.BAD)])
+            self.query_one("#copies", LineTable).show([])
+            return
+        self.query_one("#facts", Lines).show(_facts(model, snapshot))
+        wanted, inverse = self.filter.lstrip("!").casefold(), self.filter.startswith("!")
+        self.query_one("#copies", LineTable).show(
+            [
+                copy
+                for copy in model.copies
+                if (wanted in f"{copy.device} {copy.state} {copy.revision}".casefold()) != inverse
+            ]
+        )
+
+    def _model(self) -> Model | None:
+        models = self.gswarm.snapshot.models
+        return next((model for model in models if model.name == self.subject), None)
+
+    def models_chosen(self) -> list[Model]:
+        model = self._model()
+        return [] if model is None else [model]
+
+    def copies_chosen(self) -> list[Copy]:
+        return self.query_one("#copies", LineTable).marked
+
+    def action_describe(self) -> None:
+        """Everything that is known of it."""
+        model = self._model()
+        if model is not None:
+            self.app.push_screen(DescribeScreen(model.name, model))
+
+
+def copy_table() -> LineTable[Copy]:
+    """A line for each copy."""
+    return LineTable(
+        (
+            Column("device", lambda c: c.device, 14, 2, order=lambda c: c.device),
+            Column("state", residency.state_of, 16, order=lambda c: c.state),
+            Column("size", _size, 9, right=True, order=lambda c: c.size_bytes),
+            Column("verified", _verified, 14, order=lambda c: c.verified),
+            Column("revision", lambda c: Piece(c.revision[:12], Tone.DIM), 12),
+            Column("hash", lambda c: Piece((c.hash or "")[:19], Tone.DIM), 19, least=110),
+            Column("waits for", lambda c: Piece(c.waiting or "", Tone.WARN), 10, 2, least=84),
+        ),
+        lambda copy: (copy.device, copy.revision),
+        empty="no node has a copy: D downloads it",
+        id="copies",
+    )
+
+
+def _size(copy: Copy) -> Cell:
+    return Piece(wording.size(copy.size_bytes), Tone.PLAIN if copy.size_bytes else Tone.DIM)
+
+
+def _verified(copy: Copy) -> Cell:
+    if copy.verified is None:
+        return Piece(wording.NOTHING, Tone.DIM)
+    return Piece("✓ verified", Tone.GOOD) if copy.verified else Piece("□ not checked", Tone.WARN)
+
+
+def _facts(model: Model, snapshot: FleetSnapshot) -> list[Cell]:
+    kind = f"  {model.type}" if model.type else ""
+    source = model.source or "no source is known"
+    registered = "" if model.registered else "   not registered"
+    found: list[Cell] = [
+        [
+            Piece(model.name, Tone.TITLE),
+            Piece(f"{kind}  {wording.size(model.size_bytes)}  from {source}{registered}"),
+        ]
+    ]
+    for service in snapshot.services:
+        if service.model == model.name:
+            where = ", ".join(placing.tier_of(device) for device in service.devices)
+            said = f" {service.state} at {service.url or service.address} on {service.node} {where}"
+            found.append([residency.SERVING_MARK, Piece(said)])
+    return found[:6]

@@ -1,0 +1,89 @@
+"""What the screens of all models and of one share: the keys that place models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from gswarm_tui.tui import model_forms, placing
+from gswarm_tui.tui.screens.view import View
+from gswarm_tui.tui.widgets.dialog import Form
+from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Model
+
+
+class PlacingView(View):
+    """A screen on which models are chosen, and perhaps a copy of one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("D", "download", "Download"),
+        Binding("R", "replicate", "Replicate"),
+        Binding("M", "move", "Move"),
+        Binding("S", "serve", "Serve"),
+        Binding("V", "verify", "Verify"),
+        Binding("X", "delete", "Delete"),
+        Binding("d", "describe", "Describe", show=False),
+    ]
+
+    def models_chosen(self) -> list[Model]:
+        """The marked ones, else that under the cursor."""
+        raise NotImplementedError
+
+    def copies_chosen(self) -> list[Copy]:
+        """The copies that are marked or under the cursor; none where copies are not chosen."""
+        return []
+
+    def action_download(self) -> None:
+        """Bring it from where it comes from."""
+        self._ask(model_forms.download)
+
+    def action_replicate(self) -> None:
+        """Copy it to more nodes."""
+        source = self._store()
+        self._ask(lambda models, now: model_forms.replicate(models, now, source))
+
+    def action_move(self) -> None:
+        """Move it, for example onto a GPU."""
+        place = next((copy.device for copy in self.copies_chosen()), "")
+        self._ask_for_one("move", lambda model, now: model_forms.move(model, now, place))
+
+    def action_serve(self) -> None:
+        """Publish it at a port."""
+        place = next((copy.device for copy in self.copies_chosen()), "")
+        on = "" if place.endswith(":disk") else place
+        self._ask_for_one("serve", lambda model, now: model_forms.serve(model, now, on))
+
+    def action_verify(self) -> None:
+        """Read its copies again."""
+        names = [model.name for model in self.models_chosen()]
+        stores = [c.device for c in self.copies_chosen() if ":gpu" not in c.device]
+        if names:
+            self.gswarm.deeds.begin(lambda: placing.verify(names, stores))
+
+    def action_delete(self) -> None:
+        """Remove copies of it."""
+        copies = self.copies_chosen()
+        if copies:
+            now = self.gswarm.snapshot
+            self.gswarm.deeds.begin(lambda: placing.delete(copies, now))
+        else:
+            self._ask(model_forms.delete)
+
+    def _store(self) -> str:
+        """The chosen copy's place, where files can be copied from it."""
+        places = [copy.device for copy in self.copies_chosen()]
+        return next((place for place in places if ":gpu" not in place), "")
+
+    def _ask(self, form: Callable[[list[Model], FleetSnapshot], Form]) -> None:
+        models = self.models_chosen()
+        if models:
+            self.gswarm.deeds.ask(form(models, self.gswarm.snapshot))
+
+    def _ask_for_one(self, verb: str, form: Callable[[Model, FleetSnapshot], Form]) -> None:
+        models = self.models_chosen()
+        if len(models) > 1:
+            said = f"one model at a time can be {verb}d: {len(models)} are marked"
+            self.notify(said, severity="warning", markup=False)
+        elif models:
+            self.gswarm.deeds.ask(form(models[0], self.gswarm.snapshot))

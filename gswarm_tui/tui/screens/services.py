@@ -1,0 +1,146 @@
+"""The published models: where they answer, and how busy they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from gswarm_tui import wording
+from gswarm_tui.tui import placing
+from gswarm_tui.tui.screens.chat import ChatScreen
+from gswarm_tui.tui.screens.choice import ChoiceScreen
+from gswarm_tui.tui.screens.describe import DescribeScreen
+from gswarm_tui.tui.screens.service_log import ServiceLogScreen
+from gswarm_tui.tui.screens.view import View
+from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
+from gswarm_tui.tui.widgets.line_table import LineTable
+from gswarm_tui.tui.widgets.lines import Lines
+from gswarm_tui.tui.widgets.service_table import ServicesTable, state_of
+from gswarm_tui.watch.snapshot import FleetSnapshot, Service
+
+
+class ServicesView(View):
+    """Every service of every node."""
+
+    WORD = "services"
+    TITLE = "Services"
+    SUMMARY = "What is published: endpoint, state, speed, latency, queue."
+    AUTO_FOCUS = "ServicesTable"
+
+    DEFAULT_CSS = """
+    ServicesView #details { margin: 1 1 0 1; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("c", "chat", "Chat"),
+        Binding("l", "logs", "Logs"),
+        Binding("X", "stop", "Stop"),
+        Binding("o", "sort", "Sort"),
+        Binding("d", "describe", "Describe"),
+    ]
+
+    def body(self) -> Iterable[Widget]:
+        yield ServicesTable()
+        yield Lines(id="details")
+
+    @property
+    def table(self) -> ServicesTable:
+        return self.query_one(ServicesTable)
+
+    def show(self, snapshot: FleetSnapshot) -> None:
+        wanted, inverse = self.filter.lstrip("!").casefold(), self.filter.startswith("!")
+        self.table.show([s for s in snapshot.services if (wanted in _text(s)) != inverse])
+        self._show_details()
+
+    @on(LineTable.Moved)
+    def _show_details(self) -> None:
+        now = self.gswarm.snapshot.time
+        self.query_one("#details", Lines).show(_details(self.table.current, now))
+
+    @on(LineTable.Chosen)
+    def _chosen(self) -> None:
+        self.action_describe()
+
+    # Keys
+
+    def action_chat(self) -> None:
+        """Say something to it."""
+        service, talker = self.table.current, self.gswarm.talker
+        if service is None:
+            return
+        if talker is None or service.port is None:
+            why = "there is no port to ask" if talker else "no node can be asked from here"
+            self.gswarm.deeds.tell(f"chat with {service.model}", why)
+        else:
+            self.app.push_screen(ChatScreen(service, talker))
+
+    def action_logs(self) -> None:
+        """What its engine has written."""
+        service, talker = self.table.current, self.gswarm.talker
+        if service is None:
+            return
+        if talker is None:
+            self.gswarm.deeds.tell(f"log of {service.model}", "no node can be asked from here")
+        else:
+            self.app.push_screen(ServiceLogScreen(service, talker))
+
+    def action_stop(self) -> None:
+        """End those that are marked."""
+        services = self.table.marked
+        if services:
+            self.gswarm.deeds.begin(lambda: placing.stop(services))
+
+    def action_sort(self) -> None:
+        """Sort by a column; the same one again turns the order round."""
+
+        def chosen(title: str | None) -> None:
+            if title is not None:
+                self.table.sort_by(title)
+
+        titles = self.table.sortable()
+        self.app.push_screen(ChoiceScreen("sort by", titles, self.table.sorted_by), chosen)
+
+    def action_describe(self) -> None:
+        """Everything that is known of it."""
+        service = self.table.current
+        if service is not None:
+            self.app.push_screen(DescribeScreen(service.model, service))
+
+
+def _text(service: Service) -> str:
+    """What the filter looks at."""
+    words = (service.model, service.node, service.engine, service.state, service.url or "")
+    return " ".join((*words, *service.devices)).casefold()
+
+
+def _details(service: Service | None, now: float) -> list[Cell]:
+    """The service under the cursor, in three lines."""
+    if service is None:
+        return ["", "", ""]
+    since = "" if service.started_at is None else _since(now - service.started_at)
+    where = ", ".join(service.devices)
+    return [
+        [
+            Piece(service.model, Tone.TITLE),
+            Piece(f"  {service.engine} on {where}{since}", Tone.DIM),
+        ],
+        f"  endpoint {service.url or wording.NOTHING}, listens at {service.address}:{service.port}",
+        Piece(f"  ✗ {service.error}", Tone.BAD) if service.error else _queue(service),
+    ]
+
+
+def _since(seconds: float) -> str:
+    return f"  for {wording.duration(max(0.0, seconds))}"
+
+
+def _queue(service: Service) -> Cell:
+    state = state_of(service)
+    word = [state] if isinstance(state, Piece) else []
+    if service.running is None and service.waiting is None:
+        return [Piece("  "), *word, Piece("  its engine does not tell its load", Tone.DIM)]
+    said = f"  {service.running or 0} requests are answered, {service.waiting or 0} wait"
+    return [Piece("  "), *word, Piece(said)]

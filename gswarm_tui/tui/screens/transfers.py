@@ -1,0 +1,116 @@
+"""Every download and copy under way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from gswarm_tui import wording
+from gswarm_tui.tui.screens.choice import ChoiceScreen
+from gswarm_tui.tui.screens.describe import DescribeScreen
+from gswarm_tui.tui.screens.view import View
+from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
+from gswarm_tui.tui.widgets.line_table import LineTable
+from gswarm_tui.tui.widgets.lines import Lines
+from gswarm_tui.tui.widgets.transfer_table import TransferTable
+from gswarm_tui.watch.snapshot import FleetSnapshot, Transfer
+
+
+class TransfersView(View):
+    """From where to where, how fast, for how long still, and what limits it."""
+
+    WORD = "transfers"
+    TITLE = "Transfers"
+    SUMMARY = "Every download and copy: from where to where, rate, time left, what limits it."
+    AUTO_FOCUS = "TransferTable"
+
+    DEFAULT_CSS = """
+    TransfersView #sum { height: 1; margin: 0 1; }
+    TransfersView #details { margin: 1 1 0 1; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("o", "sort", "Sort"),
+        Binding("d", "describe", "Describe"),
+    ]
+
+    def body(self) -> Iterable[Widget]:
+        yield Lines(id="sum")
+        yield TransferTable()
+        yield Lines(id="details")
+
+    @property
+    def table(self) -> TransferTable:
+        return self.query_one(TransferTable)
+
+    def show(self, snapshot: FleetSnapshot) -> None:
+        wanted, inverse = self.filter.lstrip("!").casefold(), self.filter.startswith("!")
+        self.table.show([t for t in snapshot.transfers if (wanted in _text(t)) != inverse])
+        self.query_one("#sum", Lines).show([_sum(self.table.rows)])
+        self._show_details()
+
+    @on(LineTable.Moved)
+    def _show_details(self) -> None:
+        now = self.gswarm.snapshot.time
+        self.query_one("#details", Lines).show(_details(self.table.current, now))
+
+    @on(LineTable.Chosen)
+    def _chosen(self, event: LineTable.Chosen) -> None:
+        """Go to its job, where it has one."""
+        if event.row.job is None:
+            self.action_describe()
+        else:
+            self.gswarm.open_view("job", str(event.row.job))
+
+    def action_sort(self) -> None:
+        """Sort by a column; the same one again turns the order round."""
+
+        def chosen(title: str | None) -> None:
+            if title is not None:
+                self.table.sort_by(title)
+
+        titles = self.table.sortable()
+        self.app.push_screen(ChoiceScreen("sort by", titles, self.table.sorted_by), chosen)
+
+    def action_describe(self) -> None:
+        """Everything that is known of it."""
+        transfer = self.table.current
+        if transfer is not None:
+            self.app.push_screen(DescribeScreen(transfer.model, transfer))
+
+
+def _text(transfer: Transfer) -> str:
+    """What the filter looks at."""
+    words = (transfer.model, transfer.source, transfer.target, transfer.phase)
+    return " ".join(words).casefold()
+
+
+def _sum(transfers: Iterable[Transfer]) -> Cell:
+    """How many there are, and how fast all of them are together."""
+    found = list(transfers)
+    rate = sum(each.rate_bytes_per_s or 0.0 for each in found)
+    noun = "transfer" if len(found) == 1 else "transfers"
+    return Piece(f"{len(found)} {noun}, {wording.size(rate)}/s together", Tone.DIM)
+
+
+def _details(transfer: Transfer | None, now: float) -> list[Cell]:
+    """The transfer under the cursor, in three lines."""
+    if transfer is None:
+        return ["", "", ""]
+    for_s = "" if transfer.started_at is None else _for(now - transfer.started_at)
+    job = "" if transfer.job is None else f", job {transfer.job}: Enter goes there"
+    limit = transfer.limit or "it is not known"
+    done = f"{wording.size(transfer.done_bytes)} of {wording.size(transfer.total_bytes)}"
+    return [
+        [Piece(transfer.model, Tone.TITLE), Piece(f"  {transfer.source} → {transfer.target}")],
+        f"  {transfer.phase}{for_s}: {done}{job}",
+        Piece(f"  what limits it: {limit}", Tone.DIM),
+    ]
+
+
+def _for(seconds: float) -> str:
+    return f" for {wording.duration(max(0.0, seconds))}"

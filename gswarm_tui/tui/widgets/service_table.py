@@ -1,0 +1,103 @@
+"""Services with their load, a line each."""
+
+from __future__ import annotations
+
+from gswarm_tui import wording
+from gswarm_tui.tui.placing import tier_of
+from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, bar, level
+from gswarm_tui.tui.widgets.line_table import Column, LineTable
+from gswarm_tui.watch.snapshot import Service
+
+_STATES = {
+    "ready": Piece("● ready", Tone.GOOD),
+    "starting": Piece("◐ starting", Tone.BUSY),
+    "draining": Piece("◑ draining", Tone.WARN),
+    "sleeping": Piece("z sleeping", Tone.DIM),
+}
+
+
+class ServicesTable(LineTable[Service]):
+    """A line for each service of the fleet."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            (
+                Column("model", lambda s: s.model, 13, 2, order=lambda s: s.model),
+                Column("node", lambda s: s.node, 8, order=lambda s: s.node),
+                Column("on", _where, 7),
+                Column("state", state_of, 10, order=lambda s: s.state),
+                Column("endpoint", _endpoint, 24, 2, least=110),
+                Column("tok/s", _speed, 7, right=True, order=lambda s: s.generation_tokens_per_s),
+                Column("ttft", _first, 7, right=True, order=lambda s: s.time_to_first_token_s),
+                Column("kv cache", _cache, 11, order=lambda s: s.kv_cache_percent, least=96),
+                Column("run", _running, 4, right=True, order=lambda s: s.running),
+                Column("wait", _waiting, 4, right=True, order=lambda s: s.waiting),
+                Column("requests", _requests, 9, right=True, order=lambda s: s.requests, least=100),
+                Column("engine", lambda s: s.engine, 7, least=130),
+                Column("prompt tok/s", _prompts, 12, right=True, least=150),
+            ),
+            lambda service: (service.node, service.service, service.replica),
+            empty="nothing is served: S on the models' screen serves one",
+        )
+
+
+def state_of(service: Service) -> Cell:
+    """Its state by a shape and a word."""
+    if service.error:
+        return Piece(f"✗ {service.state}", Tone.BAD)
+    return _STATES.get(service.state, Piece(f"… {service.state}", Tone.WARN))
+
+
+def _where(service: Service) -> str:
+    """``gpu0-3``, ``gpu0,2``, ``dram``."""
+    names = [tier_of(device) for device in service.devices]
+    numbers = [name.removeprefix("gpu") for name in names]
+    if len(names) < 2 or not all(number.isdecimal() for number in numbers):
+        return ",".join(names)
+    first, last = int(numbers[0]), int(numbers[-1])
+    whole = last - first + 1 == len(numbers)
+    return f"gpu{first}-{last}" if whole else f"gpu{','.join(numbers)}"
+
+
+def _endpoint(service: Service) -> Cell:
+    if service.url:
+        return service.url
+    return Piece(f"{service.address}:{service.port or wording.NOTHING}", Tone.DIM)
+
+
+def _count(value: float | None) -> str:
+    return wording.NOTHING if value is None else f"{value:,.0f}"
+
+
+def _speed(service: Service) -> Cell:
+    return _count(service.generation_tokens_per_s)
+
+
+def _prompts(service: Service) -> Cell:
+    return _count(service.prompt_tokens_per_s)
+
+
+def _requests(service: Service) -> Cell:
+    return _count(service.requests)
+
+
+def _first(service: Service) -> Cell:
+    seconds = service.time_to_first_token_s
+    if seconds is None:
+        return wording.NOTHING
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def _cache(service: Service) -> Cell:
+    share = service.kv_cache_percent
+    if share is None:
+        return Piece(wording.NOTHING, Tone.DIM)
+    return [Piece(f"{share:3.0f} % ", level(share)), bar(share, 5, level(share))]
+
+
+def _running(service: Service) -> Cell:
+    return _count(service.running)
+
+
+def _waiting(service: Service) -> Cell:
+    return Piece(_count(service.waiting), Tone.WARN if service.waiting else Tone.PLAIN)
