@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,7 +45,7 @@ def steps_of(plan: Plan, *, fold: int = FOLD) -> list[Step]:
     ordered = graph.order(needs)
     direct = graph.direct_needs(needs, ordered)
     steps = {name: _step(plan, name, members[name], direct[name]) for name in ordered}
-    return [steps[name] for name in _depth_first(steps)]
+    return [steps[name] for name in depth_first(steps)]
 
 
 def _members(plan: Plan, fold: int) -> dict[str, list[PlannedAction]]:
@@ -87,7 +87,7 @@ def _notes(made: list[PlannedAction]) -> Iterator[str]:
         yield f"when {options.when}"
 
 
-def _depth_first(steps: dict[str, Step]) -> list[str]:
+def depth_first(steps: Mapping[str, Step]) -> list[str]:
     """An order in which few lines run side by side: a chain is followed to its end."""
     missing = {name: len(step.needs) for name, step in steps.items()}
     dependents: dict[str, list[str]] = {name: [] for name in steps}

@@ -1,0 +1,114 @@
+"""How states, counts and times of jobs and tasks are written: each state a shape, word and tone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from gswarm_tui import wording
+from gswarm_tui.state.states import ENDED, State
+from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
+from gswarm_tui.watch.snapshot import FleetSnapshot, Job
+
+SHAPES: Final[Mapping[State, tuple[str, Tone]]] = {
+    State.PENDING: ("·", Tone.DIM),
+    State.READY: ("…", Tone.PLAIN),
+    State.RUNNING: ("▶", Tone.BUSY),
+    State.RETRYING: ("↻", Tone.WARN),
+    State.SUCCEEDED: ("✔", Tone.GOOD),
+    State.FAILED: ("✖", Tone.BAD),
+    State.SKIPPED: ("–", Tone.DIM),
+    State.CANCELLED: ("■", Tone.WARN),
+    State.LOST: ("?", Tone.WARN),
+}
+_COUNTED: Final = (
+    (State.FAILED, "failed"),
+    (State.RUNNING, "running"),
+    (State.RETRYING, "retrying"),
+    (State.READY, "waiting"),
+    (State.LOST, "lost"),
+    (State.CANCELLED, "cancelled"),
+    (State.SKIPPED, "skipped"),
+)
+_DAY_S: Final = 86_400
+
+
+def state_piece(state: State) -> Piece:
+    """``▶ running``."""
+    shape, tone = SHAPES[state]
+    return Piece(f"{shape} {state}", tone)
+
+
+def counted(job: Job) -> Cell:
+    """``3/12, 1 failed, 2 running``."""
+    counts = dict(job.counts)
+    all_of_them = sum(counts.values())
+    said = [Piece(f"{counts.get(State.SUCCEEDED, 0)}/{all_of_them}")]
+    for state, word in _COUNTED:
+        if counts.get(state):
+            tone = SHAPES[state][1] if state is State.FAILED else Tone.DIM
+            said.append(Piece(f", {counts[state]} {word}", tone))
+    return said
+
+
+def done_percent(job: Job) -> float | None:
+    """How many of its tasks have ended."""
+    counts = dict(job.counts)
+    all_of_them = sum(counts.values())
+    ended = sum(counts.get(state, 0) for state in ENDED)
+    return 100 * ended / all_of_them if all_of_them else None
+
+
+def why(job: Job) -> Piece:
+    """What it does, why it waits, or why it did not succeed."""
+    if job.error and job.state not in (State.RUNNING, State.SUCCEEDED):
+        return Piece(job.error.partition("\n")[0], Tone.BAD)
+    if job.state is State.LOST:
+        return Piece("the process that ran it is gone; r goes on with it", Tone.WARN)
+    if job.waiting:
+        return Piece(job.waiting, Tone.WARN)
+    if job.state is State.PENDING:
+        return Piece("no process runs it yet", Tone.DIM)
+    return Piece(", ".join(job.running), Tone.DIM)
+
+
+def took_s(began: float | None, ended: float | None, now: float) -> float | None:
+    """Seconds that something took or takes so far, without fractions where it goes on."""
+    if began is None:
+        return None
+    if ended is None:
+        return float(int(max(0.0, now - began)))
+    return max(0.0, ended - began)
+
+
+def spent(seconds: float | None) -> str:
+    """A length of time without fractions: ``42 s``, ``4 min 10 s``."""
+    if seconds is not None and seconds < 60:
+        return f"{seconds:.0f} s"
+    return wording.duration(seconds)
+
+
+def moment(time: float, now: float) -> str:
+    """The time of today, else the day."""
+    local = datetime.fromtimestamp(time).astimezone()
+    recent = now - time < _DAY_S / 2
+    return local.strftime("%H:%M:%S") if recent else local.strftime("%d %b %H:%M")
+
+
+def queue_line(snapshot: FleetSnapshot) -> Cell:
+    """The queue of all jobs' tasks: open or paused, and how many run and wait."""
+    totals = dict.fromkeys(State, 0)
+    for job in snapshot.jobs:
+        if job.state not in ENDED:
+            for state, count in job.counts:
+                totals[state] += count
+    said = [Piece("queue ", Tone.TITLE)]
+    if snapshot.queue_paused:
+        said.append(Piece("‖ paused: nothing begins, what runs goes on", Tone.WARN))
+    else:
+        said.append(Piece("▶ open", Tone.GOOD))
+    said.append(Piece(f"   {totals[State.RUNNING]} running, {totals[State.READY]} waiting"))
+    if totals[State.RETRYING]:
+        said.append(Piece(f", {totals[State.RETRYING]} retrying"))
+    return said

@@ -1,0 +1,239 @@
+"""One job: its tasks as a graph, and all that is known of the task under the cursor."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from textual import events, on
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.widget import Widget
+
+from gswarm_tui.tui import job_acts
+from gswarm_tui.tui.job_graph import CHAIN, Layout, about, lay_out, rows, structure
+from gswarm_tui.tui.job_words import counted, spent, state_piece, took_s
+from gswarm_tui.tui.screens.describe import DescribeScreen
+from gswarm_tui.tui.screens.view import View
+from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, pieces
+from gswarm_tui.tui.widgets.graph import Graph
+from gswarm_tui.tui.widgets.line_table import LineTable
+from gswarm_tui.tui.widgets.lines import Lines
+from gswarm_tui.watch.details import JobDetails, JobTask, longest_chain
+from gswarm_tui.watch.snapshot import FleetSnapshot, Job
+
+_NAMES = 11
+_MOST_LINES = 200
+"""Of an error; the rest is in the log."""
+_LONGEST = 20_000
+
+
+class JobView(View):
+    """A job by its number."""
+
+    WORD = "job"
+    TITLE = "Job"
+    SUMMARY = f"A job's tasks, from the first to the last; {CHAIN} is the longest chain so far."
+    FILTERS = False
+    AUTO_FOCUS = "Graph"
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (150, "-wide")]  # noqa: RUF012 - Textual's
+
+    DEFAULT_CSS = """
+    JobView #job { padding: 0 1; }
+    JobView #both { height: 1fr; layout: vertical; }
+    JobView #task { padding: 0 1; max-height: 45%; border-top: solid $primary-muted; }
+    JobView.-wide #both { layout: horizontal; }
+    JobView.-wide #task {
+        width: 45%; height: 100%; max-height: 100%; border-top: none;
+        border-left: solid $primary-muted;
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("l", "log", "Log"),
+        Binding("L", "job_log", "Log of the job", show=False),
+        Binding("f", "fold", "Fold", show=False),
+        Binding("c", "cancel_task", "Cancel task"),
+        Binding("C", "cancel", "Cancel"),
+        Binding("r", "resume", "Resume"),
+        Binding("R", "retry", "Retry"),
+        Binding("F", "retry_from", "Again from here", show=False),
+        Binding("X", "remove", "Remove", show=False),
+        Binding("d", "describe", "Describe", show=False),
+    ]
+
+    def __init__(self, subject: str | None = None) -> None:
+        super().__init__(subject)
+        self._layout: tuple[tuple[object, ...], Layout] | None = None
+        self._unfolded: set[str] = set()
+
+    @property
+    def job_id(self) -> int:
+        return int(self.subject or 0)
+
+    def body(self) -> Iterable[Widget]:
+        yield Lines(id="job")
+        with Container(id="both"):
+            yield Graph(empty="its tasks are being read")
+            yield Lines(id="task")
+
+    @property
+    def job_in_focus(self) -> int | None:
+        return self.job_id
+
+    def on_mount(self) -> None:
+        self.gswarm.refocus()
+
+    def on_unmount(self) -> None:
+        self.gswarm.refocus()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.redraw()
+
+    # Drawing
+
+    def show(self, snapshot: FleetSnapshot) -> None:
+        job, details = snapshot.job(self.job_id), self._details(snapshot)
+        chain, seconds = ((), 0.0) if details is None else longest_chain(details, snapshot.time)
+        facts = self.query_one("#job", Lines)
+        facts.show([*_facts(job, details, snapshot.time), *_chain(chain, seconds)])
+        if details is None:
+            self.query_one(Graph).show([])
+        else:
+            layout = self._laid_out(details)
+            width = self.query_one(Graph).size.width or self.size.width
+            self.query_one(Graph).show(rows(layout, details, set(chain), snapshot.time, width))
+        self._show_task(snapshot)
+
+    def _details(self, snapshot: FleetSnapshot) -> JobDetails | None:
+        """Those of this job: a picture may still have another one's."""
+        details = snapshot.job_details
+        return details if details is not None and details.job == self.job_id else None
+
+    def _laid_out(self, details: JobDetails) -> Layout:
+        shape = structure(details, self._unfolded)
+        if self._layout is None or self._layout[0] != shape:
+            self._layout = (shape, lay_out(details, self._unfolded))
+        return self._layout[1]
+
+    def _show_task(self, snapshot: FleetSnapshot) -> None:
+        pane, details, task = self.query_one("#task", Lines), self._details(snapshot), self.current
+        if task is None or details is None:
+            pane.show([])
+            return
+        width = max(20, (pane.size.width or self.size.width) - _NAMES - 4)
+        lines: list[Cell] = [Piece(task.id, Tone.TITLE)]
+        for name, value in about(task, details, snapshot.time):
+            lines += _wrapped(name, value, width)
+        pane.show(lines)
+
+    @on(LineTable.Moved)
+    def _moved(self) -> None:
+        self._show_task(self.gswarm.snapshot)
+
+    @property
+    def current(self) -> JobTask | None:
+        """The task under the cursor; of several that are shown as one, the first."""
+        details, step = self._details(self.gswarm.snapshot), self.query_one(Graph).step
+        if details is None or step is None or self._layout is None:
+            return None
+        members = self._layout[1].members.get(step, ())
+        return details.task(members[0]) if members else None
+
+    # Keys
+
+    @on(LineTable.Chosen)
+    def _chosen(self, event: LineTable.Chosen) -> None:
+        if event.row.folded:
+            self.action_fold()
+        else:
+            self.action_log()
+
+    def action_log(self) -> None:
+        """The log of the task under the cursor; the job's where it has none."""
+        task = self.current
+        if task is None or not task.attempt:
+            self.action_job_log()
+        else:
+            self.gswarm.open_view("log", f"{self.job_id}/{task.id}")
+
+    def action_job_log(self) -> None:
+        self.gswarm.open_view("log", str(self.job_id))
+
+    def action_fold(self) -> None:
+        """Show every task of a ``for_each``, or all as one again."""
+        step = self.query_one(Graph).step
+        if step is not None:
+            self._unfolded ^= {step.partition("[")[0]}
+            self.redraw()
+
+    def action_describe(self) -> None:
+        task = self.current
+        if task is not None:
+            self.app.push_screen(DescribeScreen(f"{task.id} of job {self.job_id}", task))
+
+    @property
+    def _job(self) -> list[Job]:
+        job = self.gswarm.snapshot.job(self.job_id)
+        return [] if job is None else [job]
+
+    def action_cancel(self) -> None:
+        self.gswarm.deeds.begin(lambda: job_acts.cancel(self._job))
+
+    def action_cancel_task(self) -> None:
+        task, details = self.current, self._details(self.gswarm.snapshot)
+        if task is not None and details is not None:
+            self.gswarm.deeds.begin(lambda: job_acts.cancel_task(self.job_id, task, details))
+
+    def action_resume(self) -> None:
+        self.gswarm.deeds.begin(lambda: job_acts.resume(self._job))
+
+    def action_retry(self) -> None:
+        self.gswarm.deeds.begin(lambda: job_acts.retry(self._job))
+
+    def action_retry_from(self) -> None:
+        """Do the task under the cursor again, and all that need it."""
+        task = self.current
+        if task is not None:
+            self.gswarm.deeds.begin(lambda: job_acts.retry(self._job, start=task.id))
+
+    def action_remove(self) -> None:
+        self.gswarm.deeds.begin(lambda: job_acts.remove(self._job))
+
+
+def _facts(job: Job | None, details: JobDetails | None, now: float) -> Iterator[Cell]:
+    """What is known of the job itself."""
+    if job is None:
+        yield Piece("this job is not among the newest ones" if details else "there is no such job")
+    else:
+        seconds = took_s(job.started_at, job.finished_at, now)
+        said = [state_piece(job.state), Piece(f"  {job.name}  ", Tone.TITLE)]
+        said += [*pieces(counted(job)), Piece(f"  {spent(seconds)}")]
+        yield [*said, Piece(f"  of {job.user}" if job.user else "", Tone.DIM)]
+        if job.error:
+            yield Piece(job.error.partition("\n")[0], Tone.BAD)
+        elif job.waiting:
+            yield Piece(job.waiting, Tone.WARN)
+    if details is not None:
+        process = f", {details.process}" if details.process else ""
+        yield Piece(f"{details.playbook}, priority {details.priority}{process}", Tone.DIM)
+
+
+def _chain(chain: tuple[str, ...], seconds: float) -> Iterator[Cell]:
+    if chain:
+        names = " → ".join(chain if len(chain) < 9 else (*chain[:4], "…", *chain[-4:]))
+        yield [Piece(f"{CHAIN} ", Tone.BUSY), Piece(f"longest so far, {spent(seconds)}: {names}")]
+
+
+def _wrapped(name: str, value: Piece, width: int) -> Iterator[Cell]:
+    """A name and a text, which may have many lines."""
+    texts = [
+        part
+        for line in value.text[:_LONGEST].splitlines() or [""]
+        for part in textwrap.wrap(line, width, break_on_hyphens=False) or [""]
+    ]
+    for number, text in enumerate(texts[:_MOST_LINES]):
+        title = name if number == 0 else ""
+        yield [Piece(f"{title:<{_NAMES}} ", Tone.DIM), Piece(text, value.tone)]

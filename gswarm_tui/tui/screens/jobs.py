@@ -1,0 +1,164 @@
+"""All jobs of the data directory, whoever began them, and the queue of their tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from gswarm_tui.state.states import State
+from gswarm_tui.tui import job_acts
+from gswarm_tui.tui.job_words import (
+    counted,
+    done_percent,
+    moment,
+    queue_line,
+    spent,
+    state_piece,
+    took_s,
+    why,
+)
+from gswarm_tui.tui.screens.describe import DescribeScreen
+from gswarm_tui.tui.screens.view import View
+from gswarm_tui.tui.widgets.cells import Piece, Tone, bar
+from gswarm_tui.tui.widgets.line_table import Column, LineTable
+from gswarm_tui.tui.widgets.lines import Lines
+from gswarm_tui.watch.filters import plain
+from gswarm_tui.watch.snapshot import FleetSnapshot, Job
+
+_ORDER = list(State)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A job as it stands in the list; what changes with time alone is worked out already."""
+
+    job: Job
+    began: str
+    took_s: float | None
+
+
+class JobsView(View):
+    """The list of jobs."""
+
+    WORD = "jobs"
+    TITLE = "Jobs"
+    SUMMARY = "All jobs of this data directory: begun here, by cron or in another terminal."
+    AUTO_FOCUS = "LineTable"
+
+    DEFAULT_CSS = """
+    JobsView #queue { padding: 0 1; height: 1; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("l", "log", "Log"),
+        Binding("C", "cancel", "Cancel"),
+        Binding("r", "resume", "Resume"),
+        Binding("R", "retry", "Retry"),
+        Binding("X", "remove", "Remove"),
+        Binding("p", "queue", "Pause the queue"),
+        Binding("n", "playbook", "New: run a playbook", show=False),
+        Binding("o", "sort", "Sort", show=False),
+        Binding("d", "describe", "Describe", show=False),
+    ]
+
+    COLUMNS: ClassVar = (
+        Column[JobRow]("job", lambda r: str(r.job.id), 5, right=True, order=lambda r: -r.job.id),
+        Column[JobRow](
+            "state",
+            lambda r: state_piece(r.job.state),
+            11,
+            order=lambda r: _ORDER.index(r.job.state),
+        ),
+        Column[JobRow]("name", lambda r: r.job.name, 14, share=3, order=lambda r: r.job.name),
+        Column[JobRow]("user", lambda r: r.job.user or "", 8, least=100),
+        Column[JobRow]("", lambda r: bar(done_percent(r.job), 10), 10, least=140),
+        Column[JobRow]("tasks", lambda r: counted(r.job), 9, share=1),
+        Column[JobRow](
+            "began",
+            lambda r: Piece(r.began, Tone.DIM),
+            12,
+            order=lambda r: -r.job.created_at,
+            least=100,
+        ),
+        Column[JobRow]("took", lambda r: spent(r.took_s), 11, right=True, order=lambda r: r.took_s),
+        Column[JobRow]("why", lambda r: why(r.job), 10, share=6),
+    )
+
+    def body(self) -> Iterable[Widget]:
+        yield Lines(id="queue")
+        empty = "no job is there: n runs a playbook, so does gswarm run PLAYBOOK"
+        yield LineTable(self.COLUMNS, lambda row: row.job.id, empty=empty)
+
+    @property
+    def table(self) -> LineTable[JobRow]:
+        return self.query_one(LineTable)
+
+    def show(self, snapshot: FleetSnapshot) -> None:
+        self.query_one("#queue", Lines).show([queue_line(snapshot)])
+        fits = plain(self.filter)
+        self.table.show([_row(job, snapshot.time) for job in snapshot.jobs if fits(_texts(job))])
+
+    def chosen(self) -> Sequence[Job]:
+        """The marked jobs, else the one under the cursor."""
+        return [row.job for row in self.table.marked]
+
+    # Keys
+
+    @on(LineTable.Chosen)
+    def _open(self, event: LineTable.Chosen) -> None:
+        self.gswarm.open_view("job", str(event.row.job.id))
+
+    def action_log(self) -> None:
+        row = self.table.current
+        if row is not None:
+            self.gswarm.open_view("log", str(row.job.id))
+
+    def action_describe(self) -> None:
+        row = self.table.current
+        if row is not None:
+            self.app.push_screen(DescribeScreen(f"job {row.job.id}", row.job))
+
+    def action_playbook(self) -> None:
+        self.gswarm.open_view("playbooks")
+
+    def action_sort(self) -> None:
+        """Sort by the next of the columns that can be sorted by."""
+        titles = self.table.sortable()
+        now = self.table.sorted_by
+        place = titles.index(now) + 1 if now in titles else 0
+        if place < len(titles):
+            self.table.sort_by(titles[place])
+        else:
+            self.table.unsort()
+        self.redraw()
+
+    def action_cancel(self) -> None:
+        self.gswarm.deeds.begin(lambda: job_acts.cancel(self.chosen()))
+
+    def action_resume(self) -> None:
+        self.gswarm.deeds.begin(lambda: job_acts.resume(self.chosen()))
+
+    def action_retry(self) -> None:
+        self.gswarm.deeds.begin(lambda: job_acts.retry(self.chosen()))
+
+    def action_remove(self) -> None:
+        self.gswarm.deeds.begin(lambda: job_acts.remove(self.chosen()))
+
+    def action_queue(self) -> None:
+        paused = self.gswarm.snapshot.queue_paused
+        self.gswarm.deeds.begin(lambda: job_acts.hold_queue(paused=paused))
+
+
+def _row(job: Job, now: float) -> JobRow:
+    began = moment(job.started_at or job.created_at, now)
+    return JobRow(job, began, took_s(job.started_at, job.finished_at, now))
+
+
+def _texts(job: Job) -> Iterable[str | None]:
+    """What the filter looks at."""
+    return (str(job.state), job.name, job.user, str(job.id), job.waiting, job.error, *job.running)

@@ -1,0 +1,205 @@
+"""One job: its graph, the task under the cursor, keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from gswarm_tui.state.states import State
+from gswarm_tui.tui.acting import Recording
+from gswarm_tui.tui.job_graph import lay_out, rows
+from gswarm_tui.tui.widgets.graph import Graph
+from gswarm_tui.watch.details import JobDetails
+from gswarm_tui.watch.simulation.hostile import NASTY, disfigure
+
+from .some_jobs import DETAILS, NOW, PICTURE, RUNNING, TASKS, WITH_DETAILS, job, task
+from .stage import SIZES, SMALL, Stage, harmless, on_stage
+
+Same = Callable[[Stage, str], None]
+
+
+def step(stage: Stage) -> str | None:
+    return stage.view.query_one(Graph).step
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+async def test_the_screen(size: tuple[int, int], same_as_before: Same) -> None:
+    async with on_stage(WITH_DETAILS, size=size) as stage:
+        await stage.open("job", "9")
+        same_as_before(stage, f"job-{size[0]}x{size[1]}")
+
+
+async def test_states_are_shapes_and_words_and_the_longest_chain_is_marked() -> None:
+    async with on_stage(WITH_DETAILS) as stage:
+        await stage.open("job", "9")
+        assert "▶" in stage.line_with("serve  ▶ running")
+        assert "»" in stage.line_with("serve  ▶ running")
+        assert "»" not in stage.line_with("check  ✔ succeeded")
+        assert "attempt 2" in stage.line_with("serve  ▶ running")
+        assert "longest so far, 1 min 40 s: fetch → serve" in stage.text()
+        assert "1.2 GB of 4 GB, 310 MB/s" in stage.text()
+        assert "process 4711 on laptop" in stage.text()
+
+
+async def test_the_cursor_goes_from_task_to_task() -> None:
+    async with on_stage(WITH_DETAILS) as stage:
+        await stage.open("job", "9")
+        seen = [step(stage)]
+        for _ in range(5):
+            await stage.press("j")
+            seen.append(step(stage))
+        assert seen[:4] == ["fetch", "check", "serve", "try"]
+        assert seen[-1] == "try"
+        await stage.press("k")
+        assert step(stage) == "serve"
+        await stage.press("g")
+        assert step(stage) == "fetch"
+        await stage.press("G")
+        assert step(stage) == "try"
+
+
+async def test_a_failed_task_tells_its_error_and_what_to_do() -> None:
+    failed = task(
+        "fetch", State.FAILED, error="no space\nleft", error_kind="no_space", hint="gswarm model gc"
+    )
+    picture = replace(PICTURE, job_details=replace(DETAILS, tasks=(failed,)))
+    async with on_stage(picture) as stage:
+        await stage.open("job", "9")
+        assert "error (no_space)" in stage.text()
+        assert "left" in stage.text()
+        assert "gswarm model gc" in stage.line_with("hint")
+
+
+async def test_a_task_that_waits_says_for_what_and_one_that_retries_until_when() -> None:
+    waits = task("fetch", State.READY, waiting="waiting for node1:gpu0, held by job 3")
+    tries = task("serve", State.RETRYING, error="no answer", retry_at=NOW + 12)
+    picture = replace(PICTURE, job_details=replace(DETAILS, tasks=(waits, tries)))
+    async with on_stage(picture) as stage:
+        await stage.open("job", "9")
+        assert "held by job 3" in stage.line_with("waits")
+        await stage.press("j")
+        assert "12 s" in stage.line_with("again in")
+
+
+async def test_before_the_details_are_there_and_those_of_another_job() -> None:
+    async with on_stage(PICTURE) as stage:
+        await stage.open("job", "9")
+        assert stage.source.focused == 9
+        assert "its tasks are being read" in stage.text()
+        await stage.press("l")
+        assert stage.view.subject == "9"
+        await stage.press("escape", "c", "F", "f", "d")
+        await stage.push(replace(PICTURE, job_details=replace(DETAILS, job=8)))
+        assert "its tasks are being read" in stage.text()
+        await stage.push(WITH_DETAILS)
+        assert "serve  ▶ running" in stage.text()
+
+
+async def test_a_job_that_is_not_there() -> None:
+    async with on_stage(PICTURE) as stage:
+        await stage.open("job", "4711")
+        assert "there is no such job" in stage.text()
+        await stage.press("C")
+        assert "there is no job to cancel" in stage.text()
+
+
+async def test_logs_of_the_task_and_of_the_job() -> None:
+    async with on_stage(WITH_DETAILS) as stage:
+        await stage.open("job", "9")
+        await stage.press("enter")
+        assert stage.view.subject == "9/fetch"
+        assert stage.source.focused == 9
+        await stage.press("escape", "L")
+        assert stage.view.subject == "9"
+        await stage.press("escape", "G", "l")
+        assert stage.view.subject == "9"  # that task has none yet
+        await stage.press("escape")
+        assert stage.source.focused == 9
+        await stage.press("d")
+        assert "id: try" in stage.text()
+
+
+@pytest.mark.parametrize(
+    ("keys", "command"),
+    [
+        (["C"], ("job", "cancel", "9")),
+        (["j", "j", "c"], ("queue", "cancel", "9/serve")),
+        (["X"], None),
+    ],
+)
+async def test_keys_of_a_running_job(keys: list[str], command: tuple[str, ...] | None) -> None:
+    actor = Recording()
+    async with on_stage(WITH_DETAILS, actor=actor) as stage:
+        await stage.open("job", "9")
+        await stage.press(*keys)
+        assert [deed.commands for deed in actor.proposed] == ([(command,)] if command else [])
+
+
+@pytest.mark.parametrize(
+    ("key", "command"),
+    [
+        ("r", ("job", "resume", "9", "--detach")),
+        ("R", ("job", "retry", "9", "--detach")),
+        ("F", ("job", "retry", "9", "--from", "fetch", "--detach")),
+        ("X", ("job", "rm", "9")),
+    ],
+)
+async def test_keys_of_a_cancelled_job(key: str, command: tuple[str, ...]) -> None:
+    actor = Recording()
+    picture = replace(WITH_DETAILS, jobs=(job(9, "nightly", State.CANCELLED),))
+    async with on_stage(picture, actor=actor) as stage:
+        await stage.open("job", "9")
+        await stage.press(key)
+        assert [deed.commands for deed in actor.proposed] == [(command,)]
+
+
+def many(count: int) -> JobDetails:
+    each = [task(f"pull[{n}]", State.SUCCEEDED, "plan") for n in range(count - 1)]
+    made = (task("plan", State.SUCCEEDED), *each, task("pull[x]", State.FAILED, "plan"))
+    last = task("end", State.SKIPPED, *[one.id for one in made[1:]])
+    return replace(DETAILS, tasks=(*made, last))
+
+
+async def test_many_of_a_for_each_are_one_until_they_are_asked_for() -> None:
+    async with on_stage(replace(PICTURE, job_details=many(40))) as stage:
+        await stage.open("job", "9")
+        assert "× 40: 1 failed, 39 succeeded" in stage.line_with("pull  ×")
+        await stage.press("j", "enter")
+        assert "pull[0]" in stage.text()
+        await stage.press("f")
+        assert "pull[0]  " not in stage.text()
+
+
+def test_a_thousand_lanes_leave_room_for_the_text() -> None:
+    details = many(300)
+    found = rows(lay_out(details, {"pull"}), details, (), NOW, 80)
+    heads = {row.step: row for row in found if row.number == 0}
+    assert len(heads) == 302
+    for row in heads.values():
+        assert sum(len(piece.text) for piece in row.pieces[:3]) <= 80
+
+
+def test_needs_that_are_not_known_and_circles_are_drawn_all_the_same() -> None:
+    strange = replace(
+        DETAILS, tasks=(task("a", State.PENDING, "b", "gone"), task("b", State.PENDING, "a"))
+    )
+    found = rows(lay_out(strange), strange, (), NOW, 80)
+    assert {row.step for row in found} == {"a", "b"}
+
+
+@pytest.mark.parametrize("nasty", NASTY)
+async def test_hostile_texts_are_harmless(nasty: str) -> None:
+    bad = [replace(one, summary=nasty, error=nasty, hint=nasty, progress=nasty) for one in TASKS]
+    bad += [task(nasty, State.FAILED, "fetch", error=nasty, waiting=nasty)]
+    details = replace(DETAILS, tasks=tuple(bad), playbook=nasty, process=nasty)
+    picture = replace(PICTURE, jobs=(replace(RUNNING, name=nasty, error=nasty),))
+    async with on_stage(replace(picture, job_details=details), size=SMALL) as stage:
+        await stage.open("job", "9")
+        assert harmless(stage.strips())
+        await stage.press("G")
+        assert harmless(stage.strips())
+        await stage.press("k", "k", "d")
+        assert harmless(stage.strips())
+    assert disfigure(DETAILS) != DETAILS

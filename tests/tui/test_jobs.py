@@ -1,0 +1,178 @@
+"""The list of jobs and the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gswarm_tui.errors import UsageError
+from gswarm_tui.state.states import State
+from gswarm_tui.tui import job_acts
+from gswarm_tui.tui.acting import Recording
+from gswarm_tui.tui.widgets.line_table import LineTable
+from gswarm_tui.watch.simulated import SimulatedSource
+from gswarm_tui.watch.simulation.hostile import NASTY
+from gswarm_tui.watch.snapshot import FleetSnapshot
+
+from .some_jobs import DETAILS, DONE, FAILED, JOBS, LOST, NOW, PENDING, PICTURE, RUNNING, job
+from .stage import LARGE, SIZES, SMALL, Stage, harmless, on_stage
+
+Same = Callable[[Stage, str], None]
+
+
+def table(stage: Stage) -> LineTable[Any]:
+    return stage.view.query_one(LineTable)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+async def test_the_screen(size: tuple[int, int], same_as_before: Same) -> None:
+    async with on_stage(PICTURE, size=size) as stage:
+        await stage.open("jobs")
+        same_as_before(stage, f"jobs-{size[0]}x{size[1]}")
+
+
+async def test_each_job_says_its_state_in_a_word_and_why() -> None:
+    async with on_stage(PICTURE, size=LARGE) as stage:
+        await stage.open("jobs")
+        assert "▶ running" in stage.line_with("nightly")
+        assert "held by job 3" in stage.line_with("nightly")
+        assert "✖ failed" in stage.line_with("roll-out")
+        assert "no space on node2:disk" in stage.line_with("roll-out")
+        assert "and more" not in stage.text()
+        assert "r goes on with it" in stage.line_with("weekly")
+        assert "3/3" in stage.line_with("smoke")
+        assert "no process runs it yet" in stage.line_with("later")
+
+
+async def test_the_queue_is_told_of() -> None:
+    async with on_stage(PICTURE) as stage:
+        await stage.open("jobs")
+        assert "▶ open" in stage.line_with("queue")
+        await stage.push(replace(PICTURE, queue_paused=True))
+        assert "paused" in stage.line_with("queue")
+
+
+@pytest.mark.parametrize(
+    ("typed", "names"),
+    [
+        ("failed", {"roll-out"}),
+        ("!failed", {"nightly", "weekly", "smoke", "later"}),
+        ("cron", {"weekly"}),
+        ("serve", {"nightly"}),
+        ("nothing-has-this", set()),
+    ],
+)
+async def test_the_filter(typed: str, names: set[str]) -> None:
+    async with on_stage(PICTURE) as stage:
+        await stage.open("jobs")
+        await stage.press("slash", *["exclamation_mark" if c == "!" else c for c in typed])
+        await stage.press("enter")
+        assert {row.job.name for row in table(stage).rows} == names
+        await stage.press("escape")
+        assert len(table(stage).rows) == len(JOBS)
+
+
+async def test_no_job_is_there() -> None:
+    async with on_stage(FleetSnapshot(1.0)) as stage:
+        await stage.open("jobs")
+        assert "no job is there" in stage.text()
+        await stage.press("l", "d", "enter")
+        assert stage.view.WORD == "jobs"
+
+
+async def test_ways_in_and_back() -> None:
+    async with on_stage(PICTURE) as stage:
+        await stage.open("jobs")
+        await stage.press("enter")
+        assert (stage.view.WORD, stage.view.subject) == ("job", "9")
+        assert stage.source.focused == 9
+        await stage.press("escape")
+        assert stage.view.WORD == "jobs"
+        assert stage.source.focused is None
+        await stage.press("down", "l")
+        assert (stage.view.WORD, stage.view.subject) == ("log", "8")
+        await stage.press("escape", "d")
+        assert "no space" in stage.text()
+        await stage.press("escape", "o")
+        assert table(stage).sorted_by == "job"
+
+
+@pytest.mark.parametrize(
+    ("keys", "commands"),
+    [
+        (["C"], [("job", "cancel", "9")]),
+        (["down", "R"], [("job", "retry", "8", "--detach")]),
+        (["down", "down", "r"], [("job", "resume", "7", "--detach")]),
+        (["down", "X"], [("job", "rm", "8")]),
+        (["p"], [("queue", "pause")]),
+        (
+            ["down", "space", "space", "R"],
+            [("job", "retry", "8", "--detach"), ("job", "retry", "7", "--detach")],
+        ),
+    ],
+)
+async def test_keys_propose_the_command_that_does_it(
+    keys: list[str], commands: list[tuple[str, ...]]
+) -> None:
+    actor = Recording()
+    async with on_stage(PICTURE, actor=actor) as stage:
+        await stage.open("jobs")
+        await stage.press(*keys)
+        assert [list(deed.commands) for deed in actor.proposed] == [commands]
+        assert not actor.done  # it is asked first
+        assert f"gswarm {' '.join(commands[0])}" in " ".join(stage.text().split())
+
+
+async def test_nothing_is_changed_in_read_only_mode() -> None:
+    actor = Recording()
+    async with on_stage(PICTURE, actor=actor, read_only=True) as stage:
+        await stage.open("jobs")
+        await stage.press("C")
+        assert not actor.proposed
+        assert "--read-only" in stage.text()
+
+
+def test_what_cannot_be_done_is_said() -> None:
+    with pytest.raises(UsageError, match="nothing to cancel: job 6 has ended already"):
+        job_acts.cancel([DONE])
+    with pytest.raises(UsageError, match="nothing to resume: job 9 is neither"):
+        job_acts.resume([RUNNING])
+    with pytest.raises(UsageError, match="nothing to retry: job 6 has nothing that failed"):
+        job_acts.retry([DONE])
+    with pytest.raises(UsageError, match="nothing to remove: none of them"):
+        job_acts.remove([RUNNING, PENDING])
+    with pytest.raises(UsageError, match="there is no job to cancel"):
+        job_acts.cancel([])
+    with pytest.raises(UsageError, match="fetch has ended already"):
+        job_acts.cancel_task(9, DETAILS.tasks[0], DETAILS)
+
+
+def test_what_is_lost_is_named() -> None:
+    assert job_acts.cancel([RUNNING]).losses == ("job 9 (nightly): serve is ended",)
+    deed = job_acts.cancel_task(9, DETAILS.tasks[2], DETAILS)
+    assert deed.commands == (("queue", "cancel", "9/serve"),)
+    assert deed.losses == ("serve is ended on its node", "what needs it is skipped: try")
+    assert "job 8 (roll-out)" in job_acts.remove([FAILED]).losses[0]
+    again = job_acts.retry([DONE], start="fetch")
+    assert again.commands == (("job", "retry", "6", "--from", "fetch", "--detach"),)
+    assert job_acts.resume([RUNNING, LOST]).commands == (("job", "resume", "7", "--detach"),)
+
+
+@pytest.mark.parametrize("nasty", NASTY)
+async def test_hostile_names_are_harmless(nasty: str) -> None:
+    bad = job(9, nasty, State.FAILED, error=nasty, user=nasty, running=(nasty,), waiting=nasty)
+    async with on_stage(FleetSnapshot(NOW, jobs=(bad,)), size=SMALL) as stage:
+        await stage.open("jobs")
+        assert harmless(stage.strips())
+        await stage.press("C")
+        assert harmless(stage.strips())
+
+
+async def test_the_simulated_fleet_has_jobs() -> None:
+    picture = SimulatedSource(clock=lambda: NOW).picture(NOW)
+    async with on_stage(picture) as stage:
+        await stage.open("jobs")
+        assert len(table(stage).rows) == len(picture.jobs)
