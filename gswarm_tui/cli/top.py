@@ -144,6 +144,8 @@ async def _once(watcher: FleetWatcher, how: _How) -> FleetSnapshot:
         _block(rows, picture, how)
     for said in _missing(picture, how.wait_s):
         output.say(output.clean(said))
+    if not watcher.settled:
+        output.say("  hint: a node that is new takes longer: --wait SECONDS")
     return picture
 
 

@@ -169,7 +169,9 @@ class Ground:
 
 def status_from_wire(node: str, answer: Wire) -> NodeStatus:
     def maps(key: str) -> tuple[Wire, ...]:
-        return tuple(item for item in answer.get(key) or () if isinstance(item, dict))
+        items = answer.get(key)
+        found = items if isinstance(items, (list, tuple)) else ()
+        return tuple(item for item in found if isinstance(item, dict))
 
     return NodeStatus(node, maps("copies"), maps("replicas"), maps("services"), maps("operations"))
 

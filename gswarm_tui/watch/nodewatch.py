@@ -258,7 +258,7 @@ class NodeWatch:
 
     def _serve(self) -> None:
         rows = self._rows if isinstance(self._rows, (list, tuple)) else ()
-        known = {row.get("service"): row for row in rows if isinstance(row, Mapping)}
+        known = {text(row.get("service")): row for row in rows if isinstance(row, Mapping)}
         self.services = tuple(
             [with_rates(each, known.get(each.service)) for each in self.holdings.services]
         )

@@ -62,7 +62,7 @@ def holdings(spec: NodeSpec, answer: object, job_of: Callable[[str], int | None]
     moving = [
         each
         for each in status.operations
-        if each.get("kind") in MOVING and text(each.get("model")) and text(each.get("tier"))
+        if text(each.get("kind")) in MOVING and text(each.get("model")) and text(each.get("tier"))
     ]
     under_way = {(each["model"], each["tier"]) for each in moving}
     copies = [_copy(spec.name, each, under_way) for each in status.copies if _is_copy(each)]

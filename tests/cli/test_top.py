@@ -110,6 +110,7 @@ def test_who_did_not_answer_is_told_and_the_exit_code_says_so(gswarm: Command, s
     assert ended.err.splitlines() == [
         "node3 has not answered within 0.1 s",
         "node3 does not answer: refused�[2J",
+        "  hint: a node that is new takes longer: --wait SECONDS",
     ]
     assert len(ended.out.splitlines()) == 6
     assert "\x1b" not in ended.out + ended.err

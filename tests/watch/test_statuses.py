@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gswarm_tui.nodespec import NodeSpec
+from gswarm_tui.watch.nodewatch import NodeWatch, Wishes
+from gswarm_tui.watch.snapshot import Node
+from gswarm_tui.watch.statuses import NOTHING, Holdings, holdings, moment
+
+from .fake import FakeNode, frame, gpu
+from .test_watcher import COPY, REPLICA, SERVICE
+
+SPEC = NodeSpec("n1", "n1.example")
+OPERATION: dict[str, Any] = {
+    "kind": "stage",
+    "model": "llama",
+    "tier": "dram",
+    "phase": None,
+    "done": 1,
+    "total": 10,
+    "rate": None,
+    "started_at": 5.0,
+    "tasks": ["key7/stage/1"],
+}
+
+
+def read(**status: Any) -> Holdings:
+    return holdings(SPEC, status, {"key7": 17}.get)
+
+
+def test_a_copy_that_is_staged_comes_from_disk_for_its_job() -> None:
+    (transfer,) = read(operations=[OPERATION]).transfers
+    assert (transfer.source, transfer.target) == ("n1:disk", "n1:dram")
+    assert (transfer.phase, transfer.job) == ("staging", 17)
+
+
+def test_what_has_nothing_on_disk_yet_is_a_copy_on_its_way() -> None:
+    (copy,) = read(operations=[OPERATION]).copies
+    assert (copy.device, copy.state, copy.done_bytes) == ("n1:dram", "in flight", 1)
+    assert copy.size_bytes == 10
+
+
+def test_what_a_controller_sends_comes_from_it_and_is_bound_by_it() -> None:
+    (transfer,) = read(operations=[{**OPERATION, "kind": "receive"}]).transfers
+    assert transfer.source == "the controller"
+    assert transfer.limit == "the controller, which passes the bytes on"
+
+
+def test_work_that_moves_nothing_is_no_transfer() -> None:
+    assert read(operations=[{**OPERATION, "kind": "load"}]).transfers == ()
+
+
+@pytest.mark.parametrize(
+    ("state", "verified"), [("ready", True), ("changed", False), ("partial", None)]
+)
+def test_whether_a_copy_was_verified(state: str, verified: bool | None) -> None:
+    (copy,) = read(copies=[{**COPY, "state": state}]).copies
+    assert copy.verified is verified
+    assert copy.state == state
+
+
+def test_models_are_on_the_gpus_of_their_replicas() -> None:
+    two = {**REPLICA, "model": "qwen", "devices": ["gpu1", "gpu2", "elsewhere"]}
+    assert read(replicas=[REPLICA, two]).loaded == {1: ("llama", "qwen"), 2: ("qwen",)}
+
+
+def test_a_service_that_only_the_node_reaches_has_no_url() -> None:
+    (service,) = read(services=[{**SERVICE, "address": "127.0.0.1"}]).services
+    assert (service.url, service.port) == (None, 8000)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (5, 5),
+        ("1970-01-01T00:01:00+00:00", 60.0),
+        ("yesterday", None),
+        (None, None),
+        ([], None),
+        (float("nan"), None),
+    ],
+)
+def test_moments(value: object, expected: float | None) -> None:
+    assert moment(value) == expected
+
+
+@pytest.mark.parametrize("answer", [None, 3, [], "x"])
+def test_what_is_no_answer_is_nothing(answer: object) -> None:
+    assert holdings(SPEC, answer, lambda key: None) is NOTHING
+
+
+garbage = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.binary(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def spoilt(good: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """A map as it should be, with garbage in some places."""
+    return st.dictionaries(st.sampled_from(sorted(good)), garbage, max_size=4).map(
+        lambda changes: {**good, **changes}
+    )
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "copies": st.lists(spoilt(COPY), max_size=2) | garbage,
+            "replicas": st.lists(spoilt(REPLICA), max_size=2) | garbage,
+            "services": st.lists(spoilt(SERVICE), max_size=2) | garbage,
+            "operations": st.lists(spoilt(OPERATION), max_size=2) | garbage,
+        }
+    ),
+    st.lists(spoilt({"service": "s1", "running": 1, "requests": 3}), max_size=2) | garbage,
+    spoilt(frame(gpu(0))),
+)
+def test_whatever_a_node_answers_is_shown_harmlessly(status: Any, rows: Any, told: Any) -> None:
+    watch = NodeWatch(FakeNode(), Wishes(), changed=lambda: None, job_of=lambda key: None)
+    watch._version = told["static"]  # what the GPUs are is not asked for here
+    watch._look(status)
+    watch._take({"frame": told})
+    watch._take({"frame": {**told, "services": rows}})
+    assert isinstance(watch.node(0.0), Node)
+    for service in watch.services:
+        assert isinstance(service.model, str)
