@@ -7,13 +7,13 @@ Hopper and later have GPM, which compares two samples and does not block. Earlie
 from __future__ import annotations
 
 import math
-import threading
-from typing import Any, Callable, Dict, Generic, List, Optional, Tuple, TypeVar
+from typing import Any, Dict, List, Optional, Tuple
 
 import pynvml
 
+from .background import Background
+
 Rates = Dict[str, Optional[float]]
-_Value = TypeVar("_Value")
 
 _KIB, _MIB = 1024, 1024**2
 
@@ -28,31 +28,6 @@ _GPM = {
     "nvlink_rx_bytes_per_s": pynvml.NVML_GPM_METRIC_NVLINK_TOTAL_RX_PER_SEC,
     "nvlink_tx_bytes_per_s": pynvml.NVML_GPM_METRIC_NVLINK_TOTAL_TX_PER_SEC,
 }
-
-
-class Background(Generic[_Value]):
-    """A thread that looks again and again; whoever wants to know gets what it saw last.
-
-    Args:
-        look: may block for as long as it likes.
-        every_s: seconds between two looks.
-        first: what was seen before the first one.
-    """
-
-    def __init__(self, look: Callable[[], _Value], every_s: float, first: _Value) -> None:
-        self.newest = first
-        self._look = look
-        self._every_s = every_s
-        self._ended = threading.Event()
-        threading.Thread(target=self._run, daemon=True).start()
-
-    def end(self) -> None:
-        self._ended.set()
-
-    def _run(self) -> None:
-        while not self._ended.is_set():
-            self.newest = self._look()
-            self._ended.wait(self._every_s)
 
 
 class Bandwidth:

@@ -78,7 +78,9 @@ class Feed:
         self._woken: Optional[asyncio.Event] = None  # of the loop that it is waited for in
         self._child: Optional[asyncio.subprocess.Process] = None
         self._stuck: Optional[asyncio.subprocess.Process] = None
-        self._answered_at: Optional[float] = None  # the driver, at last
+        self._answered_at: Optional[float] = None  # by the driver, at last
+        self._asked_at = 0.0  # at first
+        self._tries = 0  # samplers since the driver answered
         self._heard_at = self._started_at = 0.0  # of the sampler
         self._reading: Optional[asyncio.Task[bytes]] = None
         self._silent = False
@@ -132,6 +134,7 @@ class Feed:
         if before is not None:
             await asyncio.wait([before])
         self._woken = asyncio.Event()
+        self._asked_at, self._answered_at, self._tries = time.monotonic(), None, 0
         looking = asyncio.ensure_future(self._look_at_services())
         try:
             await self._keep_sampling()
@@ -185,7 +188,7 @@ class Feed:
                     return None
                 if self._too_silent():
                     return None
-                if self._stuck is not None and self._stuck.returncode is not None:
+                if self._stuck_has_gone():
                     self._stuck = None
                     return None
             return None
@@ -205,6 +208,7 @@ class Feed:
             limit=_LONGEST_LINE,
         )
         self._heard_at = self._started_at = time.monotonic()
+        self._tries += 1
         self._silent = False
         first = {
             **order,
@@ -264,12 +268,13 @@ class Feed:
         now = time.monotonic()
         if self._stuck is not None:
             return False
-        answered = self._answered_at if self._answered_at is not None else self._started_at
         if now - self._heard_at > self._patience.kill_s:
             return True
-        first = answered >= self._started_at
-        limit_s = self._patience.kill_s if first else self._patience.kill_again_s
-        return now - max(answered, self._started_at) > limit_s
+        limit_s = self._patience.kill_s if self._tries <= 1 else self._patience.kill_again_s
+        return now - max(self._answered_at or 0.0, self._started_at) > limit_s
+
+    def _stuck_has_gone(self) -> bool:
+        return self._stuck is not None and self._stuck.returncode is not None
 
     # Frames
 
@@ -285,13 +290,12 @@ class Feed:
         if frame["state"] in (HUNG, OFF):
             self._publish({**frame, **self._hung("the GPU driver"), "host": frame["host"]})
         else:
-            self._answered_at = time.monotonic() - frame["silent_s"]
+            self._answered_at, self._tries = time.monotonic() - frame["silent_s"], 0
             self._xid = {str(gpu["index"]): gpu["xid"] for gpu in frame["gpus"] if gpu["xid"]}
             self._publish(frame)
 
     def _hung(self, who: str) -> Values:
-        since = self._answered_at if self._answered_at is not None else self._started_at
-        silent_s = time.monotonic() - since
+        silent_s = self._silence_s()
         error = f"{who} has not answered for {silent_s:.0f} s"
         if self._stuck is not None:
             error += f"; the process {self._stuck.pid} hangs in it and cannot be ended"
@@ -305,17 +309,20 @@ class Feed:
             "host": {},
         }
 
+    def _silence_s(self) -> float:
+        """For how long the driver has been asked in vain."""
+        return time.monotonic() - (self._answered_at or self._asked_at)
+
     async def _without(self, reason: str, delay_s: float) -> None:
         """Say so each tick, until the next sampler may be started."""
         until = time.monotonic() + delay_s
         while self._watches:
-            since = self._answered_at if self._answered_at is not None else time.monotonic()
             frame = {
                 "time": time.time(),
                 "static": self.static["version"],
                 "state": ERROR,
                 "error": f"{reason}; it is started again",
-                "silent_s": time.monotonic() - since,
+                "silent_s": self._silence_s(),
                 "gpus": [],
                 "host": {},
             }

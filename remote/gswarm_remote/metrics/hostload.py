@@ -10,7 +10,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 from ..machine import existing
 
@@ -40,24 +40,24 @@ class HostLoad:
         self._models = models
         self._statistics: Optional[Path] = None
         self._before: Dict[str, Tuple[float, _Counts]] = {}
-        psutil.cpu_percent()  # the first one compares with nothing
+        _told(psutil.cpu_percent)  # the first one compares with nothing
 
     def read(self) -> Values:
         """Everything but the space; see `space`."""
-        memory, swap = self._psutil.virtual_memory(), self._psutil.swap_memory()
-        load1, load5, load15 = os.getloadavg()
+        memory, swap = _told(self._psutil.virtual_memory), _told(self._psutil.swap_memory)
+        load = _told(os.getloadavg)
         read, written = self._rates("disk", _disk_bytes(self._statistics))
-        received, sent = self._rates("net", self._network_bytes())
+        received, sent = self._rates("net", _told(self._network_bytes) or (None, None))
         return {
-            "cpu_percent": self._psutil.cpu_percent(),
+            "cpu_percent": _told(self._psutil.cpu_percent),
             "cpu_count": os.cpu_count(),
-            "load1": load1,
-            "load5": load5,
-            "load15": load15,
-            "memory_total_bytes": memory.total,
-            "memory_used_bytes": memory.total - memory.available,
-            "swap_total_bytes": swap.total,
-            "swap_used_bytes": swap.used,
+            "load1": load and load[0],
+            "load5": load and load[1],
+            "load15": load and load[2],
+            "memory_total_bytes": memory and memory.total,
+            "memory_used_bytes": memory and memory.total - memory.available,
+            "swap_total_bytes": swap and swap.total,
+            "swap_used_bytes": swap and swap.used,
             "disk_read_bytes_per_s": read,
             "disk_write_bytes_per_s": written,
             "net_rx_bytes_per_s": received,
@@ -93,6 +93,14 @@ class HostLoad:
         names = [name for name in counters if (_INTERFACES / name / "device").exists()]
         chosen = [counters[n] for n in names or counters if n != "lo" and not n.startswith("lo0")]
         return sum(c.bytes_recv for c in chosen), sum(c.bytes_sent for c in chosen)
+
+
+def _told(ask: Callable[[], Any]) -> Any:
+    """What the system says; None where it does not: a container may hide parts of /proc."""
+    try:
+        return ask()
+    except (OSError, RuntimeError, ValueError):
+        return None
 
 
 def _usage(path: Path) -> Optional[Tuple[int, int]]:

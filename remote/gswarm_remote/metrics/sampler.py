@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 OK, NO_DRIVER, HUNG, ERROR, OFF = "ok", "no_driver", "hung", "error", "off"
 
 _REFRESH_S = 60.0  # what the GPUs are is looked at again: limits, MIG instances, hot plugging
-_RETRY_S = 30.0  # the same, where there is no driver, or it does not work
+_RETRY_S = 15.0  # the same, where there is no driver, or it does not work
 _SPACE_S = 5.0
 _MOST_WAIT_S = 0.5  # for the driver, in a tick: a slow one is told of in the next
 
@@ -89,6 +89,8 @@ class GpuReader:
         try:
             if time.monotonic() >= self._look_at:
                 self._look()
+            elif self.state != OK:
+                return
             self.values = [self._values(gpu) for gpu in self._gpus]
             self.state, self.error = OK, None
         except NoDriver as reason:
@@ -97,7 +99,8 @@ class GpuReader:
             self._nothing(ERROR, f"{type(error).__name__}: {error}")
 
     def _nothing(self, state: str, error: str) -> None:
-        self.state, self.error, self.values, self._gpus = state, error, [], []
+        self.state, self.error = state, error
+        self.values, self._gpus, self._descriptions, self._xids = [], [], {}, None
         self._look_at = time.monotonic() + _RETRY_S
         self.static = _versioned({"driver": None, "nvml": None, "gpus": [], "topology": []})
 
@@ -223,7 +226,7 @@ class _Host:
 
     def __init__(self, models: Path) -> None:
         try:
-            from .bandwidth import Background
+            from .background import Background
             from .hostload import HostLoad
 
             load = HostLoad(models)
@@ -262,5 +265,5 @@ def main() -> None:
     threading.Thread(target=obey, daemon=True).start()
     try:
         sampler.run()
-    except BrokenPipeError:
-        os._exit(0)
+    finally:
+        os._exit(1)  # as above: nvitop would wait for the driver at the end

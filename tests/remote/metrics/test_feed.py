@@ -162,12 +162,10 @@ async def test_bandwidth_is_told_to_those_who_asked(feeds: Feeds) -> None:
 
 
 async def test_a_driver_that_hangs_is_a_state_with_its_age(feeds: Feeds) -> None:
-    fault = {"gpu": 1, "kind": "hang", "after_s": 0.5, "for_s": 2.0}
-    one = feeds(faults=[fault])
+    one = feeds(faults=[{"gpu": 1, "kind": "hang", "for_s": 3.0}])
     with one.watch(FAST) as watch:
-        assert (await watch.frame())["state"] == "ok"
-        pid = sampler_of(one)
         first = await frame_with(watch, in_state("hung"))
+        pid = sampler_of(one)
         assert first["gpus"] == []
         assert first["host"]["memory_total_bytes"] > 0  # the machine is still told of
         assert "the GPU driver has not answered for" in first["error"]
@@ -206,15 +204,26 @@ async def test_a_sampler_that_is_silent_altogether(
         assert not runs(pid)
 
 
-async def test_one_that_cannot_be_killed_stays_alone(feeds: Feeds) -> None:
-    """A process in the kernel ignores even SIGKILL; here its end is not seen for a while."""
-    fault = {"gpu": 0, "kind": "hang", "after_s": 0.3, "for_s": 1.5}
-    one = feeds(faults=[fault], patience=Patience(0.3, 0.6, 0.6, 0.05, gone_s=0.0))
+async def test_one_that_cannot_be_killed_stays_alone(
+    feeds: Feeds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process in the kernel ignores even SIGKILL; here nobody sees the first one go."""
+    one = feeds(faults=[{"gpu": 0, "kind": "hang", "for_s": 3.0}])
+    see_it_go, killed = one._gone, []
+
+    async def gone(child: asyncio.subprocess.Process) -> bool:
+        killed.append(child)
+        return len(killed) > 1 and await see_it_go(child)
+
+    monkeypatch.setattr(one, "_gone", gone)
+    monkeypatch.setattr(one, "_stuck_has_gone", lambda: False)
     with one.watch(FAST) as watch:
-        await frame_with(watch, in_state("ok"))
         frame = await frame_with(watch, lambda frame: "cannot be ended" in (frame["error"] or ""))
+        assert len(killed) == 1
+        monkeypatch.undo()
         assert frame["state"] == "hung"
         assert frame["silent_s"] > 0.3
+        assert frame["host"]["memory_total_bytes"] > 0
         await frame_with(watch, in_state("ok"))
         assert one._stuck is None
 
@@ -231,8 +240,9 @@ async def test_a_driver_that_fails_is_a_sentence(feeds: Feeds) -> None:
 async def test_a_machine_without_a_driver_is_told_of() -> None:
     one = Feed(lambda: {"models": "/", "simulate": None, "began": 0.0}, no_services)
     with one.watch(FAST) as watch:
-        frame = await watch.frame()
+        first, frame = await watch.frame(), await watch.frame()
     await one.close()
+    assert first["state"] == frame["state"]
     if frame["state"] == "ok":
         pytest.skip("this machine has GPUs")
     assert frame["state"] == "no_driver"

@@ -52,3 +52,15 @@ def test_the_disk_is_that_of_the_models(tmp_path: Path) -> None:
     statistics.write_text("garbage")
     assert hostload._disk_bytes(statistics) == (None, None)
     assert hostload._disk_bytes(None) == (None, None)
+
+
+def test_what_the_system_hides_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hidden(*_: object, **__: object) -> None:
+        raise PermissionError("/proc")
+
+    load = HostLoad(tmp_path)
+    for name in ("cpu_percent", "virtual_memory", "swap_memory", "net_io_counters"):
+        monkeypatch.setattr(load._psutil, name, hidden)
+    values = load.read()
+    told = {name for name, value in values.items() if value is not None}
+    assert told == {"cpu_count", "load1", "load5", "load15"}

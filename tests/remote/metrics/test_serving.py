@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from gswarm_remote import http
 from gswarm_remote.engines.base import Endpoint
 from gswarm_remote.metrics import serving
 from gswarm_remote.metrics.serving import UNKNOWN, Serving, parse
+from gswarm_remote.node import Node
+from gswarm_remote.services.offer import Offer
+
+from ..conftest import EngineScript
 
 TEXT = """\
 # HELP vllm:num_requests_running Number of requests in model execution batches.
@@ -52,6 +58,11 @@ class Engine:
         else:
             await reader.read()
             writer.close()
+
+
+@pytest.fixture
+def engine_script(tmp_path: Path) -> EngineScript:
+    return EngineScript(tmp_path / "engine")
 
 
 @pytest.fixture
@@ -158,3 +169,19 @@ async def test_a_node_without_services(engine: Engine, place: Path) -> None:
     asked = asking(engine, place)
     (place / "services" / "s1.json").unlink()
     assert await asked.rows() == []
+
+
+async def test_a_real_service_tells_its_requests(node: Node, engine_script: Any) -> None:
+    config = engine_script.config()
+    wanted = {"model": "tiny", "devices": ["gpu0"], "engine": "command", "config": config}
+    service = await node.services.start(Offer.from_params(wanted), lambda _: None)
+    rows = Serving(node).rows
+    (row,) = await rows()
+    assert row == {**UNKNOWN, "service": service["id"], "model": "tiny", "requests": 0} | {
+        "replica": service["replica"]
+    }
+    url = f"http://127.0.0.1:{service['port']}/v1/completions"
+    body = json.dumps({"model": "tiny", "prompt": "Hello"}).encode()
+    assert (await http.request("POST", url, body=body)).status == 200
+    (row,) = await rows()
+    assert row["requests"] == 1
