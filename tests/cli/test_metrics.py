@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx2 as httpx
@@ -41,9 +42,10 @@ def test_a_real_helper_is_told_to_prometheus(tmp_path: Path) -> None:
         url = process.stdout.readline().strip()
         assert httpx.get(url).status_code == 401
         headers = {"Authorization": "Bearer secret"}
-        text = ""
+        text, deadline = "", time.monotonic() + 60
         while "DCGM_FI_DEV_FB_USED{" not in text or 'node_up{node="gone"} 0' not in text:
             assert process.poll() is None
+            assert time.monotonic() < deadline, text
             text = httpx.get(url, headers=headers).text
         process.send_signal(signal.SIGTERM)
         process.stdout.read()

@@ -7,6 +7,7 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -234,8 +235,9 @@ def test_in_a_terminal_it_is_redrawn_in_place(real: dict[str, str]) -> None:
     terminal = {**real, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "20"}
     with subprocess.Popen(argv, env=terminal, stdout=follower, stdin=follower) as process:
         os.close(follower)
-        seen = b""
+        seen, deadline = b"", time.monotonic() + 60
         while seen.count(b"2 GPUs") < 2:
+            assert time.monotonic() < deadline, seen
             seen += os.read(leader, 65536)
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
