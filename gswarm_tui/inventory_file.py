@@ -249,6 +249,12 @@ class Settings(_Strict):
 class GroupEntry(Settings):
     hosts: Annotated[list[str], AfterValidator(_hosts), BeforeValidator(_one_is_a_list)]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _hosts_alone(cls, written: object) -> object:
+        """A list is short for a group without settings."""
+        return {"hosts": written} if isinstance(written, list) else written
+
 
 class NodeEntry(Settings):
     host: Host | None = None

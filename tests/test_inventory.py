@@ -74,6 +74,14 @@ def test_the_guide_is_right(text: str, tmp_path: Path, monkeypatch: pytest.Monke
     assert written(tmp_path, text, monkeypatch).nodes
 
 
+def test_a_group_may_be_a_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "groups:\n  g: ['n[1-2]', n1]\n  one: n3\nnodes:\n  n2:\n"
+    with pytest.raises(InventoryError, match=r"one"):
+        written(tmp_path, text, monkeypatch)
+    inventory = written(tmp_path, text.replace("  one: n3\n", ""), monkeypatch)
+    assert inventory.groups == {"g": ("n1", "n2")}
+
+
 def test_groups_and_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "groups:\n  g: {hosts: ['n[1-2]', n1]}\nnodes:\n  n2:\n"
     inventory = written(tmp_path, text, monkeypatch)

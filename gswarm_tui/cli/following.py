@@ -243,7 +243,7 @@ def _result(record: TaskRecord) -> Any:
 def _error_of(record: TaskRecord) -> GswarmError:
     kind = record.error_kind or GswarmError.kind
     classes = {each.kind: each for each in _CLASSES.values()}
-    error = classes.get(kind, GswarmError)(record.error or "it failed")
+    error = classes.get(kind, GswarmError)(record.error or "it failed", hint=record.hint)
     error.kind = kind
     return error
 

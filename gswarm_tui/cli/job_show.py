@@ -84,6 +84,8 @@ def _failures(job: JobRecord, tasks: Sequence[TaskRecord], command: str) -> Iter
     for task in failed:
         yield ""
         yield f"failed: {task.action_id}: {task.error}"
+        if task.hint is not None:
+            yield f"  hint: {task.hint}"
         yield f"  its log: {command} job logs {job.id} {task.action_id}"
     if job.error is not None:
         yield ""

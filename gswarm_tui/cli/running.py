@@ -358,9 +358,12 @@ def show_end(
 
     is_data = not manner.as_json and not manner.quiet
     if is_data:
-        for line in job_report.report(result, command=history.command(settings)):
+        lines = list(job_report.report(result, command=history.command(settings)))
+        for line in lines:
             output.show(mask(line))
         output.show()
+        # What was in view is above all this by now.
+        told = frozenset() if lines else told
     output.flush()
     if result.exit_code or not manner.quiet:
         for line in job_report.failures(result, told=told):

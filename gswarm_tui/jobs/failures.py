@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from gswarm_tui import wording
 from gswarm_tui.errors import GswarmError, TimedOutError
 
 NOT_NEEDED = "its `when` is false"
 """Why a task was skipped that did not have to run: what needs it goes on."""
+
+
+_OUTPUT_IS_IN: Final = "all that it wrote is in "
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,13 @@ def explain(error: BaseException, mask: Callable[[str], str]) -> Explained:
     hint = "this is a bug in gswarm; the job's log has the details"
     details = mask("".join(traceback.format_exception(error)))
     return Explained(GswarmError(message, hint=hint), details)
+
+
+def with_log(error: GswarmError, job_id: int, name: str) -> GswarmError:
+    """The error of a task; where its hint is a place on the node, with one that is here."""
+    if error.hint is not None and error.hint.startswith(_OUTPUT_IS_IN):
+        error.hint += f"; here: gswarm job logs {job_id} {shlex.quote(name)}"
+    return error
 
 
 def job_timed_out(limit_s: float) -> TimedOutError:

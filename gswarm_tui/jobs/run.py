@@ -311,8 +311,8 @@ class Runner:
             self._retry(name, explained.error, delay_s)
             return
         tolerated = options.on_failure == CONTINUE
-        details, error = explained.details, explained.error
-        self._finish(replace(ended, error=error, details=details, tolerated=tolerated))
+        error = failures.with_log(explained.error, self._journal.id, name)
+        self._finish(replace(ended, error=error, details=explained.details, tolerated=tolerated))
 
     def _retry(self, name: str, error: GswarmError, delay_s: float) -> None:
         """Try again later; meanwhile nothing is held."""

@@ -176,5 +176,6 @@ def _unknown(name: str, node: str, error: Exception) -> NodeError:
     return NodeError(
         f"whether {name} is served there is unknown: {getattr(error, 'message', error)}",
         where=node,
-        hint="to leave the node out, name the devices: --device node1:gpu0",
+        hint="to leave the node out, name the devices: --device node1:gpu0 (in a playbook:"
+        " devices: [node1:gpu0])",
     )

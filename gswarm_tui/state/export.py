@@ -72,6 +72,7 @@ def task_fields(task: TaskRecord) -> dict[str, Any]:
         "seconds": _rounded(seconds_of(task)),
         "error": task.error,
         "error_kind": task.error_kind,
+        "hint": task.hint,
         "result": task.result,
     }
 

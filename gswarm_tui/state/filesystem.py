@@ -16,9 +16,11 @@ NETWORK: Final = frozenset(
         *("fuse.sshfs", "sshfs", "fuse.rclone", "fuse.s3fs", "fuse.goofys", "fuse.gcsfuse"),
         *("ceph", "fuse.ceph", "glusterfs", "fuse.glusterfs", "lustre", "gpfs", "beegfs"),
         *("fhgfs", "panfs", "pvfs2", "orangefs", "wekafs", "fuse.juicefs", "ocfs2", "gfs2"),
+        # Folders that a virtual machine or WSL has from the machine beneath it, which writes too.
+        *("9p", "virtiofs", "vboxsf"),
     }
 )
-"""Types of filesystems that several machines can write at once."""
+"""Types of filesystems that several machines can write at once, one of them perhaps virtual."""
 
 
 def network_filesystem(folder: Path, *, mounts: Path | None = None) -> str | None:

@@ -144,7 +144,7 @@ class Queue:
             obstacle = self._obstacle(claim)
             if obstacle is not None:
                 return obstacle
-        return f"waiting for its turn: {self._count(State.RUNNING)} tasks run"
+        return f"waiting for its turn: {self._runners(row['job_id'])}"
 
     # For `Jobs`, within its transactions
 
@@ -255,23 +255,22 @@ class Queue:
 
     def _keeps(self, claim: sqlite3.Row) -> sqlite3.Row | None:
         """The claim of another task that keeps this one from its turn."""
-        key, rank = claim["key"], claim["rank"]
-        others = "key = ? AND NOT (job_id = ? AND action_id = ?)"
-        mine = (key, claim["job_id"], claim["action_id"])
+        mine = (claim["job_id"], claim["action_id"])
+        # Two processes may give the same rank in the same microsecond.
         before = (
-            f"SELECT * FROM claims WHERE {others} AND (held OR rank < ?)"  # noqa: S608 - constants
-            " AND (exclusive OR ?) ORDER BY held DESC, rank LIMIT 1"
+            "SELECT * FROM claims WHERE key = ? AND NOT (job_id = ? AND action_id = ?)"
+            " AND (held OR (rank, job_id, action_id) < (?, ?, ?))"
         )
-        rows = self._database.query(before, (*mine, rank, claim["exclusive"]))
+        values = (claim["key"], *mine, claim["rank"], *mine)
+        order = "ORDER BY held DESC, rank, job_id, action_id LIMIT ?"
+        rows = self._database.query(
+            f"{before} AND (exclusive OR ?) {order}", (*values, claim["exclusive"], 1)
+        )
         if rows:
             return rows[0]
         if claim["slots"] is None:
             return None
-        rows = self._database.query(
-            f"SELECT * FROM claims WHERE {others} AND (held OR rank < ?)"  # noqa: S608 - constants
-            " ORDER BY held DESC, rank LIMIT ?",
-            (*mine, rank, claim["slots"]),
-        )
+        rows = self._database.query(f"{before} {order}", (*values, claim["slots"]))
         return rows[-1] if len(rows) >= claim["slots"] else None
 
     def _obstacle(self, claim: sqlite3.Row) -> str | None:
@@ -301,6 +300,20 @@ class Queue:
             " ORDER BY rank, job_id, action_id LIMIT 1)",
             (key, *behind),
         )
+
+    def _runners(self, job_id: int) -> str:
+        """How many tasks run, and which other job has most of them."""
+        rows = self._database.query(
+            "SELECT job_id, count(*) AS count FROM tasks WHERE state = 'running'"
+            " GROUP BY job_id ORDER BY job_id = ?, count DESC, job_id",
+            (job_id,),
+        )
+        count = sum(row["count"] for row in rows)
+        said = "1 task runs" if count == 1 else f"{count} tasks run"
+        if not rows or rows[0]["job_id"] == job_id:
+            return said
+        part = "" if rows[0]["count"] == count else f" {rows[0]['count']} of them"
+        return f"{said},{part} of job {rows[0]['job_id']}"
 
     def _claims(self, job_id: int, action_id: str) -> list[sqlite3.Row]:
         return self._database.query(

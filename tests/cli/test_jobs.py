@@ -301,3 +301,14 @@ def test_every_state_of_a_job_is_shown(gswarm: Command, story: Story) -> None:
             ended = gswarm(*arguments)
             assert ended.code == 0
             assert str(state) in ended.out
+
+
+def test_the_hint_of_an_error_is_shown(gswarm: Command, story: Story) -> None:
+    job = story.job("build", ("make", "command", "make on node1", ()))
+    story.jobs.begin(job)
+    story.runs(job, "make")
+    story.jobs.end(job, "make", State.FAILED, error="node1: no room", hint="make \x1bsome")
+    story.jobs.finish(job, State.FAILED, exit_code=1)
+    assert "failed: make: node1: no room\n  hint: make �some\n" in gswarm("job", "show", "1").out
+    shown = gswarm("job", "show", "1", "--json").document
+    assert shown["tasks"][0]["hint"] == "make \x1bsome"

@@ -13,7 +13,7 @@ import pytest
 from gswarm_tui import playbook
 from gswarm_tui.config import QueueConfig
 from gswarm_tui.devices import Device
-from gswarm_tui.errors import GswarmError, SourceError, StateError, UnreachableError
+from gswarm_tui.errors import GswarmError, RemoteError, SourceError, StateError, UnreachableError
 from gswarm_tui.jobs import JobResult, Runner, submit
 from gswarm_tui.jobs.events import (
     JobStarted,
@@ -630,3 +630,17 @@ async def test_a_secret_in_what_an_action_returned_is_hidden_where_it_is_used(
     assert [e.task.summary for e in run.events.of(TaskStarted)][1] == "heard: it is ***"
     for row in database.query("SELECT * FROM tasks"):
         assert "hush" not in repr(tuple(row))
+
+
+async def test_where_a_command_left_its_output_is_said_for_here_too(
+    run: Runs, fake: FakeModels, jobs: Jobs
+) -> None:
+    fake.failures["command", "node1"] = RemoteError(
+        "make ended with status 2", kind="failed", hint="all that it wrote is in /x/output there"
+    )
+    result = await run(COMMAND.replace("RETRY", "retry: 1"))
+    error = result.tasks[0].error
+    assert error is not None
+    said = "all that it wrote is in /x/output there; here: gswarm job logs 1 work"
+    assert error.hint == said
+    assert jobs.tasks(1)[0].hint == said

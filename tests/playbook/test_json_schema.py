@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from gswarm_tui.errors import UsageError
 from gswarm_tui.playbook.actions import TYPES
-from gswarm_tui.playbook.language import json_schema
+from gswarm_tui.playbook.language.json_schema import json_schema
 from gswarm_tui.yamlfile import load_yaml
 from tests.playbook.broken import BROKEN, Case, catalogue
 from tests.playbook.test_seeds import LATER

@@ -254,6 +254,9 @@ MOUNTS = """\
 26 22 0:43 / /mnt/twice rw - nfs server:/x rw
 27 22 0:44 / /mnt/twice rw - tmpfs tmpfs rw
 28 22 0:45 / /net rw - autofs systemd-1 rw
+29 22 0:46 / /mnt/c rw,noatime - 9p drvfs rw
+30 22 0:47 / /mnt/host rw - virtiofs share rw
+31 22 0:48 / /mnt/vbox rw - vboxsf share rw
 """
 
 
@@ -268,6 +271,9 @@ MOUNTS = """\
         ("/mnt/my share/x", "fuse.sshfs"),
         ("/mnt/twice/x", None),
         ("/net", None),
+        ("/mnt/c/Users/ana", "9p"),
+        ("/mnt/host", "virtiofs"),
+        ("/mnt/vbox", "vboxsf"),
     ],
 )
 def test_which_folders_are_on_the_network(folder: str, kind: str | None, tmp_path: Path) -> None:

@@ -124,6 +124,28 @@ def test_a_number_of_slots_bounds_how_many_hold_a_thing(of: Fixture) -> None:
     assert of.admit(job) == ["c"]
 
 
+def test_of_two_with_the_same_rank_one_has_its_turn(of: Fixture, database: Database) -> None:
+    """Two processes may give it in the same microsecond."""
+    one, other = of.job("a"), of.job("b")
+    of.enter(one, "a", GPU)
+    of.enter(other, "b", GPU)
+    for table in ("tasks", "claims"):
+        database.execute(f"UPDATE {table} SET rank = 7")
+    assert of.admit(other) == []
+    assert of.admit(one) == ["a"]
+    of.end(one, "a")
+    assert of.admit(other) == ["b"]
+
+
+def test_who_waits_for_a_slot_is_told_which_job_has_most_of_them(of: Fixture) -> None:
+    one, other, third = of.job("a", "b"), of.job("x"), of.job("y")
+    for job, name in ((one, "a"), (one, "b"), (other, "x")):
+        of.enter(job, name)
+        of.admit(job)
+    of.enter(third, "y")
+    assert of.why(third, "y") == "waiting for its turn: 3 tasks run, 2 of them of job 1"
+
+
 def test_a_limit_bounds_all_jobs_together_and_the_earliest_goes_first(of: Fixture) -> None:
     one, other = of.job("a", "b"), of.job("x")
     of.enter(one, "a")
@@ -132,7 +154,8 @@ def test_a_limit_bounds_all_jobs_together_and_the_earliest_goes_first(of: Fixtur
     of.now += 1
     of.enter(one, "b")
     assert of.admit(other, 1) == []
-    assert of.why(other, "x") == "waiting for its turn: 1 tasks run"
+    assert of.why(other, "x") == "waiting for its turn: 1 task runs, of job 1"
+    assert of.why(one, "b") == "waiting for its turn: 1 task runs"
     of.end(one, "a")
     assert of.admit(one, 1) == [], "x of the other job was there before"
     assert of.admit(other, 1) == ["x"]

@@ -65,13 +65,17 @@ def read_route(
     if devices:
         places = read_places({"devices": devices}, parse)
         source, targets = places[0], places[1:]
+        # Where it is meant as the targets alone, as other actions have it.
+        hint = None
+        if source_device and source_device not in devices:
+            hint = f"write `devices: [{', '.join((source_device, *devices))}]` alone"
         if not targets:
             message = (
                 f"`devices` names no target: it is [source, target, …], here only {source.device}"
             )
-            raise SpellingError(("devices",), message)
-        _check_same(source_device, [source], "source_device", parse)
-        _check_same(target_device, targets, "target_device", parse)
+            raise SpellingError(("devices",), message, hint=hint)
+        _check_same(source_device, [source], "source_device", parse, hint)
+        _check_same(target_device, targets, "target_device", parse, hint)
     elif source_device and target_device:
         source = Place(read_device(source_device, ("source_device",), parse), ("source_device",))
         target = Place(read_device(target_device, ("target_device",), parse), ("target_device",))
@@ -129,10 +133,12 @@ def require_one_engine(places: Sequence[Place]) -> None:
         raise SpellingError(gpus[-1].path, error.message, hint=error.hint) from None
 
 
-def _check_same(text: str | None, places: list[Place], key: str, parse: ParseDevice) -> None:
+def _check_same(
+    text: str | None, places: list[Place], key: str, parse: ParseDevice, hint: str | None
+) -> None:
     if text is not None and [read_device(text, (key,), parse)] != [p.device for p in places]:
         message = f"`devices` and `{key}` name different places; one of them is enough"
-        raise SpellingError((key,), message)
+        raise SpellingError((key,), message, hint=hint)
 
 
 def _refuse_twice(places: list[Place]) -> None:
