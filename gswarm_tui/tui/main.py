@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -13,7 +15,9 @@ from gswarm_tui.errors import UsageError
 
 if TYPE_CHECKING:
     from gswarm_tui.cli.context import Settings
+    from gswarm_tui.inventory import Inventory
     from gswarm_tui.tui.app import GswarmApp
+    from gswarm_tui.tui.shell import Shell
     from gswarm_tui.watch.source import Source
 
 DEMO_NODES: Final = 32
@@ -133,23 +137,39 @@ def _options(
 def _app(
     source: Source, settings: Settings, read_only: bool, demo: bool, in_browser: bool
 ) -> GswarmApp:
-    """The application. In a browser there is no terminal that a shell could have."""
-    from gswarm_tui.tui import shell
+    """The application; a demo does nothing, but says what it would."""
+    from gswarm_tui import config
+    from gswarm_tui.tui import theme
     from gswarm_tui.tui.acting import CommandLine, Recording
     from gswarm_tui.tui.app import GswarmApp
     from gswarm_tui.tui.talking import Echo, NodeTalker
 
+    wanted = config.load(settings.home()).tui
+    wanted = replace(wanted, theme=wanted.theme or theme.suited(os.environ))
     if demo:
-        return GswarmApp(source, read_only=read_only, actor=Recording(), talker=Echo())
-    actor, talker = CommandLine(settings), NodeTalker(settings)
-    if in_browser:
-        return GswarmApp(source, read_only=read_only, actor=actor, talker=talker)
-    nodes = settings.inventory().nodes
+        return GswarmApp(
+            source, read_only=read_only, actor=Recording(), talker=Echo(), config=wanted
+        )
+    inventory = settings.inventory()
+    return GswarmApp(
+        source,
+        read_only=read_only,
+        shell=None if in_browser else _opener(inventory),
+        actor=CommandLine(settings),
+        talker=NodeTalker(settings),
+        inventory=inventory,
+        config=wanted,
+    )
 
-    def opener(name: str) -> Sequence[str] | None:
-        return shell.command(nodes[name]) if name in nodes else None
 
-    return GswarmApp(source, read_only=read_only, shell=opener, actor=actor, talker=talker)
+def _opener(inventory: Inventory) -> Shell:
+    """Opens shells on nodes; in a browser there is no terminal that one could have."""
+    from gswarm_tui.tui import shell
+
+    def command(name: str) -> Sequence[str] | None:
+        return shell.command(inventory.nodes[name]) if name in inventory.nodes else None
+
+    return command
 
 
 def _simulated(nodes: int, interval_s: float) -> Source:

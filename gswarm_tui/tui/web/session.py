@@ -44,6 +44,7 @@ class Session(AppService):
     def _build_environment(self, width: int = 80, height: int = 24) -> dict[str, str]:
         environment = super()._build_environment(width, height)
         environment.pop(VARIABLE, None)
+        environment["COLORTERM"] = "truecolor"  # whatever our own terminal has
         return environment
 
     async def _open_app_process(self, width: int = 80, height: int = 24) -> Process:
