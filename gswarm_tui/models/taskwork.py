@@ -1,4 +1,4 @@
-"""What `Models` does for a job's tasks: commands, leases on nodes, work that nodes know by a task."""
+"""What `Models` does for a job's tasks: commands, leases on nodes, and what nodes know of tasks."""
 
 from __future__ import annotations
 

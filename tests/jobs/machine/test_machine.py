@@ -1,7 +1,7 @@
 """Jobs under all that can happen to them, in any order; whatever happens, the promises hold.
 
 The runner, the database and the language are the real ones; nodes are in memory and remember what
-they were asked. A longer search: ``HYPOTHESIS_PROFILE=long pytest tests/playbook/machine``.
+they were asked. A longer search: ``HYPOTHESIS_PROFILE=long pytest tests/jobs/machine``.
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
-"""What makes a run a job: retries, limits, `always`, resuming, and what other processes ask for."""
+"""What makes a run a job: retries, limits, `always`, resuming, and that secrets stay secret."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,102 +11,23 @@ import pytest
 from gswarm_tui import playbook
 from gswarm_tui.config import QueueConfig
 from gswarm_tui.devices import Device
-from gswarm_tui.errors import GswarmError, RemoteError, SourceError, StateError, UnreachableError
-from gswarm_tui.jobs import JobResult, Runner, submit
+from gswarm_tui.errors import GswarmError, SourceError
 from gswarm_tui.jobs.events import (
     JobStarted,
     TaskFinished,
     TaskProgress,
     TaskRetrying,
     TaskStarted,
-    TaskWaiting,
 )
-from gswarm_tui.models import Models
-from gswarm_tui.models.leases import Want
-from gswarm_tui.playbook import Plan
 from gswarm_tui.progress import Progress
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs
-from gswarm_tui.state.queue import Claim, Queue
-from gswarm_tui.state.records import AttemptRecord
 from gswarm_tui.state.states import State
+
+from .runs import LOST, Runs, asks, check, fails_first, states
 
 if TYPE_CHECKING:
     from tests.playbook.conftest import FakeModels
-
-MakePlan = Callable[..., Plan]
-
-AT_ONCE = QueueConfig(retry_backoff_s=0.0, retry_max_backoff_s=0.0)
-
-
-def asks(name: str, *more: str) -> str:
-    """A health check, whose outcome the fake decides by its URL."""
-    keys = ", ".join(
-        [f'action_id: {name}, action_type: health_check, target_url: "{url(name)}"', *more]
-    )
-    return f"  - {{{keys}}}\n"
-
-
-def url(name: str) -> str:
-    return f"http://{name}/"
-
-
-def check(name: str) -> tuple[str, str]:
-    return ("health_check", url(name))
-
-
-def states(result: JobResult) -> dict[str, str]:
-    return {task.task.action_id: str(task.state) for task in result.tasks}
-
-
-class Recorder(list[Any]):
-    def __call__(self, event: Any) -> None:
-        self.append(event)
-
-    def of(self, kind: type[Any]) -> list[Any]:
-        return [event for event in self if isinstance(event, kind)]
-
-
-class Runs:
-    """Runs playbooks of one database."""
-
-    def __init__(self, make_plan: MakePlan, models: Models, database: Database) -> None:
-        self.plan, self.models, self.database = make_plan, models, database
-        self.events = Recorder()
-
-    def runner(self, text: str, job_id: int | None = None, **options: Any) -> Runner:
-        options.setdefault("config", AT_ONCE)
-        return Runner(self.plan(text), self.models, self.database, job_id=job_id, **options)
-
-    def attempts(self, job_id: int) -> list[AttemptRecord]:
-        return Jobs(self.database).attempts(job_id)
-
-    async def __call__(self, text: str, job_id: int | None = None, **options: Any) -> JobResult:
-        return await self.runner(text, job_id, **options).run(self.events)
-
-
-@pytest.fixture
-def run(make_plan: MakePlan, models: Models, database: Database) -> Runs:
-    return Runs(make_plan, models, database)
-
-
-def fails_first(fake: FakeModels, name: str, *errors: Exception) -> list[int]:
-    """Let a check fail with each of `errors`, and succeed then; the list counts the calls."""
-    calls: list[int] = []
-    original = fake.check_health
-
-    async def check_health(target: str, **arguments: Any) -> Any:
-        if target == url(name):
-            calls.append(len(calls))
-            if len(calls) <= len(errors):
-                raise errors[len(calls) - 1]
-        return await original(target, **arguments)
-
-    fake.check_health = check_health  # type: ignore[method-assign,assignment]
-    return calls
-
-
-LOST = UnreachableError("connection lost", where="node1")
 
 
 async def test_what_can_pass_is_tried_again_and_each_attempt_is_known(
@@ -344,31 +263,6 @@ async def test_what_a_task_does_is_written_when_it_is_known(run: Runs, jobs: Job
     assert jobs.tasks(result.job_id)[1].summary == "http://b/200"
 
 
-async def test_another_process_asks_for_the_end_of_a_job(
-    run: Runs, fake: FakeModels, tmp_path: Path
-) -> None:
-    fake.holds[check("a")] = asyncio.Event()
-    task = asyncio.create_task(run(asks("a") + asks("b", "dependencies: [a]")))
-    while not fake.calls:
-        await asyncio.sleep(0)
-    with Database(tmp_path / "state.db") as other:
-        Jobs(other).request_cancel(1)
-    result = await task
-    assert states(result) == {"a": "cancelled", "b": "cancelled"}
-    assert result.exit_code == 130
-
-
-async def test_an_end_that_was_asked_for_before_the_process_began_is_heard(
-    run: Runs, fake: FakeModels, jobs: Jobs, tmp_path: Path
-) -> None:
-    job_id = submit(run.plan(asks("a")), jobs)
-    jobs.request_cancel(job_id)
-    with Database(tmp_path / "state.db") as later:
-        result = await Runner(run.plan(asks("a")), run.models, later, job_id=job_id).run()
-    assert states(result) == {"a": "cancelled"}
-    assert fake.calls == []
-
-
 async def test_those_that_fail_together_do_not_trip_over_each_other(
     run: Runs, fake: FakeModels
 ) -> None:
@@ -384,201 +278,6 @@ async def test_a_failure_ends_those_that_were_about_to_enter_the_queue_with_it(
     text += '  - {action_id: bad, action_type: health_check, target_url: "${a.completion}"}\n'
     result = await run("on_failure: stop\nactions:\n" + text)
     assert states(result) == {"a": "succeeded", "first": "skipped", "bad": "failed"}
-
-
-async def test_another_process_asks_for_the_end_of_a_task(
-    run: Runs, fake: FakeModels, tmp_path: Path
-) -> None:
-    fake.holds[check("a")] = asyncio.Event()
-    text = asks("a") + asks("b", "dependencies: [a]") + asks("c")
-    task = asyncio.create_task(run(text))
-    while check("a") not in fake.calls:
-        await asyncio.sleep(0)
-    with Database(tmp_path / "state.db") as other:
-        Jobs(other).request_cancel_task(1, "a")
-    result = await task
-    assert states(result) == {"a": "cancelled", "b": "skipped", "c": "succeeded"}
-    because = {task.task.action_id: task.because for task in result.tasks}
-    assert because["b"] == "needs a, which was cancelled"
-    assert (result.state, result.exit_code) == (State.CANCELLED, 130)
-
-
-async def test_a_job_has_failed_where_more_than_its_cancelled_tasks_went_wrong(
-    run: Runs, fake: FakeModels, tmp_path: Path
-) -> None:
-    fake.holds[check("a")] = asyncio.Event()
-    fake.failures[check("c")] = GswarmError("no")
-    task = asyncio.create_task(run(asks("a") + asks("c")))
-    while not run.events.of(TaskFinished):
-        await asyncio.sleep(0)
-    with Database(tmp_path / "state.db") as other:
-        Jobs(other).request_cancel_task(1, "a")
-    assert (await task).state is State.FAILED
-
-
-async def test_a_task_waits_for_what_another_job_holds_and_says_for_whom(
-    run: Runs, fake: FakeModels, jobs: Jobs, tmp_path: Path
-) -> None:
-    load = """
-  - {action_id: load, action_type: move, model_name: MODEL, devices: ["node1:disk", "node1:gpu0"]}
-"""
-    fake.holds["move", "one"] = asyncio.Event()
-    first = asyncio.create_task(run(load.replace("MODEL", "one")))
-    while not fake.calls:
-        await asyncio.sleep(0)
-    with Database(tmp_path / "state.db") as other:
-        events = Recorder()
-        second = Runner(run.plan(load.replace("MODEL", "two")), run.models, other)
-        waiting = asyncio.create_task(second.run(events))
-        while not events.of(TaskWaiting):
-            await asyncio.sleep(0)
-        reason = "waiting for node1:gpu0, held by job 1 (move load)"
-        assert events.of(TaskWaiting)[0].reason == reason
-        assert [task.waiting for task in Queue(other).tasks(State.READY)] == [reason]
-        fake.holds["move", "one"].set()
-        assert (await first).exit_code == 0
-        assert (await waiting).exit_code == 0
-    assert jobs.get(2) is not None
-
-
-async def test_leases_are_taken_in_the_name_of_the_attempt_and_dropped_after_it(
-    run: Runs, fake: FakeModels, jobs: Jobs
-) -> None:
-    fake.leased_elsewhere = ["waiting for node1:gpu0, held by job 9 of ana@box (serve x)"]
-    text = """
-  - {action_id: load, action_type: move, model_name: m, devices: ["node1:disk", "node1:gpu0"]}
-"""
-    result = await run(text)
-    job = jobs.get(result.job_id)
-    assert job is not None
-    wants = {"node1": [Want(model="m", tier="disk", shared=True), Want(device="gpu0")]}
-    key = f"{job.key}/load/1"
-    assert fake.leases == [("take", key, wants), ("drop", key, ["node1"])]
-    assert (fake.who[0].job, fake.who[0].does) == (1, "move load")
-    reasons = [event.reason for event in run.events.of(TaskWaiting)]
-    assert reasons == [*fake.leased_elsewhere, None]
-
-
-COMMAND = "  - {action_id: work, action_type: command, argv: [work], node: node1, RETRY}\n"
-
-
-async def test_what_a_retry_begins_anew_is_ended_on_its_nodes_first(
-    run: Runs, fake: FakeModels, jobs: Jobs
-) -> None:
-    text = COMMAND.replace("RETRY", "retry: 1")
-    fake.failures["command", "node1"] = LOST
-    await run(text)
-    assert fake.task_cancels == []
-    jobs.reset(1, from_task="work")
-    fake.failures.clear()
-    assert (await run(text, 1)).exit_code == 0
-    job = jobs.get(1)
-    assert job is not None
-    assert fake.task_cancels == [("node1", f"{job.key}/work/")]
-    # It has succeeded: there is nothing left that could go on.
-    jobs.reset(1, from_task="work")
-    assert (await run(text, 1)).exit_code == 0
-    assert len(fake.task_cancels) == 1
-
-
-async def test_what_is_resumed_is_not_ended(run: Runs, fake: FakeModels, jobs: Jobs) -> None:
-    fake.failures["command", "node1"] = LOST
-    await run(COMMAND.replace("RETRY", "retry: 2"))
-    jobs.reset(1, retry=True)
-    fake.failures.clear()
-    assert (await run(COMMAND.replace("RETRY", "retry: 2"), 1)).exit_code == 0
-    assert fake.task_cancels == []
-
-
-async def test_after_a_time_limit_nothing_begins_until_the_older_work_is_ended(
-    run: Runs, fake: FakeModels
-) -> None:
-    fake.holds["command", "node1"] = asyncio.Event()
-    fake.unreachable = {"node1"}
-    text = COMMAND.replace(
-        "RETRY", "timeout: 10ms, retry: {attempts: 3, on: [timeout, unreachable]}"
-    )
-    result = await run(text)
-    assert [attempt.error for attempt in run.attempts(1)] == [
-        "it took longer than 0.0 s",
-        "node1: no route",
-        "node1: no route",
-    ]
-    assert result.exit_code != 0
-    assert len(fake.calls) == 1
-
-
-async def test_an_attempt_ends_when_somebody_else_has_its_lease(
-    run: Runs, fake: FakeModels
-) -> None:
-    text = """
-  - {action_id: load, action_type: move, model_name: m, devices: ["node1:disk", "node1:gpu0"]}
-"""
-    fake.holds["move", "m"] = asyncio.Event()
-    task = asyncio.create_task(run(text))
-    while not fake.calls:
-        await asyncio.sleep(0)
-    sentence = "its lease on node1:gpu0 was taken by job 3 of eve@lab (serve x) meanwhile"
-    fake.lose(sentence)
-    fake.lose("and another one")
-    (ended,) = (await task).tasks
-    assert ended.error is not None
-    assert (str(ended.error), ended.error.kind) == (sentence, "in_use")
-    assert fake.cancelled == [("move", "m")]
-
-
-async def test_a_cancel_counts_more_than_a_lost_lease(run: Runs, fake: FakeModels) -> None:
-    text = """
-  - {action_id: load, action_type: move, model_name: m, devices: ["node1:disk", "node1:gpu0"]}
-"""
-    fake.holds["move", "m"] = asyncio.Event()
-    runner = run.runner(text)
-    task = asyncio.create_task(runner.run())
-    while not fake.calls:
-        await asyncio.sleep(0)
-    runner.cancel()
-    await asyncio.sleep(0)
-    fake.lose("somebody else has it")
-    assert (await task).state is State.CANCELLED
-
-
-async def test_a_run_whose_job_was_marked_as_lost_says_so_and_ends(
-    run: Runs, fake: FakeModels, jobs: Jobs, database: Database
-) -> None:
-    fake.holds[check("a")] = asyncio.Event()
-    task = asyncio.create_task(run(asks("a")))
-    while not fake.calls:
-        await asyncio.sleep(0)
-    database.execute("UPDATE jobs SET process_started = 0")
-    jobs.mark_lost()
-    fake.holds[check("a")].set()
-    with pytest.raises(StateError, match="job 1 is lost by now, and cannot go on here"):
-        await task
-    job = jobs.get(1)
-    assert job is not None
-    assert job.state is State.LOST
-
-
-async def test_a_job_that_holds_nothing_in_the_queue_any_more_is_passed_over(
-    run: Runs, fake: FakeModels, jobs: Jobs, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A dead process holds a GPU in the queue; whoever waits for it looks after that."""
-    monkeypatch.setattr("gswarm_tui.jobs.journal._LOST_EVERY_S", 0.0)
-    dead = submit(run.plan(asks("a")), jobs)
-    jobs.begin(dead)
-    jobs.enter(dead, [("a", [Claim("device/node1:gpu0", "node1:gpu0", exclusive=True)])])
-    assert len(jobs.admit(dead, 9)) == 1
-    text = """
-  - {action_id: load, action_type: move, model_name: m, devices: ["node1:disk", "node1:gpu0"]}
-"""
-    task = asyncio.create_task(run(text))
-    while not run.events.of(TaskWaiting):
-        await asyncio.sleep(0)
-    database.execute("UPDATE jobs SET process_started = 0 WHERE id = ?", (dead,))
-    assert (await task).exit_code == 0
-    lost = jobs.get(dead)
-    assert lost is not None
-    assert lost.state is State.LOST
 
 
 async def test_secrets_are_nowhere_to_be_seen(
@@ -630,17 +329,3 @@ async def test_a_secret_in_what_an_action_returned_is_hidden_where_it_is_used(
     assert [e.task.summary for e in run.events.of(TaskStarted)][1] == "heard: it is ***"
     for row in database.query("SELECT * FROM tasks"):
         assert "hush" not in repr(tuple(row))
-
-
-async def test_where_a_command_left_its_output_is_said_for_here_too(
-    run: Runs, fake: FakeModels, jobs: Jobs
-) -> None:
-    fake.failures["command", "node1"] = RemoteError(
-        "make ended with status 2", kind="failed", hint="all that it wrote is in /x/output there"
-    )
-    result = await run(COMMAND.replace("RETRY", "retry: 1"))
-    error = result.tasks[0].error
-    assert error is not None
-    said = "all that it wrote is in /x/output there; here: gswarm job logs 1 work"
-    assert error.hint == said
-    assert jobs.tasks(1)[0].hint == said
