@@ -33,7 +33,8 @@ def same_as_before() -> Callable[[Stage, str], None]:
 
     ``GSWARM_SNAPSHOTS=write`` writes the files anew: look at what git says has changed. They are
     text, the characters first and then a letter for the style of each column, so that a difference
-    can be read. pytest-textual-snapshot's SVG cannot be had: it demands a pytest before 9.
+    can be read; which colours these are is the theme's business. pytest-textual-snapshot's SVG
+    cannot be had: it demands a pytest before 9.
     """
 
     def compare(stage: Stage, name: str) -> None:
@@ -48,7 +49,7 @@ def same_as_before() -> Callable[[Stage, str], None]:
 
 
 def drawing(stage: Stage) -> str:
-    """The screen as text: its characters, and the style of each."""
+    """The screen as text: its characters, and which of them have the same style."""
     strips = stage.strips()
     styles = [
         [str(segment.style or "") for segment in strip for _ in segment.text] for strip in strips
@@ -57,8 +58,7 @@ def drawing(stage: Stage) -> str:
     names = dict(zip((style for style, _ in seen.most_common()), LETTERS, strict=False))
     masks = ["".join(names.get(style, "?") for style in line).rstrip("a") for line in styles]
     texts = [strip.text.rstrip() for strip in strips]
-    legend = [f"{letter} {style}" for style, letter in names.items()]
-    return "\n".join([*texts, "-" * 20, *(_runs(mask) for mask in masks), "-" * 20, *legend, ""])
+    return "\n".join([*texts, "-" * 20, *(_runs(mask) for mask in masks), ""])
 
 
 def _runs(mask: str) -> str:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 from gswarm_tui.watch.attention import needs_a_look
 from gswarm_tui.watch.rings import History
+from gswarm_tui.watch.series import gpu_key
 from gswarm_tui.watch.simulated import SimulatedSource
 from gswarm_tui.watch.snapshot import (
+    Copy,
     FleetSnapshot,
     Gpu,
     GpuProcess,
     GpuState,
+    Hardware,
     Host,
+    Link,
+    Model,
     Node,
     NodeState,
+    Service,
 )
 
 NOW = 1_800_000_000.0
@@ -101,6 +108,68 @@ def troubled() -> FleetSnapshot:
         node("deaf", *(lost("deaf", i, SILENT) for i in range(8)), silent_s=130.0),
         node("gone", state=NodeState.UNREACHABLE, error="no route to host"),
         node("new", state=NodeState.CONNECTING),
+    )
+
+
+def showcase() -> tuple[FleetSnapshot, History]:
+    """Twelve nodes with something of everything, and what was before: for pictures of screens.
+
+    Nothing of it is computed by the simulated fleet, which may look different one day.
+    """
+    history = History()
+    for second in range(600):
+        time = NOW - 599 + second
+        for gpu_number in range(8):
+            load = 50 + 45 * math.sin(second / 60 + gpu_number)
+            for name, value in (
+                ("util_percent", load),
+                ("memory_used_bytes", 61e9),
+                ("temperature_c", 40 + load / 3),
+                ("power_w", 100 + 5 * load),
+            ):
+                history.add(gpu_key("node-01", gpu_number, name), time, value)
+    nodes = [_exhibit(number) for number in range(1, 10)]
+    picture = fleet(*nodes, *troubled().nodes[:3])
+    service = Service(
+        "llama-3.3-70b", "node-01", ("node-01:gpu0", "node-01:gpu1"), "vllm", "ready",
+        "127.0.0.1", 8000, None, "llama-8000", "llama-0", running=12, waiting=3,
+        generation_tokens_per_s=1480.0, kv_cache_percent=61.0,
+    )  # fmt: skip
+    copies = (
+        Copy("llama-3.3-70b", "abcdef0123", "node-01:disk", "ready", 141 * GB, verified=True),
+        Copy("llama-3.3-70b", "abcdef0123", "node-01:gpu0", "ready", None),
+    )
+    model = Model("llama-3.3-70b", "hf://meta-llama/Llama-3.3-70B", "llm", 141 * GB, copies, True)
+    return replace(picture, services=(service,), models=(model,)), history
+
+
+def _exhibit(number: int) -> Node:
+    name = f"node-{number:02}"
+    host = Host(
+        55.0, 128, 66.6, 61.1, 55.5, 627 * GB, 2164 * GB, 0, 8 * GB, 13_200 * GB, 15_360 * GB,
+        271e6, 150e6, 632e6, 798e6, 1082 * GB, 1082 * GB,
+    )  # fmt: skip
+    users = ("ana", "eve", "kim")
+    gpus = [
+        gpu(
+            name,
+            index,
+            float((number * 37 + index * 17) % 101),
+            power_w=100.0 + 5 * ((number * 37 + index * 17) % 101),
+            processes=(process(users[number % 3], pid=4000 + 10 * number + index),),
+            models=("llama-3.3-70b",) if number % 3 == 1 else (),
+            hardware=Hardware(f"{index}B:00.0", index // 4, "9.0", 18, _links(index)),
+        )
+        for index in range(8)
+    ]
+    labels = (("rack", f"r{number % 2}"), ("zone", "a"))
+    return node(name, *gpus, host=host, labels=labels, system="Debian 13", driver="580.95.05")
+
+
+def _links(index: int) -> tuple[Link, ...]:
+    others = (other for other in range(8) if other != index)
+    return tuple(
+        Link(other, "NODE" if other // 4 == index // 4 else "SYS", True) for other in others
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from textual.widgets import OptionList
@@ -14,7 +15,7 @@ from gswarm_tui.tui.widgets.fleet_table import FleetTable
 from gswarm_tui.tui.widgets.gpu_cards import GpuCards
 from gswarm_tui.watch.snapshot import FleetSnapshot
 
-from .fleets import fleet, gpu, node, process, racks, simulated, troubled
+from .fleets import fleet, gpu, node, process, racks, showcase, simulated, troubled
 from .stage import LARGE, MIDDLE, SIZES, SMALL, Stage, harmless, on_stage
 
 SameAsBefore = Callable[[Stage, str], None]
@@ -287,12 +288,13 @@ async def test_hostile_names_are_harmless(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 async def test_it_looks_as_before(size: tuple[int, int], same_as_before: SameAsBefore) -> None:
-    snapshot, history = simulated()
+    snapshot, history = showcase()
     async with on_stage(snapshot, size=size, history=history) as stage:
         same_as_before(stage, f"fleet-{size[0]}x{size[1]}")
 
 
 async def test_cards_look_as_before(same_as_before: SameAsBefore) -> None:
-    snapshot, history = simulated(1)
+    snapshot, history = showcase()
+    snapshot = replace(snapshot, nodes=snapshot.nodes[:1])
     async with on_stage(snapshot, size=MIDDLE, history=history) as stage:
         same_as_before(stage, "fleet-cards")

@@ -12,7 +12,7 @@ from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.tui.screens.gpu import GpuView
 from gswarm_tui.watch.snapshot import Hardware, Link, MigInstance
 
-from .fleets import GB, NOW, fleet, gpu, node, process, racks, simulated, troubled
+from .fleets import GB, NOW, fleet, gpu, node, process, racks, showcase, simulated, troubled
 from .stage import SIZES, Stage, harmless, on_stage
 
 SameAsBefore = Callable[[Stage, str], None]
@@ -140,7 +140,7 @@ async def test_hostile_names_are_harmless(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 async def test_it_looks_as_before(size: tuple[int, int], same_as_before: SameAsBefore) -> None:
-    snapshot, history = simulated()
+    snapshot, history = showcase()
     async with on_stage(snapshot, size=size, history=history) as stage:
-        await stage.open("gpu", "gpu-03:gpu2")
+        await stage.open("gpu", "node-01:gpu2")
         same_as_before(stage, f"gpu-{size[0]}x{size[1]}")

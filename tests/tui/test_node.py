@@ -15,7 +15,7 @@ from gswarm_tui.tui.widgets.gpu_table import GpuTable
 from gswarm_tui.tui.widgets.plots import Plots
 from gswarm_tui.watch.snapshot import Copy, Host, Model, Service
 
-from .fleets import GB, NOW, fleet, gpu, later, lost, node, racks, simulated, troubled
+from .fleets import GB, NOW, fleet, gpu, later, lost, node, racks, showcase, simulated, troubled
 from .stage import LARGE, SIZES, Stage, harmless, on_stage
 
 SameAsBefore = Callable[[Stage, str], None]
@@ -204,7 +204,7 @@ async def test_hostile_names_are_harmless(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 async def test_it_looks_as_before(size: tuple[int, int], same_as_before: SameAsBefore) -> None:
-    snapshot, history = simulated()
+    snapshot, history = showcase()
     async with on_stage(snapshot, size=size, history=history) as stage:
-        await stage.open("node", "gpu-03")
+        await stage.open("node", "node-01")
         same_as_before(stage, f"node-{size[0]}x{size[1]}")

@@ -2,7 +2,7 @@
 
 A column stands for a span of time that begins at the same moments whenever it is drawn: from one
 second to the next only the last column is different, and a slow line has little to carry. Drawing
-one costs a fifth of a millisecond, where a general plotting package takes ten and more.
+one costs half a millisecond.
 """
 
 from __future__ import annotations
