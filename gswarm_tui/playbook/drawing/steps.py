@@ -94,7 +94,7 @@ def depth_first(steps: Mapping[str, Step]) -> list[str]:
     for name, step in steps.items():
         for needed in step.needs:
             dependents[needed].append(name)
-    stack = [name for name in reversed(steps) if not missing[name]]
+    stack = [name for name in reversed(list(steps)) if not missing[name]]
     ordered = []
     while stack:
         name = stack.pop()
