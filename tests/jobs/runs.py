@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gswarm_tui.config import QueueConfig
 from gswarm_tui.errors import UnreachableError
-from gswarm_tui.jobs import JobResult, Runner
+from gswarm_tui.jobs import Event, JobResult, Runner
 from gswarm_tui.models import Models
 from gswarm_tui.playbook import Plan
 from gswarm_tui.state.database import Database
@@ -86,3 +87,36 @@ def fails_first(fake: FakeModels, name: str, *errors: Exception) -> list[int]:
 
 LOST = UnreachableError("connection lost", where="node1")
 COMMAND = "  - {action_id: work, action_type: command, argv: [work], node: node1, RETRY}\n"
+
+
+class Watcher:
+    """An observer that can be waited for."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self._wanted: tuple[type[Event], str] | None = None
+        self._seen = asyncio.Event()
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+        if self._wanted and isinstance(event, self._wanted[0]):
+            task = getattr(event, "task", None)
+            if task is not None and task.action_id == self._wanted[1]:
+                self._seen.set()
+
+    async def until(self, kind: type[Event], action_id: str) -> None:
+        self._wanted = (kind, action_id)
+        await self._seen.wait()
+        self._seen.clear()
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+def checks(needs: dict[str, list[str]]) -> str:
+    """A playbook of health checks; the check of `a` asks ``http://a/``."""
+    return "".join(
+        f'- {{action_id: {name}, action_type: health_check, target_url: "http://{name}/",'
+        f" dependencies: [{', '.join(needed)}]}}\n"
+        for name, needed in needs.items()
+    )

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gswarm_tui.config import QueueConfig
-from gswarm_tui.errors import GswarmError, PlaybookError, StateError, UnreachableError
+from gswarm_tui.errors import GswarmError, PlaybookError, UnreachableError
 from gswarm_tui.jobs import Event, JobResult, Runner
 from gswarm_tui.jobs.events import (
     JobFinished,
@@ -27,6 +26,8 @@ from gswarm_tui.progress import Progress
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs, NewJob, NewTask
 from gswarm_tui.state.states import State
+
+from .runs import Watcher, check, checks, states
 
 if TYPE_CHECKING:
     from tests.playbook.conftest import FakeModels
@@ -48,51 +49,10 @@ actions:
 """
 
 
-class Recorder:
-    """An observer that can be waited for."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self._wanted: tuple[type[Event], str] | None = None
-        self._seen = asyncio.Event()
-
-    def __call__(self, event: Event) -> None:
-        self.events.append(event)
-        if self._wanted and isinstance(event, self._wanted[0]):
-            task = getattr(event, "task", None)
-            if task is not None and task.action_id == self._wanted[1]:
-                self._seen.set()
-
-    async def until(self, kind: type[Event], action_id: str) -> None:
-        self._wanted = (kind, action_id)
-        await self._seen.wait()
-        self._seen.clear()
-
-    def of(self, kind: type[Any]) -> list[Any]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-
-def states(result: JobResult) -> dict[str, str]:
-    return {task.task.action_id: str(task.state) for task in result.tasks}
-
-
-def checks(needs: dict[str, list[str]]) -> str:
-    """A playbook of health checks; the check of `a` asks ``http://a/``."""
-    return "".join(
-        f'- {{action_id: {name}, action_type: health_check, target_url: "http://{name}/",'
-        f" dependencies: [{', '.join(needed)}]}}\n"
-        for name, needed in needs.items()
-    )
-
-
-def check(name: str) -> tuple[str, str]:
-    return ("health_check", f"http://{name}/")
-
-
 async def test_everything_is_done_with_the_values_of_what_came_before(
     make_plan: MakePlan, models: Models, fake: FakeModels, database: Database, jobs: Jobs
 ) -> None:
-    recorder = Recorder()
+    recorder = Watcher()
     result = await Runner(make_plan(DEPLOY), models, database).run(recorder)
     assert result.state is State.SUCCEEDED
     assert result.exit_code == 0
@@ -165,7 +125,7 @@ async def test_branches_run_side_by_side(
 ) -> None:
     """`copy` is held; `load`, which does not need it, and all after it go on to the end."""
     fake.holds["copy", "m"] = asyncio.Event()
-    recorder = Recorder()
+    recorder = Watcher()
     run = asyncio.create_task(Runner(make_plan(DEPLOY), models, database).run(recorder))
     await recorder.until(TaskFinished, "ask")
     assert not run.done()
@@ -186,7 +146,7 @@ async def test_a_failure_skips_what_needs_it_and_nothing_else(
     make_plan: MakePlan, models: Models, fake: FakeModels, database: Database, jobs: Jobs
 ) -> None:
     fake.failures["move", "m"] = GswarmError("no room", where="node1:gpu0", hint="free some")
-    recorder = Recorder()
+    recorder = Watcher()
     result = await Runner(make_plan(DEPLOY), models, database).run(recorder)
     assert states(result) == {
         "fetch": "succeeded",
@@ -249,112 +209,6 @@ async def test_a_value_that_does_not_fit_fails_the_task(
     assert result.exit_code == 1
 
 
-async def test_cancelling_ends_what_runs_and_begins_no_more(
-    make_plan: MakePlan, models: Models, fake: FakeModels, database: Database, jobs: Jobs
-) -> None:
-    fake.holds[check("b")] = asyncio.Event()
-    plan = make_plan(checks({"a": [], "b": [], "c": ["b"]}))
-    recorder, runner = Recorder(), Runner(plan, models, database)
-    run = asyncio.create_task(runner.run(recorder))
-    await recorder.until(TaskFinished, "a")
-    runner.cancel()
-    result = await run
-    assert states(result) == {"a": "succeeded", "b": "cancelled", "c": "cancelled"}
-    assert (result.state, result.exit_code) == (State.CANCELLED, 130)
-    assert fake.cancelled == [check("b")]
-    assert fake.ended == [check("a"), check("b")]
-    (job,) = jobs.recent()
-    assert job.state is State.CANCELLED
-    assert {str(task.state) for task in jobs.tasks(job.id)} == {"succeeded", "cancelled"}
-
-
-async def test_a_task_that_ends_with_an_error_when_it_is_cancelled(
-    make_plan: MakePlan, models: Models, fake: FakeModels, database: Database, jobs: Jobs
-) -> None:
-    """As a node's helper may answer: the job was cancelled all the same."""
-
-    async def check_health(url: str, **_: Any) -> None:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            raise GswarmError("the operation was cancelled") from None
-
-    fake.check_health = check_health  # type: ignore[method-assign,assignment]
-    recorder, runner = Recorder(), Runner(make_plan(checks({"a": []})), models, database)
-    run = asyncio.create_task(runner.run(recorder))
-    await recorder.until(TaskStarted, "a")
-    await asyncio.sleep(0)
-    runner.cancel()
-    result = await run
-    assert states(result) == {"a": "failed"}
-    assert result.exit_code == 130
-
-
-async def test_cancelling_the_coroutine_does_the_same_and_raises(
-    make_plan: MakePlan, models: Models, fake: FakeModels, database: Database, jobs: Jobs
-) -> None:
-    fake.holds[check("a")] = asyncio.Event()
-    recorder = Recorder()
-    run = asyncio.create_task(
-        Runner(make_plan(checks({"a": [], "b": ["a"]})), models, database).run(recorder)
-    )
-    await recorder.until(TaskStarted, "a")
-    await asyncio.sleep(0)
-    run.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await run
-    assert fake.cancelled == [check("a")]
-    (job,) = jobs.recent()
-    assert job.state is State.CANCELLED
-    assert [str(task.state) for task in jobs.tasks(job.id)] == ["cancelled", "cancelled"]
-
-
-async def test_work_that_somebody_else_cancelled_is_a_failure(
-    make_plan: MakePlan, models: Models, fake: FakeModels, database: Database, jobs: Jobs
-) -> None:
-    fake.failures[check("a")] = asyncio.CancelledError()  # type: ignore[assignment]
-    result = await Runner(make_plan(checks({"a": []})), models, database).run()
-    assert states(result) == {"a": "failed"}
-    assert str(result.tasks[0].error) == "its work was cancelled elsewhere"
-
-
-async def test_a_database_that_cannot_be_written_ends_the_run(
-    make_plan: MakePlan,
-    models: Models,
-    fake: FakeModels,
-    database: Database,
-    jobs: Jobs,
-    tmp_path: Path,
-) -> None:
-    fake.holds[check("b")] = asyncio.Event()
-    recorder = Recorder()
-    run = asyncio.create_task(
-        Runner(make_plan(checks({"a": [], "b": []})), models, database).run(recorder)
-    )
-    await recorder.until(TaskStarted, "b")
-    with sqlite3.connect(tmp_path / "state.db") as connection:
-        connection.execute("DROP TABLE tasks")
-    connection.close()
-    with pytest.raises(StateError, match="no such table"):
-        await run
-    assert fake.cancelled == [check("b")]
-
-
-async def test_an_observer_that_fails_ends_the_run(
-    make_plan: MakePlan, models: Models, fake: FakeModels, database: Database, jobs: Jobs
-) -> None:
-    fake.holds[check("b")] = asyncio.Event()
-
-    def observer(event: Event) -> None:
-        if isinstance(event, TaskFinished):
-            raise BrokenPipeError
-
-    with pytest.raises(BrokenPipeError):
-        await Runner(make_plan(checks({"a": [], "b": []})), models, database).run(observer)
-    assert fake.cancelled == [check("b")]
-    assert jobs.recent()[0].state is State.CANCELLED
-
-
 async def test_progress_reaches_the_observer_from_any_thread(
     make_plan: MakePlan, models: Models, fake: FakeModels, database: Database, jobs: Jobs
 ) -> None:
@@ -369,7 +223,7 @@ async def test_progress_reaches_the_observer_from_any_thread(
         raise GswarmError("enough")
 
     fake.download = verify  # type: ignore[method-assign,assignment]
-    recorder = Recorder()
+    recorder = Watcher()
     threads: list[int] = []
 
     def observer(event: Event) -> None:
@@ -390,7 +244,7 @@ async def test_earlier_runs_of_the_playbook_are_noticed(
     lost = jobs.create(NewJob("deploy", "p.yaml", {}, [NewTask("a", "copy", "", ())]))
     jobs.begin(lost)
     database.execute("UPDATE jobs SET process_started = 0")
-    recorder = Recorder()
+    recorder = Watcher()
     await Runner(make_plan(DEPLOY), models, database).run(recorder)
     (started,) = recorder.of(JobStarted)
     assert started.notices == (
@@ -410,7 +264,7 @@ async def test_a_lost_run_is_told_of_once_when_its_playbook_runs_again(
     database.execute("UPDATE jobs SET process_started = 0")
     told = []
     for text in (checks({"a": []}), DEPLOY, DEPLOY):
-        recorder = Recorder()
+        recorder = Watcher()
         await Runner(make_plan(text), models, database).run(recorder)
         (started,) = recorder.of(JobStarted)
         told.append(len(started.notices))
