@@ -56,20 +56,25 @@ def text(picture: FleetSnapshot) -> str:
     """All metrics of a picture."""
     lines: list[str] = []
     for metric in METRICS:
-        samples = [_line(metric.name, *each) for each in metric.samples(picture)]
-        known = [line for line in samples if line is not None]
+        known = _lines(metric.name, metric.samples(picture))
         if known:
             lines += [f"# HELP {metric.name} {metric.help}", f"# TYPE {metric.name} {metric.kind}"]
             lines += known
     return "\n".join([*lines, ""])
 
 
-def _line(name: str, labels: Labels, value: float | None) -> str | None:
-    if value is None or not math.isfinite(value):
-        return None
-    inside = ",".join([f'{key}="{_escaped(text)}"' for key, text in labels])
-    shown = int(value) if value == int(value) else value
-    return f"{name}{{{inside}}} {shown}" if inside else f"{name} {shown}"
+def _lines(name: str, samples: Iterable[Sample]) -> list[str]:
+    """A line for each value. Labels that come twice have the last one: Prometheus would take
+    nothing at all of the fleet for the sake of one node that tells of something twice."""
+    values: dict[str, float] = {}
+    for labels, value in samples:
+        if value is not None and math.isfinite(value):
+            inside = ",".join([f'{key}="{_escaped(text)}"' for key, text in labels])
+            values[f"{name}{{{inside}}}" if inside else name] = value
+    return [
+        f"{series} {int(value) if value == int(value) else value}"
+        for series, value in values.items()
+    ]
 
 
 def _escaped(value: str) -> str:

@@ -6,7 +6,6 @@ docs/metrics.md has the fields of a frame.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any, Final, final
@@ -31,6 +30,15 @@ COMPUTES_PERCENT: Final = 1.0
 
 _MOST_GPUS: Final = 256
 _MOST_TEXT: Final = 4096
+_MOST_WORDS: Final = 32
+_MOST_PROCESSES: Final = 1024
+_MOST_LINKS: Final = _MOST_GPUS * 64
+_LARGEST: Final = 1e18
+"""No amount of anything here is larger; what plots and arrays of short floats hold is far beyond.
+Nor is any clock that far off: see `moment`."""
+_LAST_MOMENT: Final = 253_000_000_000.0  # in the year 9987; calendars end soon after
+_SKEW_S: Final = 5.0
+"""A clock of a node that is off by less is right: a frame takes its time."""
 _HOST: Final = tuple(field.name for field in fields(Host))
 
 
@@ -53,17 +61,19 @@ class Gpus:
         self._made: dict[int, Gpu] = {}
         self._processes: dict[int, tuple[GpuProcess, ...]] = {}
         self._idle_since: dict[int, float] = {}
+        self._errors: dict[int, dict[tuple[int, float], float]] = {}
+        self._skew_s = 0.0
         self._models: Mapping[int, tuple[str, ...]] = {}
 
     def describe(self, answer: Wire) -> None:
         """Take the answer to ``metrics.describe``."""
         found: dict[int, Wire] = {}
         for each in _maps(answer.get("gpus")):
-            index = whole(each.get("index"))
-            if index is not None and len(found) < _MOST_GPUS:
+            index = _index(each.get("index"))
+            if index is not None:
                 found[index] = each
         self._static = found
-        topology = list(_maps(answer.get("topology")))
+        topology = _maps(answer.get("topology"))[:_MOST_LINKS]
         self._hardware = {index: _hardware(index, each, topology) for index, each in found.items()}
         self._raw.clear()
 
@@ -73,13 +83,21 @@ class Gpus:
             self._models = dict(models)
             self._raw.clear()
 
+    def lose(self) -> None:
+        """Nobody looks for a while: what a GPU does until the next frame is not known."""
+        self._idle_since.clear()
+        self._raw.clear()
+
     def take(self, frame: Wire, now: float) -> tuple[Gpu, ...]:
         """The GPUs after a frame that came `now`."""
         told: dict[int, Wire] = {}
         for each in _maps(frame.get("gpus")):
-            index = whole(each.get("index"))
-            if index is not None and len(told) < _MOST_GPUS:
+            index = _index(each.get("index"))
+            if index is not None:
                 told[index] = each
+        sent_at = moment(frame.get("time"))
+        skew_s = 0.0 if sent_at is None else now - sent_at
+        self._skew_s = skew_s if abs(skew_s) > _SKEW_S else 0.0
         state = frame.get("state")
         if state in ("ok", "no_driver"):
             made = {index: self._told(index, each, now) for index, each in told.items()}
@@ -105,7 +123,7 @@ class Gpus:
         made = Gpu(
             *(self._node, index, state, text(static.get("uuid")), text(static.get("name"))),
             memory_total_bytes=whole(static.get("memory_total_bytes")),
-            xid=_xids((each or {}).get("xid")),
+            xid=self._xids(index, (each or {}).get("xid")),
             hardware=self._hardware.get(index),
         )
         self._idle_since.pop(index, None)
@@ -138,7 +156,7 @@ class Gpus:
             whole(get("ecc_corrected")),
             whole(get("ecc_uncorrected")),
             whole(get("remapped_rows")),
-            _xids(get("xid")),
+            self._xids(index, get("xid")),
             number(get("pcie_rx_bytes_per_s")),
             number(get("pcie_tx_bytes_per_s")),
             number(get("nvlink_rx_bytes_per_s")),
@@ -148,6 +166,14 @@ class Gpus:
             self._idle(index, util, now),
             self._hardware.get(index),
         )
+
+    def _xids(self, index: int, value: object) -> tuple[tuple[int, float], ...]:
+        """The errors with their times by our clock; each time is found once, and stays."""
+        known = self._errors.get(index, {})
+        self._errors[index] = {
+            error: known.get(error, error[1] + self._skew_s) for error in _xids(value)
+        }
+        return tuple([(code, time) for (code, _), time in self._errors[index].items()])
 
     def _idle(self, index: int, util: float | None, now: float) -> float | None:
         """Since when it has done nothing, as far as was watched."""
@@ -181,10 +207,16 @@ def with_models(gpus: tuple[Gpu, ...], models: Mapping[int, tuple[str, ...]]) ->
 
 
 def number(value: object) -> Any:
-    """A finite number, or None."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+    """A number that can be an amount of something, or None."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _LARGEST:
         return value
     return None
+
+
+def moment(value: object) -> float | None:
+    """Seconds since the epoch that a calendar has, or None."""
+    found = number(value)
+    return None if found is None or not 0 <= found <= _LAST_MOMENT else float(found)
 
 
 def whole(value: object) -> int | None:
@@ -198,6 +230,11 @@ def text(value: object) -> str | None:
     return value[:_MOST_TEXT] if isinstance(value, str) and value else None
 
 
+def _index(value: object) -> int | None:
+    found = whole(value)
+    return None if found is None or found >= _MOST_GPUS else found
+
+
 def _maps(value: object) -> list[Wire]:
     if not isinstance(value, (list, tuple)):
         return []
@@ -207,16 +244,17 @@ def _maps(value: object) -> list[Wire]:
 def _words(value: object) -> tuple[str, ...]:
     if not value or not isinstance(value, (list, tuple)):
         return ()
-    return tuple([word for each in value if (word := text(each)) is not None])
+    words = [word for each in value[:_MOST_WORDS] if (word := text(each)) is not None]
+    return tuple(dict.fromkeys(words))
 
 
 def _xids(value: object) -> tuple[tuple[int, float], ...]:
     return tuple(
         [
-            (code, float(time))
-            for each in (_maps(value) if value else ())
+            (code, time)
+            for each in (_maps(value)[-_MOST_WORDS:] if value else ())
             if (code := whole(each.get("code"))) is not None
-            and (time := number(each.get("time"))) is not None
+            and (time := moment(each.get("time"))) is not None
         ]
     )
 
@@ -231,9 +269,9 @@ def _processes(value: object) -> tuple[GpuProcess, ...]:
                 whole(each.get("memory_bytes")),
                 number(each.get("util_percent")),
                 text(each.get("unit")),
-                number(each.get("since")),
+                moment(each.get("since")),
             )
-            for each in _maps(value)
+            for each in _maps(value)[:_MOST_PROCESSES]
             if (pid := whole(each.get("pid"))) is not None
         ]
     )

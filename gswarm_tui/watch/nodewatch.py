@@ -187,6 +187,8 @@ class NodeWatch:
 
     def _turn(self, state: NodeState, error: str | None) -> None:
         gpus = self._node.gpus if state is NodeState.UP else ()
+        if state is NodeState.UNREACHABLE:
+            self._gpus.lose()
         since = self._node.since if self._node.state is state else self._clock()
         self._update(state=state, error=error, since=since, gpus=gpus, silent_s=0.0)
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from gswarm_tui.models.addresses import endpoint_of
 from gswarm_tui.models.ground import shown_hash, status_from_wire
 from gswarm_tui.nodespec import NodeSpec
+from gswarm_tui.watch import frames
 from gswarm_tui.watch.frames import Wire, number, text, whole
 from gswarm_tui.watch.snapshot import Copy, Service, Transfer
 
@@ -108,11 +109,10 @@ def moment(value: object) -> float | None:
     """Seconds since the epoch of such a number, or of a time in ISO 8601."""
     if isinstance(value, str):
         try:
-            return datetime.fromisoformat(value).timestamp()
+            return frames.moment(datetime.fromisoformat(value).timestamp())
         except (ValueError, OverflowError, OSError):
             return None
-    found: float | None = number(value)
-    return found
+    return frames.moment(value)
 
 
 def _is_copy(each: Wire) -> bool:

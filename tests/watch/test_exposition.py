@@ -132,3 +132,9 @@ def test_the_simulated_fleet_has_every_metric() -> None:
 def test_the_document_has_every_metric() -> None:
     rows = re.findall(r"^\| `((?:DCGM|gswarm)_[A-Za-z0-9_]+)` \|", DOCUMENT.read_text(), flags=re.M)
     assert sorted(rows) == sorted(metric.name for metric in exposition.METRICS)
+
+
+def test_labels_that_come_twice_do_not_spoil_the_rest() -> None:
+    service = Service("llama", "n1", (), "vllm", "ready", "127.0.0.1", 1, None, "s", "r")
+    shown = text(UP, services=(service, service)).splitlines()
+    assert len([line for line in shown if line.startswith("gswarm_service_up{")]) == 1

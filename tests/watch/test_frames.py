@@ -19,7 +19,8 @@ def gpus(*, expected: tuple[int, ...] = ()) -> Gpus:
 
 
 def test_a_gpu_has_what_the_frame_and_the_description_tell() -> None:
-    (made,) = gpus().take(frame(gpu(1, throttle=["power cap"], xid=[{"code": 31, "time": 7}])), NOW)
+    told = gpu(1, throttle=["power cap"], xid=[{"code": 31, "time": 7}])
+    (made,) = gpus().take(frame(told, time=NOW), NOW)
     assert (made.node, made.index, made.state) == ("n1", 1, GpuState.OK)
     assert (made.uuid, made.name) == ("GPU-1", "NVIDIA H100 80GB HBM3")
     assert (made.util_percent, made.power_w, made.power_limit_w) == (90, 512.5, 700.0)
@@ -139,11 +140,11 @@ def test_whatever_a_node_sends_is_gpus(
     for wire in (frame(**changes), frame(*({"index": 0, **each} for each in told))):
         for each in made.take(wire, NOW):
             assert isinstance(each, Gpu)
-            assert each.util_percent is None or -1e308 < each.util_percent < 1e308
+            assert each.util_percent is None or -1e18 <= each.util_percent <= 1e18
         host_of(wire, Host())
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), True, "90", -1, [], {}])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300, True, "90", -1, [], {}])
 def test_what_is_no_amount_is_nothing(value: object) -> None:
     (made,) = gpus().take(frame(gpu(0, memory_used_bytes=value)), NOW)
     assert made.memory_used_bytes is None
@@ -154,3 +155,39 @@ def test_a_node_cannot_send_endless_gpus_or_texts() -> None:
     assert len(found) == 256
     (made,) = gpus().take(frame(gpu(0, processes=[{**PROCESS, "command": "x" * 10**6}])), NOW)
     assert len(made.processes[0].command) == 4096
+
+
+def test_a_node_cannot_have_ever_new_gpus() -> None:
+    """What is remembered of each would grow for as long as somebody watches."""
+    assert gpus().take(frame(gpu(256), gpu(10**9)), NOW) == ()
+
+
+def test_what_a_node_says_twice_counts_once() -> None:
+    (made,) = gpus().take(frame(gpu(0, throttle=["power brake"] * 10**6)), NOW)
+    assert made.throttle == ("power brake",)
+
+
+@pytest.mark.parametrize("time", [1e17, -1, 253_402_300_800])
+def test_a_time_that_no_calendar_has_is_none(time: float) -> None:
+    wire = gpu(0, processes=[{**PROCESS, "since": time}], xid=[{"code": 31, "time": time}])
+    (made,) = gpus().take(frame(wire), NOW)
+    assert (made.processes[0].since, made.xid) == (None, ())
+
+
+@pytest.mark.parametrize("ahead_s", [-7200.0, 7200.0])
+def test_when_an_error_came_is_told_by_our_clock(ahead_s: float) -> None:
+    """An hour old is old, whatever the node's own clock says."""
+    made, now = gpus(), 10_000.0
+    wire = gpu(0, xid=[{"code": 31, "time": now + ahead_s - 60}])
+    (first,) = made.take(frame(wire, time=now + ahead_s), now)
+    assert first.xid == ((31, now - 60),)
+    (later,) = made.take(frame({**wire, "power_w": 1.0}, time=now + ahead_s + 1), now + 1.2)
+    assert later.xid == first.xid
+
+
+def test_nobody_knows_what_a_gpu_did_while_its_node_was_away() -> None:
+    made = gpus()
+    made.take(frame(gpu(0, util_percent=0)), NOW)
+    made.lose()
+    (back,) = made.take(frame(gpu(0, util_percent=0)), NOW + 3600)
+    assert back.idle_since == NOW + 3600
