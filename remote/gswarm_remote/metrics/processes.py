@@ -12,7 +12,7 @@ import pwd
 import re
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from .. import processtable
 
@@ -33,6 +33,21 @@ _CONTAINERS = (
     (re.compile(r"lxc\.payload\.([^/]+)"), "lxc"),
     (re.compile(r"slurm\S*/job_([0-9]+)"), "slurm job"),
 )
+# An option whose value nobody else should read, and an assignment to such a variable.
+_HUSHED = (
+    r"(?:password|passwd|passphrase|secret|credentials?|api[-_]?keys?|access[-_]?keys?"
+    r"|private[-_]?key|secret[-_]?key|auth[-_]?key|token)"
+)
+_SECRET_OPTION = re.compile(rf"(--?(?:[\w-]+[-_])?{_HUSHED})(=.*)?", re.IGNORECASE | re.DOTALL)
+_SECRET_VALUE = re.compile(
+    rf"""((?:^|[^\w-])["']?(?:\w+[-_])?{_HUSHED}["']?\s*[=:]\s*["']?)[^\s"',;&]+""",
+    re.IGNORECASE,
+)
+_SECRET_SHAPE = re.compile(
+    r"\b(?:hf_|sk-|ghp_|gho_|github_pat_|glpat-|xox[abp]-|AKIA)[A-Za-z0-9_-]{8,}"
+    r"|(?<=Bearer )\S+|(?<=://)[^\s/@]+(?=@)"
+)
+_HIDDEN = "***"
 _SYSTEMD = re.compile(r"/([^/]+\.(?:service|scope))(?=/|$)")
 
 
@@ -63,10 +78,32 @@ class Table:
     def _look(self, pid: int, started: float) -> Facts:
         return {
             "user": _user(pid),
-            "command": " ".join(processtable.command_line(pid))[:MAX_COMMAND] or None,
+            "command": harmless(processtable.command_line(pid))[:MAX_COMMAND] or None,
             "unit": unit_of(_read(pid, "cgroup")),
             "since": None if self._booted is None else self._booted + started / _TICKS,
         }
+
+
+def harmless(words: Sequence[str]) -> str:
+    """A command line without what is obviously a secret: everybody who watches is shown it.
+
+    That is the value of ``--api-key``, ``--hf-token`` and the like, of ``WANDB_API_KEY=``, a token
+    that is known by how it begins, and who logs in by a URL.
+    """
+    shown: List[str] = []
+    hidden = False
+    for word in (each[:MAX_COMMAND] for each in words[:MAX_COMMAND]):
+        option = _SECRET_OPTION.fullmatch(word)
+        if hidden and not word.startswith("--"):
+            shown.append(_HIDDEN)
+            hidden = False
+        elif option is not None:
+            shown.append(option[1] + (f"={_HIDDEN}" if option[2] else ""))
+            hidden = not option[2]
+        else:
+            shown.append(_SECRET_SHAPE.sub(_HIDDEN, _SECRET_VALUE.sub(rf"\1{_HIDDEN}", word)))
+            hidden = False
+    return " ".join(shown)
 
 
 def unit_of(cgroups: str) -> Optional[str]:

@@ -7,7 +7,7 @@ import os
 import time
 
 import pytest
-from gswarm_remote.metrics.processes import MAX_COMMAND, Table, unit_of
+from gswarm_remote.metrics.processes import MAX_COMMAND, Table, harmless, unit_of
 
 ID = "9b1c44e0a7d2" + "0" * 52
 
@@ -60,3 +60,26 @@ def test_facts_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     table = Table()
     first = table.facts(os.getpid())
     assert table.facts(os.getpid()) is first
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["serve", "--api-key", "s3cret", "--port", "1"], "serve --api-key *** --port 1"),
+        (["serve", "--api-key=s3cret"], "serve --api-key=***"),
+        (["x", "--hf-token", "hf_1"], "x --hf-token ***"),
+        (["x", "--wandb_api_key=1", "-password", "p"], "x --wandb_api_key=*** -password ***"),
+        (["x", "--token", "--verbose"], "x --token --verbose"),
+        (["x", "--password", "-dashed"], "x --password ***"),
+        (["env", "WANDB_API_KEY=abc", "python"], "env WANDB_API_KEY=*** python"),
+        (["sh", "-c", "HF_TOKEN=abc exec python"], "sh -c HF_TOKEN=*** exec python"),
+        (["x", '{"api_key": "abc", "n": 1}'], 'x {"api_key": "***", "n": 1}'),
+        (["curl", "-H", "Authorization: Bearer abc"], "curl -H Authorization: Bearer ***"),
+        (["x", "postgres://ana:pw@db/x"], "x postgres://***@db/x"),
+        (["x", "hf_abcdefghij"], "x ***"),
+        (["x", "--max-tokens", "512", "--tokenizer", "t"], "x --max-tokens 512 --tokenizer t"),
+        (["x", "--max_tokens=512", "token_count=3"], "x --max_tokens=512 token_count=3"),
+    ],
+)
+def test_secrets_on_command_lines_are_not_told(words: list[str], shown: str) -> None:
+    assert harmless(words) == shown
