@@ -74,8 +74,9 @@ class Dag:
                 for vertex in self._vertices.values()
                 if vertex.always and not self._missing[vertex.name] and not self.ended(vertex.name)
             ]
-        ready, self._ready = [name for name in self._ready if not self.ended(name)], []
-        return ready
+        # An `always` task may be there twice, where an earlier run had ended what it needs.
+        ready, self._ready = dict.fromkeys(self._ready), []
+        return [name for name in ready if not self.ended(name)]
 
     def settle(self, name: str, state: State, *, harmless: bool = False) -> list[tuple[str, str]]:
         """Note how a task ended; returns those that are skipped by it, each with the reason.
