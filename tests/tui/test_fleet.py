@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -245,6 +246,23 @@ async def test_d_tells_all_of_a_node_as_yaml() -> None:
         assert "name: beta" in stage.text()
         await stage.press("d")
         assert isinstance(stage.app.screen, FleetView)
+
+
+async def test_s_leaves_the_screen_to_a_shell_on_the_node() -> None:
+    asked: list[str] = []
+
+    def shell(name: str) -> list[str]:
+        asked.append(name)
+        return ["false"]
+
+    async with on_stage(racks(), shell=shell) as stage:
+        stage.app.suspend = nullcontext  # type: ignore[method-assign, assignment]
+        await stage.press("j", "s")
+        assert asked == ["beta"]
+        assert stage.notices() == []
+        await stage.push(fleet())
+        await stage.press("s")
+        assert asked == ["beta"]
 
 
 async def test_a_click_moves_the_cursor_and_another_one_goes_in() -> None:

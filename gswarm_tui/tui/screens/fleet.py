@@ -14,6 +14,7 @@ from gswarm_tui.errors import UsageError
 from gswarm_tui.tui.fleet_rows import FleetRow, fleet_rows, groupings
 from gswarm_tui.tui.screens.choice import ChoiceScreen
 from gswarm_tui.tui.screens.describe import DescribeScreen
+from gswarm_tui.tui.screens.machine import has_shell, leave_to_shell
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.widgets.attention_table import AttentionTable
 from gswarm_tui.tui.widgets.fleet_table import FleetTable
@@ -56,6 +57,7 @@ class FleetView(View):
         Binding("o", "sort", "Sort"),
         Binding("n", "group", "Group"),
         Binding("a", "attention", "Look at"),
+        Binding("s", "shell", "Shell", show=False),
         Binding("d", "describe", "Describe", show=False),
     ]
 
@@ -176,6 +178,15 @@ class FleetView(View):
         node = self.node
         if node is not None:
             self.app.push_screen(DescribeScreen(node.name, node))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "shell":
+            return has_shell(self)
+        return super().check_action(action, parameters)
+
+    def action_shell(self) -> None:
+        if self.node is not None:
+            leave_to_shell(self, self.node.name)
 
     @property
     def node(self) -> Node | None:

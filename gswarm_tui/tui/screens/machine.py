@@ -34,7 +34,7 @@ class MachineView(View):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (150, "-wide")]  # noqa: RUF012 - Textual's
 
     DEFAULT_CSS = """
-    MachineView #page { height: 1fr; scrollbar-size-vertical: 1; }
+    MachineView #page { background: $surface; height: 1fr; scrollbar-size-vertical: 1; }
     MachineView #facts, MachineView #topology { margin: 0 1; }
     MachineView Plots { margin: 1 1 0 1; }
     MachineView LineTable { height: auto; margin: 1 0 0 0; }
@@ -62,8 +62,10 @@ class MachineView(View):
         self.set_focus(self.query_one(self.FIRST), scroll_visible=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "filter":
+            return self.FILTERS
         if action == "shell":
-            return self.gswarm.shell is not None and not self.app.is_web
+            return has_shell(self)
         if action == "signal":
             return self.gswarm.deeds.refusal is None
         return super().check_action(action, parameters)
@@ -96,20 +98,7 @@ class MachineView(View):
 
     def action_shell(self) -> None:
         """Leave the screen to a shell on the node until that ends."""
-        shell = self.gswarm.shell
-        argv = None if shell is None else shell(self.machine)
-        if argv is None:
-            self.notify(f"{self.machine} is not in the inventory", severity="error", markup=False)
-            return
-        try:
-            with self.app.suspend():
-                status = subprocess.run(argv, check=False).returncode
-        except SuspendNotSupported:
-            self.notify("this terminal cannot be left to a shell", severity="error")
-            return
-        if status == _SSH_FAILED and argv[0] == "ssh":
-            said = f"ssh could not reach {self.machine}"
-            self.notify(said, severity="error", markup=False)
+        leave_to_shell(self, self.machine)
 
     def on_resize(self, event: events.Resize) -> None:
         self.redraw()
@@ -118,6 +107,29 @@ class MachineView(View):
 _SSH_FAILED = 255
 _LINES = 14
 """A table of a page is no higher; it scrolls in itself."""
+
+
+def has_shell(view: View) -> bool:
+    """Whether there is a terminal that a shell on a node could have, and a way to one."""
+    return view.gswarm.shell is not None and not view.app.is_web
+
+
+def leave_to_shell(view: View, node: str) -> None:
+    """Leave the screen to a shell on a node until that ends."""
+    shell = view.gswarm.shell
+    argv = None if shell is None else shell(node)
+    if argv is None:
+        view.notify(f"{node} is not in the inventory", severity="error", markup=False)
+        return
+    try:
+        with view.app.suspend():
+            status = subprocess.run(argv, check=False).returncode
+    except SuspendNotSupported:
+        view.notify("this terminal cannot be left to a shell", severity="error")
+    else:
+        if status == _SSH_FAILED and argv[0] == "ssh":
+            said = f"ssh could not reach {node}"
+            view.notify(said, severity="error", markup=False)
 
 
 def fill(table: LineTable[Any], rows: Sequence[Any]) -> None:

@@ -31,7 +31,8 @@ class AttentionTable(LineTable[Attention]):
 def what(each: Attention) -> Cell:
     """The concern, by a sign and words."""
     tone = _TONES.get(each.concern, Tone.BAD)
-    return Piece(f"{_SIGNS.get(each.concern, '✗')} {each.concern}", tone)
+    words = "memory errors" if each.concern is Concern.ECC else each.concern
+    return Piece(f"{_SIGNS.get(each.concern, '✗')} {words}", tone)
 
 
 def where(each: Attention) -> str:
