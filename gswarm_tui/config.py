@@ -1,14 +1,14 @@
 """The user's settings: ``config.yaml`` in the data directory, and the environment above it.
 
 A setting is looked for in ``$GSWARM_SECTION_KEY`` first (``$GSWARM_QUEUE_TASK_TIMEOUT``), then in
-the file, and has the default of `QueueConfig` or `Retention` where it is in neither.
+the file, and has the default of its section's class where it is in neither.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, final
 
 from gswarm_tui import durations
@@ -64,6 +64,25 @@ class Retention:
     size: int = 1_000_000_000
 
 
+THEMES: Final = ("dark", "light", "ansi")
+"""The themes of `gswarm-tui`."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TuiConfig:
+    """How `gswarm-tui` looks, and its keys.
+
+    Args:
+        theme: one of `THEMES`; None leaves it to what the terminal can show.
+        keys: the keys of actions, by the action's name as the help screen has it, with dashes:
+            ``{"go-to": "ctrl+g"}``. Of several keys, with commas between them, each counts.
+    """
+
+    theme: str | None = None
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -71,6 +90,7 @@ class Config:
 
     queue: QueueConfig = QueueConfig()
     retention: Retention = Retention()
+    tui: TuiConfig = TuiConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +140,27 @@ def _size(value: Any) -> int:
     return parse_size(value)
 
 
+def _theme(value: Any) -> str:
+    if value not in THEMES:
+        near = did_you_mean(str(value), THEMES)
+        raise ValueError(f"expected one of {', '.join(THEMES)}, found {value!r}{near}")
+    return str(value)
+
+
+def _keys(value: Any) -> Mapping[str, str]:
+    """A mapping of actions to keys; in the environment ``go-to=ctrl+g sort=s``."""
+    if isinstance(value, str):
+        value = dict(word.partition("=")[::2] for word in value.split())
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a mapping such as {{go-to: ctrl+g}}, found {value!r}")
+    for action, key in value.items():
+        if not isinstance(key, str | int) or isinstance(key, bool) or not str(key).strip():
+            raise ValueError(f"`{action}` needs the name of a key, such as ctrl+g, not {key!r}")
+    return {str(action): str(key).strip() for action, key in value.items()}
+
+
 SETTINGS: Final = (
     Setting("queue", "max_concurrent_tasks", "max_concurrent_tasks", _count(1)),
     Setting("queue", "max_tasks_per_node", "max_tasks_per_node", _count(1)),
@@ -132,6 +173,8 @@ SETTINGS: Final = (
     Setting("retention", "days", "days", _count(1)),
     Setting("retention", "jobs", "jobs", _count(1)),
     Setting("retention", "size", "size", _size),
+    Setting("tui", "theme", "theme", _theme),
+    Setting("tui", "keys", "keys", _keys),
 )
 _SECTIONS = tuple(dict.fromkeys(setting.section for setting in SETTINGS))
 
@@ -157,7 +200,7 @@ def load(home: Home, environ: Mapping[str, str] | None = None) -> Config:
     def of(section: str) -> dict[str, Any]:
         return {field: value for (its, field), value in values.items() if its == section}
 
-    return Config(QueueConfig(**of("queue")), Retention(**of("retention")))
+    return Config(QueueConfig(**of("queue")), Retention(**of("retention")), TuiConfig(**of("tui")))
 
 
 def _from_environment(environ: Mapping[str, str]) -> _Values:

@@ -122,7 +122,7 @@ def test_each_field_is_one_setting() -> None:
             ["1:19: retention.size: expected an amount of bytes such as 500GB, found [1]"],
         ),
         ("queue: 4\n", ["1:8: queue: expected a mapping"]),
-        ("[queue]\n", ["1:1: expected a mapping of sections: queue, retention"]),
+        ("[queue]\n", ["1:1: expected a mapping of sections: queue, retention, tui"]),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, text: str, said: list[str]) -> None:
@@ -149,9 +149,38 @@ def test_the_guides_table_is_what_the_code_reads() -> None:
     for (*_, default), setting in zip(rows, SETTINGS, strict=True):
         section = getattr(Config(), setting.section)
         value = None if default == "none" else setting.read(default)
-        assert getattr(section, setting.field) == value, setting.key
+        assert (getattr(section, setting.field) or None) == value, setting.key
 
 
 def test_the_guides_example_is_read(tmp_path: Path) -> None:
     example = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)[0]
     assert load(written(tmp_path, example), {}) == Config(QueueConfig(task_timeout_s=7200.0))
+
+
+def test_the_terminal_s_theme_and_keys(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    (tmp_path / "config.yaml").write_text(
+        "tui:\n  theme: light\n  keys: {go-to: ctrl+g, sort: 5}\n"
+    )
+    loaded = load(home, {}).tui
+    assert (loaded.theme, loaded.keys) == ("light", {"go-to": "ctrl+g", "sort": "5"})
+    env = {"GSWARM_TUI_THEME": "ansi", "GSWARM_TUI_KEYS": "go-to=f1 sort=s"}
+    loaded = load(home, env).tui
+    assert (loaded.theme, loaded.keys) == ("ansi", {"go-to": "f1", "sort": "s"})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("tui: {theme: drak}", "tui.theme: expected one of dark, light, ansi, found 'drak'; did"),
+        ("tui: {keys: [a]}", "tui.keys: expected a mapping"),
+        ("tui: {keys: {sort: true}}", "tui.keys: `sort` needs the name of a key"),
+        ("tui: {colour: red}", "unknown key `colour`"),
+    ],
+)
+def test_wrong_settings_of_the_terminal(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(UsageError) as caught:
+        load(Home(tmp_path), {})
+    assert said in str(caught.value)
+    assert "config.yaml:1:" in str(caught.value)

@@ -41,7 +41,6 @@ _LONGEST_NAME: Final = 200
 """Bytes: file systems end at 255, and the attempt and the suffix follow."""
 _TAIL: Final = 4096
 _DATED: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+[+-][\d:]+  (.*)")
-_HINT: Final = "hint: "
 
 
 def job_log(logs: Path, job_id: int) -> Path:
@@ -80,15 +79,6 @@ def last_progress(path: Path) -> Progress | None:
         return Progress("running", output=line) if line else None
     phase, apart, rest = dated[1].partition("  ")
     return Progress(phase, message=rest or None) if apart else None
-
-
-def last_hint(path: Path) -> str | None:
-    """What the log of an attempt says last of what can be done about its error."""
-    for line in reversed(_last_lines(path)):
-        dated = _DATED.fullmatch(line)
-        if dated is not None and dated[1].startswith(_HINT):
-            return dated[1].removeprefix(_HINT)
-    return None
 
 
 def _last_lines(path: Path) -> list[str]:
@@ -271,4 +261,4 @@ class LogFile:
 def _of_error(text: str, hint: str | None) -> Iterator[str]:
     yield f"failed: {text}"
     if hint:
-        yield f"{_HINT}{hint}"
+        yield f"hint: {hint}"

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, final
 
@@ -48,6 +48,7 @@ class Deed:
         about: a model, a node, ``job 17``: what the event is about.
         losses: sentences that say what will be lost; where there are some, it is dangerous.
         check: whether it can be compared with the fleet beforehand.
+        file: a playbook of the user's that is run instead, and the values of its variables.
     """
 
     title: str
@@ -56,6 +57,18 @@ class Deed:
     about: str = ""
     losses: tuple[str, ...] = ()
     check: bool = True
+    file: str | None = None
+    variables: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_playbook(self) -> bool:
+        """Whether it becomes a job."""
+        return bool(self.actions) or self.file is not None
+
+    @property
+    def options(self) -> list[str]:
+        """Those of ``gswarm run`` that give variables their values."""
+        return [word for name, value in self.variables for word in ("-e", f"{name}={value}")]
 
     def playbook(self) -> str:
         """The text of its playbook."""
@@ -121,19 +134,20 @@ class CommandLine:
 
     async def propose(self, deed: Deed) -> Proposal:
         command = equal_command(deed, self._settings)
-        if not deed.actions or not deed.check:
+        if not deed.is_playbook or not deed.check:
             return Proposal(deed, command)
         with self._file(deed) as file:
-            said = await self._gswarm(["run", file, "--check", "--json"], failing_is_said=True)
+            words = ["run", file, *deed.options, "--check", "--json"]
+            said = await self._gswarm(words, failing_is_said=True)
         return _read_check(deed, command, said)
 
     async def carry_out(self, proposal: Proposal) -> Done:
         deed = proposal.deed
-        if not deed.actions:
+        if not deed.is_playbook:
             said = [await self._gswarm([*words]) for words in deed.commands]
             return Done(said="\n".join(filter(None, (text.strip() for text in said))))
         with self._file(deed) as file:
-            answer = await self._gswarm(["run", file, "--detach", "--json"])
+            answer = await self._gswarm(["run", file, *deed.options, "--detach", "--json"])
         try:
             return Done(job=int(json.loads(answer)["job"]))
         except (ValueError, LookupError, TypeError):
@@ -142,6 +156,9 @@ class CommandLine:
     @contextmanager
     def _file(self, deed: Deed) -> Iterator[str]:
         """The playbook in the data directory; the job keeps its text, so the file goes again."""
+        if deed.file is not None:
+            yield deed.file
+            return
         home = self._settings.home()
         root = home.database.parent
         try:
@@ -208,6 +225,13 @@ class Recording:
             raise self.error
         self.done.append(proposal.deed)
         return Done(self.job, self.said)
+
+
+def run_playbook(file: Path, values: Mapping[str, str]) -> Deed:
+    """Run a playbook of the user's."""
+    path, variables = str(file.resolve()), tuple(values.items())
+    deed = Deed(f"run {file.name}", about=file.name, file=path, variables=variables)
+    return replace(deed, commands=(("run", path, *deed.options, "--detach"),))
 
 
 def options(settings: Settings) -> list[str]:

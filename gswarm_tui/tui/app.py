@@ -13,18 +13,25 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 
+from gswarm_tui.config import TuiConfig
+from gswarm_tui.inventory import Inventory
 from gswarm_tui.nearest import did_you_mean
+from gswarm_tui.tui import keymap, theme
 from gswarm_tui.tui.acting import Actor
 from gswarm_tui.tui.deeds import Deeds
 from gswarm_tui.tui.screens.help import HelpScreen
+from gswarm_tui.tui.screens.playbook import PlaybookView
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.shell import Shell
 from gswarm_tui.tui.talking import Talker
 from gswarm_tui.tui.views import HOME, SUBJECTS, VIEWS
+from gswarm_tui.tui.widgets.line_table import LineTable
+from gswarm_tui.tui.widgets.log_text import LogText
 from gswarm_tui.watch.snapshot import Event, FleetSnapshot
 from gswarm_tui.watch.source import Source
 
 _QUIT = ("quit", "q")
+_THEME = "theme"
 
 
 class GswarmApp(App[None]):
@@ -36,10 +43,13 @@ class GswarmApp(App[None]):
         shell: how a shell is opened on a node; None where that cannot be.
         actor: who does what is asked for here; None where nobody can.
         talker: who asks services; None where nobody can.
+        inventory: what the fleet is said to be; None where that is not known.
+        config: the theme and the keys that the user wants.
     """
 
     TITLE = "gswarm"
     ENABLE_COMMAND_PALETTE = False
+    CSS = theme.CSS
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
         Binding("q", "quit", "Quit", show=False),
@@ -58,12 +68,21 @@ class GswarmApp(App[None]):
         shell: Shell | None = None,
         actor: Actor | None = None,
         talker: Talker | None = None,
+        inventory: Inventory | None = None,
+        config: TuiConfig | None = None,
     ) -> None:
         super().__init__()
+        self.keys = {} if config is None else config.keys
+        keymap.check(self.keys, (*VIEWS.values(), PlaybookView, LineTable, LogText, GswarmApp))
+        keymap.apply(self.keys, self)
+        for each in theme.ALL.values():
+            self.register_theme(each)
+        self.theme = (config.theme if config is not None else None) or theme.DEFAULT
         self.source = source
         self.read_only = read_only
         self.shell = shell
         self.talker = talker
+        self.inventory = inventory
         self.deeds = Deeds(self, actor)
 
     def on_mount(self) -> None:
@@ -146,6 +165,8 @@ class GswarmApp(App[None]):
             return
         if word in _QUIT:
             self.exit()
+        elif word == _THEME:
+            self._dress(subject)
         elif word not in VIEWS:
             near = did_you_mean(word, VIEWS) or f"; there are {', '.join(VIEWS)}"
             self.notify(f"there is no `{word}`{near}", severity="error", markup=False)
@@ -155,9 +176,19 @@ class GswarmApp(App[None]):
         else:
             self.go_to(word, subject if word in SUBJECTS else None)
 
+    def _dress(self, name: str | None) -> None:
+        """Take another theme, for as long as this runs."""
+        if name in theme.ALL:
+            self.theme = str(name)
+        else:
+            said = f"there is no theme `{name}`" if name else "theme needs a name"
+            self.notify(f"{said}: {', '.join(theme.ALL)}", severity="error", markup=False)
+
     def words_after(self, before: str) -> Sequence[str]:
         """What can follow in a command: screens, and the names of what they are about."""
         if not before:
-            return [*VIEWS, *_QUIT]
+            return [*VIEWS, _THEME, *_QUIT]
+        if before == _THEME:
+            return list(theme.ALL)
         subjects = SUBJECTS.get(before)
         return [] if subjects is None else subjects(self.snapshot)

@@ -60,7 +60,7 @@ class Deeds:
         except GswarmError as error:
             self.tell("that cannot be done", told(error))
             return
-        if self._actor is not None and not self._refused(deed.title):
+        if not self._refused(deed.title) and self._actor is not None:
             self._app.push_screen(PlanScreen(deed, self._actor), self._confirmed)
 
     def tell(self, title: str, text: str, *, is_error: bool = True) -> None:
@@ -111,3 +111,9 @@ class Deeds:
         said = done.said if done.job is None else f"job {done.job}"
         self.note("info", deed.about, f"{deed.title}: {said}", proposal.command)
         self._app.notify(f"{deed.title}: {said}", markup=False)
+        if (
+            deed.file is not None
+            and done.job is not None
+            and self._app.views[-1].subject == deed.file
+        ):
+            self._app.go_to("job", str(done.job))

@@ -29,7 +29,6 @@ class JobFocus:
         self._jobs, self._folder = jobs, folder
         self._tasks: list[TaskRecord] = []
         self._record: JobRecord | None = None
-        self._hints: dict[tuple[str, int], str | None] = {}
         self._stale = False
         self.job_id: int | None = None
 
@@ -37,7 +36,6 @@ class JobFocus:
         """Look at this job from now on; None: at none."""
         if job_id != self.job_id:
             self.job_id, self._stale = job_id, True
-            self._hints.clear()
 
     def read(self, *, changed: bool) -> JobDetails | None:
         """The details now.
@@ -87,7 +85,7 @@ class JobFocus:
             progress=progress,
             error=record.error,
             error_kind=record.error_kind,
-            hint=self._hint(record) if record.state is State.FAILED else None,
+            hint=record.hint,
         )
 
     def _log(self, record: TaskRecord) -> Path | None:
@@ -102,14 +100,6 @@ class JobFocus:
             return None
         said = found.output or describe(found)
         return f"{found.phase}  {said}" if said else found.phase
-
-    def _hint(self, record: TaskRecord) -> str | None:
-        """It is written in the log of the attempt only, and does not change."""
-        key = (record.action_id, record.attempt)
-        if key not in self._hints:
-            path = self._log(record)
-            self._hints[key] = None if path is None else logs.last_hint(path)
-        return self._hints[key]
 
 
 def _process(record: JobRecord) -> str | None:

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Final, final
 
+from gswarm_tui.inventory import Inventory
+from gswarm_tui.nodespec import Capabilities, NodeSpec
 from gswarm_tui.watch.attention import needs_a_look
 from gswarm_tui.watch.details import JobDetails
 from gswarm_tui.watch.rings import SECONDS, History
@@ -77,6 +79,10 @@ class SimulatedSource:
                 listener(snapshot)
         finally:
             filling.cancel()
+
+    def inventory(self) -> Inventory:
+        """What an inventory of this fleet would say."""
+        return Inventory({node.template.name: _spec(node) for node in self._site.nodes})
 
     def focus(self, job_id: int | None) -> None:
         """Have the details of this job in the pictures from now on; the next comes at once."""
@@ -185,6 +191,17 @@ class SimulatedSource:
             )
             for model in CATALOGUE
         )
+
+
+def _spec(node: SimulatedNode) -> NodeSpec:
+    known = node.template
+    return NodeSpec(
+        known.name,
+        known.address,
+        capabilities=Capabilities(gpus=tuple([gpu.index for gpu in node.gpus])),
+        labels=dict(known.labels),
+        groups=known.groups,
+    )
 
 
 def _service(replica: Replica, time: float) -> Service:

@@ -9,17 +9,27 @@ from textual.binding import Binding
 
 from gswarm_tui.tui.screens.fleet import FleetView
 from gswarm_tui.tui.screens.gpu import GpuView
+from gswarm_tui.tui.screens.inventory import InventoryView
+from gswarm_tui.tui.screens.job import JobView
+from gswarm_tui.tui.screens.jobs import JobsView
+from gswarm_tui.tui.screens.log import LogView
 from gswarm_tui.tui.screens.node import NodeView
+from gswarm_tui.tui.screens.playbook import PlaybookView
+from gswarm_tui.tui.screens.playbooks import PlaybooksView
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.widgets.line_table import LineTable
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = [(FleetView, "fleet"), (NodeView, "node"), (GpuView, "gpu")]
+PAGES += [(JobsView, "jobs"), (JobView, "jobs"), (LogView, "jobs")]
+PAGES += [(PlaybooksView, "playbooks"), (PlaybookView, "playbooks"), (InventoryView, "inventory")]
 
 
 def written(key: str) -> str:
     """A key as documents have it."""
     names = {"question_mark": "?", "slash": "/", "colon": ":", "escape": "Esc", "left": "←"}
+    names |= {"left_square_bracket": "[", "right_square_bracket": "]"}
+    names |= {"enter": "Enter", "backspace": "Backspace", "down": "↓", "up": "↑"}
     if key in names:
         return names[key]
     if key.startswith("ctrl+"):

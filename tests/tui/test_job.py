@@ -100,7 +100,7 @@ async def test_before_the_details_are_there_and_those_of_another_job() -> None:
 async def test_a_job_that_is_not_there() -> None:
     async with on_stage(PICTURE) as stage:
         await stage.open("job", "4711")
-        assert "there is no such job" in stage.text()
+        assert "there is no job of that number" in stage.text()
         await stage.press("C")
         assert "there is no job to cancel" in stage.text()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
@@ -19,7 +18,7 @@ from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, pieces
 from gswarm_tui.tui.widgets.graph import Graph
 from gswarm_tui.tui.widgets.line_table import LineTable
-from gswarm_tui.tui.widgets.lines import Lines
+from gswarm_tui.tui.widgets.lines import Lines, wrapped
 from gswarm_tui.watch.details import JobDetails, JobTask, longest_chain
 from gswarm_tui.watch.snapshot import FleetSnapshot, Job
 
@@ -206,7 +205,11 @@ class JobView(View):
 def _facts(job: Job | None, details: JobDetails | None, now: float) -> Iterator[Cell]:
     """What is known of the job itself."""
     if job is None:
-        yield Piece("this job is not among the newest ones" if details else "there is no such job")
+        yield Piece(
+            "this job is not among the newest ones"
+            if details
+            else "it is being read, or there is no job of that number"
+        )
     else:
         seconds = took_s(job.started_at, job.finished_at, now)
         said = [state_piece(job.state), Piece(f"  {job.name}  ", Tone.TITLE)]
@@ -229,11 +232,6 @@ def _chain(chain: tuple[str, ...], seconds: float) -> Iterator[Cell]:
 
 def _wrapped(name: str, value: Piece, width: int) -> Iterator[Cell]:
     """A name and a text, which may have many lines."""
-    texts = [
-        part
-        for line in value.text[:_LONGEST].splitlines() or [""]
-        for part in textwrap.wrap(line, width, break_on_hyphens=False) or [""]
-    ]
-    for number, text in enumerate(texts[:_MOST_LINES]):
+    for number, text in enumerate(wrapped(value.text[:_LONGEST], width)[:_MOST_LINES]):
         title = name if number == 0 else ""
         yield [Piece(f"{title:<{_NAMES}} ", Tone.DIM), Piece(text, value.tone)]

@@ -13,9 +13,11 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer, Input
 
+from gswarm_tui.tui import keymap
 from gswarm_tui.tui.narrow import NarrowCompositor
 from gswarm_tui.tui.widgets.header import Header
 from gswarm_tui.tui.widgets.line_table import LineTable
+from gswarm_tui.tui.widgets.log_text import LogText
 from gswarm_tui.tui.widgets.prompt import COMMAND, FILTER, Prompt
 from gswarm_tui.watch.snapshot import FleetSnapshot
 
@@ -99,6 +101,8 @@ class View(Screen[None]):
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
+        for each in (self, *self.query(LineTable), *self.query(LogText)):
+            keymap.apply(self.gswarm.keys, each)
         self.redraw()
 
     def on_screen_resume(self) -> None:

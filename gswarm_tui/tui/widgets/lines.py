@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -100,6 +101,16 @@ class Lines(ScrollView, can_focus=False):
     def watch_scroll_y(self, old: float, new: float) -> None:
         super().watch_scroll_y(old, new)
         self.refresh()
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """A text in lines that are not wider; what the lines of it begin with is kept."""
+    found: list[str] = []
+    for line in text.splitlines() or [""]:
+        before = line[: len(line) - len(line.lstrip())]
+        parts = textwrap.wrap(line, width, subsequent_indent=before, break_on_hyphens=False)
+        found += parts or [""]
+    return found
 
 
 def beside(left: Sequence[Cell], right: Sequence[Cell], width: int, gap: int = 2) -> list[Cell]:

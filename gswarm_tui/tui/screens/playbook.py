@@ -1,0 +1,189 @@
+"""A playbook before it is run: its variables as a form, its secrets by name, what it would do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Horizontal, VerticalScroll
+from textual.widget import Widget
+from textual.widgets import Input, Label
+
+from gswarm_tui.errors import GswarmError
+from gswarm_tui.tui.acting import run_playbook
+from gswarm_tui.tui.playbook_files import Asked, Asks, asks, explained, told
+from gswarm_tui.tui.screens.view import View
+from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
+from gswarm_tui.tui.widgets.dialog import Words
+from gswarm_tui.tui.widgets.lines import Lines, wrapped
+from gswarm_tui.tui.widgets.markup import content
+from gswarm_tui.watch.snapshot import FleetSnapshot
+
+
+class VariableInput(Input):
+    """The value of one variable; empty means its default."""
+
+    def __init__(self, asked: Asked) -> None:
+        hint = "needed" if asked.default is None else asked.default
+        if asked.choices:
+            hint = f"{hint}   ({', '.join(asked.choices)})"
+        super().__init__(placeholder=hint, suggester=Words(asked.choices), select_on_focus=False)
+        self.variable = asked.name
+
+
+class PlaybookView(View):
+    """A playbook of a file."""
+
+    WORD = "playbook"
+    TITLE = "Playbook"
+    SUMMARY = "A playbook's variables and secrets, and what it would do; ctrl+r runs it."
+    FILTERS = False
+    AUTO_FOCUS = ""
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (130, "-wide")]  # noqa: RUF012 - Textual's
+
+    DEFAULT_CSS = """
+    PlaybookView #both { height: 1fr; layout: vertical; }
+    PlaybookView #form { height: auto; max-height: 50%; padding: 0 1; scrollbar-size-vertical: 1; }
+    PlaybookView #form Horizontal { height: 1; }
+    PlaybookView #form Label { width: 24; padding: 0 1 0 0; }
+    PlaybookView #form Lines { padding: 0 0 0 24; }
+    PlaybookView #form #secrets { padding: 1 0 0 0; }
+    PlaybookView VariableInput {
+        width: 1fr; border: none; height: 1; padding: 0 1; background: $panel;
+    }
+    PlaybookView VariableInput:focus { border: none; background: $primary-muted; }
+    PlaybookView #explained { height: 1fr; padding: 0 1; border-top: solid $primary-muted; }
+    PlaybookView.-wide #both { layout: horizontal; }
+    PlaybookView.-wide #form { width: 50%; height: 100%; max-height: 100%; }
+    PlaybookView.-wide #explained {
+        height: 100%; border-top: none; border-left: solid $primary-muted;
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+r", "run", "Run", priority=True),
+        Binding("enter", "next", "Next variable", show=False),
+        Binding("down", "app.focus_next", "Next variable", show=False),
+        Binding("up", "app.focus_previous", "Variable before", show=False),
+        Binding("ctrl+d", "scroll_page(1)", "Scroll down", show=False),
+        Binding("ctrl+u", "scroll_page(-1)", "Scroll up", show=False),
+    ]
+
+    def __init__(self, subject: str | None = None) -> None:
+        super().__init__(subject)
+        self.file = Path(subject or "")
+        self._asks: Asks | None = None
+        self._told: list[str] = ["it is being read"]
+        self._is_wrong = False
+
+    @property
+    def crumb(self) -> str:
+        return f"Playbook {self.file.name}"
+
+    def body(self) -> Iterable[Widget]:
+        with Container(id="both"):
+            yield VerticalScroll(id="form", can_focus=False)
+            yield Lines(id="explained")
+
+    def on_mount(self) -> None:
+        self.run_worker(self._read(), group="read", exclusive=True)
+
+    def show(self, snapshot: FleetSnapshot) -> None:
+        pane = self.query_one("#explained", Lines)
+        tone = Tone.BAD if self._is_wrong else Tone.PLAIN
+        head = "✖ it cannot be run:" if self._is_wrong else "what it would do:"
+        width = max(20, (pane.size.width or self.size.width) - 3)
+        lines: list[Cell] = [Piece(head, Tone.BAD if self._is_wrong else Tone.TITLE)]
+        lines += [Piece(part, tone) for line in self._told for part in wrapped(line, width)]
+        pane.show(lines)
+
+    # Reading
+
+    async def _read(self) -> None:
+        try:
+            self._asks = await asyncio.to_thread(asks, self.file)
+        except GswarmError as error:
+            self._say(told(error), is_wrong=True)
+            return
+        await self._ask(self._asks)
+        self._explain()
+
+    async def _ask(self, asked: Asks) -> None:
+        """Make the form."""
+        form = self.query_one("#form")
+        for each in asked.variables:
+            name = [Piece(each.name, Tone.TITLE), Piece(f" {each.type}", Tone.DIM)]
+            label = Label(content(name), markup=False)
+            await form.mount(Horizontal(label, VariableInput(each)))
+            if each.description:
+                about = Lines()
+                await form.mount(about)
+                about.show([Piece(each.description, Tone.DIM)])
+        lines = _secrets(asked) or ([] if asked.variables else [Piece("it asks for nothing")])
+        secrets = Lines(id="secrets")
+        await form.mount(secrets)
+        secrets.show(lines)
+        first = next(iter(self.query(VariableInput)), None)
+        if first is not None:
+            first.focus()
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The values that were given."""
+        boxes = self.query(VariableInput)
+        return {box.variable: box.value.strip() for box in boxes if box.value.strip()}
+
+    @on(Input.Changed, "VariableInput")
+    def _explain(self) -> None:
+        self.run_worker(self._explained(self.values), group="explain", exclusive=True)
+
+    async def _explained(self, values: dict[str, str]) -> None:
+        inventory = self.gswarm.inventory
+        if inventory is None:
+            self._say(["there is no inventory to look at"], is_wrong=True)
+            return
+        try:
+            said = await asyncio.to_thread(explained, self.file, values, inventory)
+        except GswarmError as error:
+            self._say(told(error), is_wrong=True)
+        else:
+            self._say(said, is_wrong=False)
+
+    def _say(self, lines: Iterable[str], *, is_wrong: bool) -> None:
+        self._told, self._is_wrong = list(lines), is_wrong
+        self.redraw()
+
+    # Keys
+
+    def action_next(self) -> None:
+        self.focus_next()
+
+    @on(Input.Submitted, "VariableInput")
+    def _submitted(self) -> None:
+        self.focus_next()
+
+    def action_scroll_page(self, by: int) -> None:
+        """Show another part of what it would do."""
+        pane = self.query_one("#explained", Lines)
+        pane.scroll_relative(y=by * max(1, pane.size.height - 2), animate=False)
+
+    def action_run(self) -> None:
+        """Compare it with the fleet, and run it when that is confirmed."""
+        if self._is_wrong:
+            self.gswarm.deeds.tell(f"{self.file.name} cannot be run", "\n".join(self._told))
+            return
+        self.gswarm.deeds.begin(run_playbook(self.file, self.values))
+
+
+def _secrets(asked: Asks) -> list[Cell]:
+    """Which secrets there are; their values are shown nowhere."""
+    lines: list[Cell] = [Piece("secrets", Tone.TITLE)] if asked.secrets else []
+    for each in asked.secrets:
+        state = Piece("✔ set", Tone.GOOD) if each.is_set else Piece("✖ not set", Tone.BAD)
+        lines.append([Piece(f"{each.name}  "), state, Piece(f"  from {each.place}", Tone.DIM)])
+    return lines

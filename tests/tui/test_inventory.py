@@ -1,0 +1,127 @@
+"""The inventory on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gswarm_tui import inventory as inventories
+from gswarm_tui.inventory import Inventory, NodeSpec
+from gswarm_tui.nodespec import Capabilities
+from gswarm_tui.watch.simulated import SimulatedSource
+from gswarm_tui.watch.simulation.hostile import NASTY
+from gswarm_tui.watch.snapshot import FleetSnapshot, Gpu, GpuState, Node, NodeState
+
+from .some_jobs import NOW
+from .stage import LARGE, SIZES, SMALL, Stage, harmless, on_stage
+
+Same = Callable[[Stage, str], None]
+
+FILE = """\
+defaults:
+  root: /data/gswarm
+groups:
+  rack1: {hosts: [node1, node2]}
+nodes:
+  node1: {host: 10.0.0.1, user: ana, port: 2222, labels: {zone: a}, capabilities: {gpus: 2}}
+  node2: {host: 10.0.0.2, jump: bastion, engines: {vllm: {python: /opt/vllm/bin/python}}}
+  node3: {connection: local, root: ~/here}
+"""
+
+
+def node(name: str, *states: GpuState, state: NodeState = NodeState.UP) -> Node:
+    gpus = tuple(Gpu(name, index, each) for index, each in enumerate(states))
+    return Node(name, name, state, NOW, sampled_at=NOW, gpus=gpus, error=None)
+
+
+PICTURE = FleetSnapshot(
+    NOW,
+    nodes=(
+        node("node1", GpuState.OK, GpuState.MISSING),
+        node("node2", state=NodeState.UNREACHABLE),
+        node("node3", GpuState.OK),
+    ),
+)
+
+
+@pytest.fixture
+def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inventory:
+    monkeypatch.chdir(tmp_path)
+    Path("inventory.yaml").write_text(FILE)
+    return inventories.read(Path("inventory.yaml"))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+async def test_the_screen(
+    size: tuple[int, int], inventory: Inventory, same_as_before: Same
+) -> None:
+    async with on_stage(PICTURE, size=size, inventory=inventory) as stage:
+        await stage.open("inventory")
+        same_as_before(stage, f"inventory-{size[0]}x{size[1]}")
+
+
+async def test_it_is_as_in_the_file_and_what_is_missing_is_said(inventory: Inventory) -> None:
+    async with on_stage(PICTURE, size=LARGE, inventory=inventory) as stage:
+        await stage.open("inventory")
+        first = stage.line_with("ana@10.0.0.1:2222")
+        assert "2  ✖ missing: gpu1" in first
+        assert "zone=a" in first
+        assert "inventory.yaml:6:3" in first
+        assert "/data/gswarm" in first
+        second = stage.line_with("10.0.0.2 through bastion")
+        assert "✖ unreachable" in second
+        assert "vllm" in second
+        assert "this machine, without ssh" in stage.line_with("node3")
+        assert "rack1 (2)" in stage.text()
+        assert "not as it says: 1 unreachable, 1 with a GPU missing" in stage.text()
+
+
+async def test_gpus_that_it_does_not_name_and_nodes_that_have_not_answered() -> None:
+    specs = [NodeSpec(n, n, capabilities=Capabilities(gpus=(0,))) for n in ("node1", "node2")]
+    told = Inventory({spec.name: spec for spec in specs})
+    picture = FleetSnapshot(NOW, nodes=(node("node1", GpuState.OK, GpuState.OK),))
+    async with on_stage(picture, inventory=told) as stage:
+        await stage.open("inventory")
+        assert "! also has gpu1" in stage.line_with("node1")
+        assert "not known yet" in stage.line_with("node2")
+        assert "1 with a GPU that is not in it" in stage.text()
+
+
+async def test_keys(inventory: Inventory) -> None:
+    async with on_stage(PICTURE, inventory=inventory) as stage:
+        await stage.open("inventory")
+        await stage.press("d")
+        assert "where: inventory.yaml:6:3" in stage.text()
+        await stage.press("escape", "enter")
+        assert (stage.view.WORD, stage.view.subject) == ("node", "node1")
+        await stage.press("escape", "slash", *"missing", "enter")
+        assert "node3" not in stage.text()
+        await stage.press("escape", "escape")
+        assert stage.view.WORD == "fleet"
+
+
+async def test_no_inventory() -> None:
+    async with on_stage(PICTURE) as stage:
+        await stage.open("inventory")
+        assert "names no node" in stage.text()
+        await stage.press("d", "enter")
+        assert stage.view.WORD == "inventory"
+
+
+async def test_that_of_the_demo_has_a_missing_gpu() -> None:
+    source = SimulatedSource(clock=lambda: NOW)
+    async with on_stage(source.picture(NOW), size=LARGE, inventory=source.inventory()) as stage:
+        await stage.open("inventory")
+        assert "✖ missing: gpu" in stage.text()
+
+
+@pytest.mark.parametrize("nasty", NASTY)
+async def test_hostile_texts_are_harmless(nasty: str) -> None:
+    spec = NodeSpec(nasty, nasty, root=nasty, labels={nasty: nasty}, groups=(nasty,), where=nasty)
+    async with on_stage(PICTURE, size=SMALL, inventory=Inventory({nasty: spec})) as stage:
+        await stage.open("inventory")
+        assert harmless(stage.strips())
+        await stage.press("d")
+        assert harmless(stage.strips())

@@ -1,0 +1,116 @@
+"""Themes, and keys of the user's own."""
+
+from __future__ import annotations
+
+import pytest
+from textual.binding import Binding
+
+from gswarm_tui.config import THEMES, TuiConfig
+from gswarm_tui.errors import UsageError
+from gswarm_tui.tui import keymap, theme
+from gswarm_tui.tui.acting import Recording
+from gswarm_tui.tui.widgets.line_table import LineTable
+
+from .some_jobs import PICTURE
+from .stage import Stage, on_stage
+
+
+def test_the_settings_know_the_themes() -> None:
+    assert tuple(theme.ALL) == THEMES
+
+
+@pytest.mark.parametrize(
+    ("environ", "suited"),
+    [
+        ({"COLORTERM": "truecolor", "TERM": "xterm-256color"}, "dark"),
+        ({"COLORTERM": "24bit"}, "dark"),
+        ({"TERM": "xterm-256color"}, "ansi"),
+        ({"TERM": "linux"}, "ansi"),
+    ],
+)
+def test_a_terminal_of_few_colours_gets_its_own(environ: dict[str, str], suited: str) -> None:
+    assert theme.suited(environ) == suited
+
+
+@pytest.mark.parametrize("name", THEMES)
+async def test_the_cursor_can_be_told_and_states_differ_in_every_theme(name: str) -> None:
+    async with on_stage(PICTURE, config=TuiConfig(theme=name)) as stage:
+        await stage.open("jobs")
+        assert stage.app.theme == name
+        under, other = styles(stage, "nightly"), styles(stage, "roll-out")
+        assert under != other
+        assert len({styles(stage, word) for word in ("✖ failed", "✔ succeeded", "? lost")}) == 3
+
+
+async def test_the_sixteen_colours_are_the_terminal_s_own() -> None:
+    async with on_stage(PICTURE, config=TuiConfig(theme="ansi")) as stage:
+        await stage.open("jobs")
+        colours = {
+            colour
+            for strip in stage.strips()
+            for segment in strip
+            if segment.style is not None
+            for colour in (segment.style.color, segment.style.bgcolor)
+            if colour is not None
+        }
+        assert all(colour.is_default or colour.type.value <= 1 for colour in colours), colours
+        assert "reverse" in styles(stage, "nightly")
+
+
+def styles(stage: Stage, text: str) -> str:
+    """The style of the line that has a text, where the text begins."""
+    for strip in stage.strips():
+        place = strip.text.find(text)
+        if place >= 0:
+            (segment, *_) = strip.crop(place, place + 1)
+            return str(segment.style)
+    raise AssertionError(text)
+
+
+async def test_the_theme_command() -> None:
+    async with on_stage(PICTURE) as stage:
+        assert stage.app.theme == "dark"
+        await stage.press("colon")
+        await stage.type("theme light")
+        await stage.press("enter")
+        assert stage.app.theme == "light"
+        stage.app.obey("theme purple")
+        stage.app.obey("theme")
+        assert stage.app.theme == "light"
+        assert "ansi" in stage.app.words_after("theme")
+        assert "theme" in stage.app.words_after("")
+
+
+async def test_keys_of_the_user_s_own() -> None:
+    keys = {"cancel": "f4", "down": "n,ctrl+n", "go-to": "semicolon"}
+    actor = Recording()
+    async with on_stage(PICTURE, config=TuiConfig(keys=keys), actor=actor) as stage:
+        await stage.open("jobs")
+        await stage.press("C")
+        assert not actor.proposed
+        table = stage.view.query_one(LineTable)
+        await stage.press("ctrl+n")
+        assert table.cursor == 1
+        await stage.press("j")
+        assert table.cursor == 1
+        await stage.press("k", "f4")
+        assert [deed.commands for deed in actor.proposed] == [(("job", "cancel", "9"),)]
+        await stage.press("escape", "question_mark")
+        assert "f4" in stage.line_with("Cancel")
+        await stage.press("escape", "semicolon")
+        await stage.type("events")
+        await stage.press("enter")
+        assert stage.view.WORD == "events"
+
+
+async def test_an_action_that_is_none() -> None:
+    with pytest.raises(UsageError, match="there is no action `cancle`; did you mean `cancel`") as e:
+        async with on_stage(PICTURE, config=TuiConfig(keys={"cancle": "f4"})):
+            pass
+    assert "page-down" in str(e.value.hint)
+
+
+def test_names_of_actions() -> None:
+    assert keymap.name_of(Binding("x", "a", "Go to")) == "go-to"
+    assert keymap.name_of(Binding("x", "a", "10 min or 24 h")) == "10-min-or-24-h"
+    assert keymap.name_of(Binding("x", "a")) == ""
