@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic
 
 from rich.segment import Segment
 from rich.style import Style
@@ -21,34 +21,12 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, fit, pieces
+from gswarm_tui.tui.widgets.column import Column as Column
+from gswarm_tui.tui.widgets.column import Row, in_order
 from gswarm_tui.tui.widgets.differences import changed_spans
-
-Row = TypeVar("Row")
 
 _GAP = 2
 _MARK = "▌"
-
-
-@dataclass(frozen=True)  # no slots: a generic one is told its type argument by an attribute
-class Column(Generic[Row]):
-    """One column.
-
-    Args:
-        cell: what stands in it for a row.
-        width: in columns of the terminal; the least, where it has a share.
-        share: of the width that is left over; 0 keeps `width`.
-        right: its text ends at its right edge.
-        order: what the rows are sorted by when they are sorted by this column.
-        least: the table's width from which on it is shown at all.
-    """
-
-    title: str
-    cell: Callable[[Row], Cell]
-    width: int
-    share: int = 0
-    right: bool = False
-    order: Callable[[Row], Any] | None = None
-    least: int = 0
 
 
 class LineTable(ScrollView, Generic[Row], can_focus=True):
@@ -213,24 +191,7 @@ class LineTable(ScrollView, Generic[Row], can_focus=True):
     def _in_order(self, rows: Sequence[Row]) -> tuple[Row, ...]:
         if self._sorted_by is None:
             return tuple(rows)
-        found: list[Row] = []
-        section: list[Row] = []
-        for row in rows:
-            if self._heading is not None and self._heading(row) is not None:
-                found += [*self._sorted(section), row]
-                section = []
-            else:
-                section.append(row)
-        return (*found, *self._sorted(section))
-
-    def _sorted(self, rows: Sequence[Row]) -> list[Row]:
-        """What is not known comes last, whichever way round."""
-        assert self._sorted_by is not None
-        order = self._columns[self._sorted_by].order
-        assert order is not None
-        known = [row for row in rows if order(row) is not None]
-        unknown = [row for row in rows if order(row) is None]
-        return [*sorted(known, key=order, reverse=self._reverse), *unknown]
+        return in_order(rows, self._columns[self._sorted_by], self._reverse, self._heading)
 
     # Moving
 

@@ -1,0 +1,58 @@
+"""A column of a table, and the order that rows have by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from gswarm_tui.tui.widgets.cells import Cell
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)  # no slots: a generic one is told its type argument by an attribute
+class Column(Generic[Row]):
+    """One column.
+
+    Args:
+        cell: what stands in it for a row.
+        width: in columns of the terminal; the least, where it has a share.
+        share: of the width that is left over; 0 keeps `width`.
+        right: its text ends at its right edge.
+        order: what the rows are sorted by when they are sorted by this column.
+        least: the table's width from which on it is shown at all.
+    """
+
+    title: str
+    cell: Callable[[Row], Cell]
+    width: int
+    share: int = 0
+    right: bool = False
+    order: Callable[[Row], Any] | None = None
+    least: int = 0
+
+
+def in_order(
+    rows: Sequence[Row],
+    column: Column[Row],
+    reverse: bool,
+    heading: Callable[[Row], Cell | None] | None,
+) -> tuple[Row, ...]:
+    """The rows sorted by a column, between their headings; what is not known comes last."""
+    assert column.order is not None
+    found: list[Row] = []
+    section: list[Row] = []
+    for row in rows:
+        if heading is not None and heading(row) is not None:
+            found += [*_sorted(section, column.order, reverse), row]
+            section = []
+        else:
+            section.append(row)
+    return (*found, *_sorted(section, column.order, reverse))
+
+
+def _sorted(rows: Sequence[Row], order: Callable[[Row], Any], reverse: bool) -> list[Row]:
+    known = [row for row in rows if order(row) is not None]
+    unknown = [row for row in rows if order(row) is None]
+    return [*sorted(known, key=order, reverse=reverse), *unknown]
