@@ -100,11 +100,14 @@ def test_a_controller_killed_in_the_middle_of_a_run(lab: Lab, tap: Tap, models: 
             "dependencies": ["fetch"],
         },
     )
+    lab.environment["GSWARM_LEASE_GRACE"] = "0.5"
     first, _ = begin_download(lab, tap, "run", playbook)
     first.kill()
     assert [it["kind"] for it in lab.operations()] == ["fetch"]
     second = lab.start("run", playbook, "--json")
-    until(lambda: progress(second), "progress of the download that goes on")
+    # The node goes on for the job that was lost, and holds its lease for as long.
+    until(lambda: waits(second), "the sentence for whom it waits")
+    assert waits(second)[0].startswith("waiting for big on node1:disk, held by job 1 of ")
     tap.release()
     assert second.end().code == 0
     (notice,) = second.events[0]["notices"]
@@ -120,6 +123,12 @@ def progress(command: Command) -> list[dict[str, Any]]:
         for event in command.events
         if event["event"] == "task_progress" and event["phase"] == "download"
     ]
+
+
+def waits(command: Command) -> list[str]:
+    """For whom a `run --json` says that it waits."""
+    events = [event for event in command.events if event["event"] == "task_waiting"]
+    return [event["reason"] for event in events if event["reason"]]
 
 
 # Cut
@@ -196,8 +205,8 @@ def test_two_controllers_run_one_playbook(lab: Lab, tap: Tap, models: Models) ->
     )
     tap.hold(HELD_FROM)
     both = [lab.start("run", playbook, "--json", home=name) for name in ("one", "two")]
-    for command in both:
-        until(lambda command=command: progress(command), "progress of both")
+    until(lambda: any(progress(command) for command in both), "progress of one")
+    until(lambda: any(waits(command) for command in both), "the other, which waits for it")
     tap.release()
     ended = [command.end() for command in both]
     assert [it.code for it in ended] == [0, 0], ended
