@@ -11,11 +11,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer, Input
+from textual.widgets import Input
 
 from gswarm_tui.tui import keymap
 from gswarm_tui.tui.narrow import NarrowCompositor
 from gswarm_tui.tui.widgets.header import Header
+from gswarm_tui.tui.widgets.keys import Keys
 from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.tui.widgets.log_text import LogText
 from gswarm_tui.tui.widgets.prompt import COMMAND, FILTER, Prompt
@@ -98,7 +99,7 @@ class View(Screen[None]):
         yield Header()
         yield from self.body()
         yield Prompt(self._words)
-        yield Footer(show_command_palette=False)
+        yield Keys(show_command_palette=False)
 
     def on_mount(self) -> None:
         for each in (self, *self.query(LineTable), *self.query(LogText)):
