@@ -16,6 +16,7 @@ from textual.screen import ModalScreen
 from textual.suggester import Suggester
 from textual.widgets import Checkbox, Input, Label, Static
 
+from gswarm_tui import wording
 from gswarm_tui.errors import GswarmError
 from gswarm_tui.tui.acting import Actor, Deed, Proposal
 from gswarm_tui.tui.widgets.cells import Piece, Tone
@@ -123,9 +124,9 @@ class FormScreen(Box):
                 with Horizontal():
                     yield Label(content([Piece(each.label)]), markup=False)
                     yield Input(
-                        each.value,
-                        placeholder=each.hint,
-                        suggester=Words(each.words),
+                        wording.clean(each.value),
+                        placeholder=wording.clean(each.hint),
+                        suggester=Words([wording.clean(word) for word in each.words]),
                         select_on_focus=False,
                         id=each.name,
                     )

@@ -1,0 +1,185 @@
+"""The screen of services, a talk with one, and its log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from gswarm_tui.errors import GswarmError, NodeError, UsageError
+from gswarm_tui.tui.acting import Recording
+from gswarm_tui.tui.screens.chat import ChatScreen
+from gswarm_tui.tui.screens.choice import ChoiceScreen
+from gswarm_tui.tui.screens.describe import DescribeScreen
+from gswarm_tui.tui.screens.service_log import ServiceLogScreen
+from gswarm_tui.tui.talking import Echo, Said, read_answer, request
+from gswarm_tui.tui.widgets.dialog import NoticeScreen, PlanScreen
+from gswarm_tui.tui.widgets.service_table import ServicesTable
+
+from .fleets import simulated
+from .some_models import placed, service, without_services
+from .stage import SIZES, Stage, harmless, on_stage
+
+SameAsBefore = Callable[[Stage, str], None]
+TWO = replace(
+    placed(),
+    services=(
+        service(),
+        service("qwen", "alpha", state="starting", error="out of memory", running=None),
+    ),
+)
+
+
+def on_top(stage: Stage) -> type:
+    return type(stage.app.screen)
+
+
+async def test_what_is_known_of_a_service() -> None:
+    async with on_stage(TWO, size=(160, 40)) as stage:
+        await stage.open("services")
+        line = stage.line_with("http://beta:8000")
+        for part in ("llama", "gpu0", "● ready", "1,234", "250 ms", "83 %", "12,345", "3,000"):
+            assert part in line
+        assert "✗ starting" in stage.text()
+        assert "7 requests are answered, 2 wait" in stage.text()
+        await stage.press("j")
+        assert "✗ out of memory" in stage.text()
+
+
+async def test_a_talk() -> None:
+    talker = Echo()
+    async with on_stage(TWO, talker=talker) as stage:
+        await stage.open("services")
+        await stage.press("c")
+        assert on_top(stage) is ChatScreen
+        await stage.press(*"hi", "enter")
+        assert "llama would answer to “hi”" in stage.text()
+        await stage.press(*"so", "enter")
+        talk, key = talker.asked[-1]
+        assert [said.role for said in talk] == ["user", "assistant", "user"]
+        assert key is None
+        await stage.press("pageup", "pagedown", "escape")
+        assert stage.app.screen is stage.view
+
+
+async def test_a_talk_that_fails_says_why_and_takes_a_key() -> None:
+    talker = Echo(error=NodeError("no route to host", where="beta"))
+    async with on_stage(TWO, talker=talker) as stage:
+        await stage.open("services")
+        await stage.press("c", *"hi", "enter")
+        assert "✗ beta: no route to host" in stage.text()
+        talker.error = None
+        await stage.press("slash", *"key", "space", *"KEY", "enter", *"hi", "enter")
+        assert talker.asked[-1] == ((Said("user", "hi"),), "KEY")
+        assert "$KEY" in stage.text()
+
+
+async def test_what_cannot_be_asked_says_so() -> None:
+    portless = replace(TWO, services=(service(port=None),))
+    async with on_stage(portless, talker=Echo()) as stage:
+        await stage.open("services")
+        await stage.press("c")
+        assert on_top(stage) is NoticeScreen
+        assert "there is no port" in stage.text()
+    async with on_stage(TWO) as stage:
+        await stage.open("services")
+        for key in "cl":
+            await stage.press(key)
+            assert "no node can be asked" in stage.text()
+            await stage.press("enter")
+
+
+async def test_the_log_of_its_engine() -> None:
+    talker = Echo()
+    async with on_stage(TWO, talker=talker) as stage:
+        await stage.open("services")
+        await stage.press("l")
+        assert on_top(stage) is ServiceLogScreen
+        assert "the log of llama on beta would be here" in stage.text()
+        talker.error = NodeError("no route to host", where="beta")
+        await stage.press("r")
+        assert "✗ beta: no route to host" in stage.text()
+        await stage.press("escape")
+        assert stage.app.screen is stage.view
+
+
+async def test_stop_asks_and_names_what_ends() -> None:
+    actor = Recording()
+    async with on_stage(TWO, actor=actor) as stage:
+        await stage.open("services")
+        await stage.press("X")
+        assert on_top(stage) is PlanScreen
+        assert "at http://beta:8000 ends, with 7 requests under way" in stage.text()
+        await stage.press("enter", "ctrl+space", "X", "enter")
+        assert [deed.title for deed in actor.done] == [
+            "stop llama on beta:gpu0",
+            "stop llama, qwen on beta:gpu0, alpha:gpu0",
+        ]
+
+
+async def test_read_only_stops_nothing() -> None:
+    actor = Recording()
+    async with on_stage(TWO, actor=actor, read_only=True) as stage:
+        await stage.open("services")
+        await stage.press("X")
+        assert on_top(stage) is NoticeScreen
+        assert actor.proposed == []
+
+
+async def test_sort_filter_and_describe() -> None:
+    async with on_stage(TWO) as stage:
+        await stage.open("services")
+        await stage.press("o")
+        assert on_top(stage) is ChoiceScreen
+        await stage.press("j", "enter")
+        table = stage.app.screen.query_one(ServicesTable)
+        assert [row.node for row in table.rows] == ["alpha", "beta"]
+        await stage.press("slash", *"!qwen", "enter")
+        assert [row.model for row in table.rows] == ["llama"]
+        for key in ("d", "enter"):
+            await stage.press(key)
+            assert on_top(stage) is DescribeScreen
+            await stage.press("escape")
+
+
+async def test_without_services_every_key_is_harmless() -> None:
+    async with on_stage(without_services(), actor=Recording(), talker=Echo()) as stage:
+        await stage.open("services")
+        assert "nothing is served" in stage.text()
+        await stage.press("c", "l", "X", "d", "enter")
+        assert stage.app.screen is stage.view
+
+
+def test_a_question_and_its_answer() -> None:
+    asked = request("llama", [Said("user", "hi")])
+    assert asked["messages"] == [{"role": "user", "content": "hi"}]
+    body = json.dumps({"choices": [{"message": {"content": "hello"}}]}).encode()
+    assert read_answer({"status": 200, "body": body}, "http://x") == "hello"
+    with pytest.raises(GswarmError, match="no chat completion: <html>"):
+        read_answer({"status": 200, "body": "<html>"}, "http://x")
+    with pytest.raises(GswarmError, match="answered with 401") as caught:
+        read_answer({"status": 401, "body": "no"}, "http://x")
+    assert "/key" in (caught.value.hint or "")
+    assert not isinstance(caught.value, UsageError)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_hostile_names_are_harmless(size: tuple[int, int]) -> None:
+    snapshot, _ = simulated(hostile=True)
+    async with on_stage(snapshot, size=size, actor=Recording(), talker=Echo()) as stage:
+        await stage.open("services")
+        assert harmless(stage.strips())
+        for key in ("X", "l", "d", "c"):
+            await stage.press(key)
+            assert harmless(stage.strips())
+            await stage.press("escape", "j")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_it_looks_as_before(size: tuple[int, int], same_as_before: SameAsBefore) -> None:
+    snapshot, history = simulated()
+    async with on_stage(snapshot, size=size, history=history) as stage:
+        await stage.open("services")
+        same_as_before(stage, f"services-{size[0]}x{size[1]}")

@@ -1,0 +1,104 @@
+"""The screen of what is on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from gswarm_tui.tui.screens.choice import ChoiceScreen
+from gswarm_tui.tui.screens.describe import DescribeScreen
+from gswarm_tui.tui.widgets.transfer_table import TransferTable, left_s
+
+from .fleets import GB, simulated
+from .some_models import placed, transfer, without_services
+from .stage import SIZES, SMALL, Stage, harmless, on_stage
+
+SameAsBefore = Callable[[Stage, str], None]
+TWO = replace(
+    placed(),
+    transfers=(
+        transfer(),
+        transfer(
+            model="llama",
+            source="alpha:disk",
+            rate_bytes_per_s=0.0,
+            done_bytes=None,
+            job=None,
+            limit=None,
+        ),
+    ),
+)
+
+
+async def test_from_where_to_where_how_fast_and_for_how_long() -> None:
+    async with on_stage(TWO, size=(160, 40)) as stage:
+        await stage.open("transfers")
+        line = stage.line_with("hf://Qwen")
+        for part in ("beta:disk", "40 %", "100 MB/s", "1 min 0 s", "the network", "17"):
+            assert part in line
+        assert "███▎" in line
+        assert "2 transfers, 100 MB/s together" in stage.text()
+        assert "what limits it: the network of the node" in stage.text()
+        assert "stalled" in stage.line_with("alpha:disk")
+
+
+async def test_rate_and_time_left_have_room_on_a_small_terminal() -> None:
+    async with on_stage(TWO, size=SMALL) as stage:
+        await stage.open("transfers")
+        assert "40 %   100 MB/s    1 min 0 s" in stage.line_with("qwen")
+
+
+def test_time_left_is_not_known_without_rate_or_size() -> None:
+    assert left_s(transfer()) == 60.0
+    assert left_s(transfer(rate_bytes_per_s=None)) is None
+    assert left_s(transfer(total_bytes=None)) is None
+    assert left_s(transfer(done_bytes=11 * GB)) == 0.0
+
+
+async def test_sort_filter_and_describe() -> None:
+    async with on_stage(TWO) as stage:
+        await stage.open("transfers")
+        table = stage.app.screen.query_one(TransferTable)
+        await stage.press("o")
+        assert type(stage.app.screen) is ChoiceScreen
+        await stage.press("enter")
+        assert [row.model for row in table.rows] == ["llama", "qwen"]
+        await stage.press("d")
+        assert type(stage.app.screen) is DescribeScreen
+        await stage.press("escape", "slash", *"qwen", "enter")
+        assert [row.model for row in table.rows] == ["qwen"]
+
+
+async def test_enter_goes_to_the_job_or_describes() -> None:
+    async with on_stage(TWO) as stage:
+        await stage.open("transfers")
+        await stage.press("enter")
+        assert stage.app.trail()[-1] == "Job 17"
+        await stage.press("escape", "j", "enter")
+        assert type(stage.app.screen) is DescribeScreen
+
+
+async def test_nothing_on_its_way_says_so() -> None:
+    async with on_stage(without_services()) as stage:
+        await stage.open("transfers")
+        assert "nothing is on its way" in stage.text()
+        await stage.press("d", "enter")
+        assert stage.app.screen is stage.view
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_hostile_names_are_harmless(size: tuple[int, int]) -> None:
+    snapshot, _ = simulated(hostile=True)
+    async with on_stage(snapshot, size=size) as stage:
+        await stage.open("transfers")
+        assert harmless(stage.strips())
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_it_looks_as_before(size: tuple[int, int], same_as_before: SameAsBefore) -> None:
+    snapshot, history = simulated()
+    async with on_stage(snapshot, size=size, history=history) as stage:
+        await stage.open("transfers")
+        same_as_before(stage, f"transfers-{size[0]}x{size[1]}")
