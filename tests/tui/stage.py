@@ -87,6 +87,14 @@ class Stage:
         self.app.go_to(word, subject)
         await self.pilot.pause()
 
+    async def shows(self, text: str) -> None:
+        """Let the application go on until a text is on the screen; its footer is drawn late."""
+        for _ in range(50):
+            if text in self.text():
+                return
+            await self.pilot.pause()
+        self.line_with(text)
+
     def strips(self) -> list[Strip]:
         """What is on the screen, line by line."""
         return self.app.screen._compositor.render_strips()

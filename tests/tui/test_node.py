@@ -130,7 +130,7 @@ async def test_s_leaves_the_screen_to_a_shell(
 
     async with on_stage(racks(), shell=shell) as stage:
         await stage.open("node", "beta")
-        assert "s Shell" in stage.text()
+        await stage.shows("s Shell")
         monkeypatch.setattr(stage.app, "suspend", nullcontext)  # a test has no terminal to give
         await stage.press("s")
         assert asked == ["beta"]

@@ -97,12 +97,13 @@ async def test_x_asks_shows_and_does_it() -> None:
     one = node("one", gpu("one", 0, processes=(process(pid=7), process("eve", pid=8))))
     async with on_stage(fleet(one), actor=actor) as stage:
         await stage.open("gpu", "one:gpu0")
-        assert "x Signal" in stage.text()
+        await stage.shows("x Signal")
         await stage.press("j", "x")
-        assert "signal process 8 on one" in stage.text()
+        await stage.shows("signal process 8 on one")
         assert "python train.py of eve" in stage.text()
         await stage.press("enter")
-        assert "send TERM to process 8 on one" in stage.text()
+        await stage.shows("send TERM to process 8 on one")
+        await stage.shows("Enter does it")
         assert "what it has not saved is lost" in stage.text()
         assert actor.done == []
         await stage.press("enter")
@@ -115,7 +116,9 @@ async def test_marked_processes_are_signalled_together_each_once() -> None:
     one = node("one", gpu("one", 0, processes=(both,)), gpu("one", 1, processes=(both,)))
     async with on_stage(fleet(one), actor=actor) as stage:
         await stage.open("node", "one")
-        await stage.press("tab", "ctrl+@", "x", "enter", "enter")
+        await stage.press("tab", "ctrl+@", "x", "enter")
+        await stage.shows("Enter does it")
+        await stage.press("enter")
         assert [len(deed.actions) for deed in actor.done] == [1]
 
 
