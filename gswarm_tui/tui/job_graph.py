@@ -26,6 +26,8 @@ _FIRST: Final = (
 )
 """Of tasks that are shown as one, the state that is told."""
 
+_GOES_ON: Final = (State.RUNNING, State.RETRYING)
+
 
 @dataclass(frozen=True, slots=True)
 class GraphRow:
@@ -49,10 +51,12 @@ class Layout:
 
     Args:
         members: the tasks that each step stands for.
+        widest: how wide the widest line is.
     """
 
     drawn: Mapping[str, tuple[str, ...]]
     members: Mapping[str, tuple[str, ...]]
+    widest: int
 
 
 def structure(details: JobDetails, unfolded: Collection[str]) -> tuple[object, ...]:
@@ -84,7 +88,8 @@ def lay_out(details: JobDetails, unfolded: Collection[str] = ()) -> Layout:
         step.id: tuple([line.drawn for line in lines])
         for step, lines in lanes.lay_out(ordered, lambda step, taken: ["", ""])
     }
-    return Layout(drawn, members)
+    widest = max((len(line) for lines in drawn.values() for line in lines), default=0)
+    return Layout(drawn, members, widest)
 
 
 def _members(details: JobDetails, unfolded: Collection[str]) -> dict[str, tuple[str, ...]]:
@@ -100,31 +105,60 @@ def _members(details: JobDetails, unfolded: Collection[str]) -> dict[str, tuple[
     return found
 
 
+Known = dict[str, tuple[object, list[GraphRow]]]
+"""The lines of each step when they were made last, with all that they were made from."""
+
+
 def rows(
-    layout: Layout, details: JobDetails, chain: Collection[str], now: float, width: int
+    layout: Layout,
+    details: JobDetails,
+    chain: Collection[str],
+    now: float,
+    width: int,
+    known: Known | None = None,
 ) -> list[GraphRow]:
     """The picture: each task with its sign, state and time, and what it does or waits for.
 
     Args:
         chain: the tasks of the longest chain.
         width: of the whole line; lanes get no more than a half of it.
+        known: is kept from one picture to the next: lines that stay the same are not made again.
     """
+    known = {} if known is None else known
     tasks = {task.id: task for task in details.tasks}
-    widest = max((len(line) for drawn in layout.drawn.values() for line in drawn), default=0)
-    room = min(widest, max(8, width // 2))
+    room = min(layout.widest, max(8, width // 2))
     found: list[GraphRow] = []
     for step, drawn in layout.drawn.items():
-        mine = [tasks[name] for name in layout.members[step] if name in tasks]
-        if not mine:
-            continue
-        state = min((task.state for task in mine), key=_FIRST.index)
+        mine = tuple([tasks[name] for name in layout.members[step] if name in tasks])
         on_chain = any(task.id in chain for task in mine)
-        texts = [_first(step, mine, state, now, on_chain=on_chain), _second(mine, state)]
-        folded = len(mine) if len(mine) > 1 else 0
-        for number, line in enumerate(drawn):
-            lane = fit(_lane(line, state, is_first=number == 0), room)
-            text = texts[number] if number < len(texts) else []
-            found.append(GraphRow(step, number, (*lane, *text), folded))
+        goes_on = any(task.state in _GOES_ON for task in mine)
+        made_from = (drawn, mine, on_chain, room, int(now) if goes_on else None)
+        before = known.get(step)
+        if before is None or before[0] != made_from:
+            made = _rows(step, drawn, mine, now, room, on_chain=on_chain) if mine else []
+            before = known[step] = (made_from, made)
+        found += before[1]
+    return found
+
+
+def _rows(
+    step: str,
+    drawn: Sequence[str],
+    mine: Sequence[JobTask],
+    now: float,
+    room: int,
+    *,
+    on_chain: bool,
+) -> list[GraphRow]:
+    """The lines of one step."""
+    state = min((task.state for task in mine), key=_FIRST.index)
+    texts = [_first(step, mine, state, now, on_chain=on_chain), _second(mine, state)]
+    folded = len(mine) if len(mine) > 1 else 0
+    found = []
+    for number, line in enumerate(drawn):
+        lane = fit(_lane(line, state, is_first=number == 0), room)
+        text = texts[number] if number < len(texts) else []
+        found.append(GraphRow(step, number, (*lane, *text), folded))
     return found
 
 

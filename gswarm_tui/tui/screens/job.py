@@ -11,7 +11,7 @@ from textual.containers import Container
 from textual.widget import Widget
 
 from gswarm_tui.tui import job_acts
-from gswarm_tui.tui.job_graph import CHAIN, Layout, about, lay_out, rows, structure
+from gswarm_tui.tui.job_graph import CHAIN, Known, Layout, about, lay_out, rows, structure
 from gswarm_tui.tui.job_words import counted, spent, state_piece, took_s
 from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.tui.screens.view import View
@@ -67,6 +67,7 @@ class JobView(View):
         super().__init__(subject)
         self._layout: tuple[tuple[object, ...], Layout] | None = None
         self._unfolded: set[str] = set()
+        self._known: Known = {}
 
     @property
     def job_id(self) -> int:
@@ -91,6 +92,9 @@ class JobView(View):
     def on_resize(self, event: events.Resize) -> None:
         self.redraw()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "filter" and super().check_action(action, parameters)
+
     # Drawing
 
     def show(self, snapshot: FleetSnapshot) -> None:
@@ -103,7 +107,9 @@ class JobView(View):
         else:
             layout = self._laid_out(details)
             width = self.query_one(Graph).size.width or self.size.width
-            self.query_one(Graph).show(rows(layout, details, set(chain), snapshot.time, width))
+            self.query_one(Graph).show(
+                rows(layout, details, set(chain), snapshot.time, width, self._known)
+            )
         self._show_task(snapshot)
 
     def _details(self, snapshot: FleetSnapshot) -> JobDetails | None:

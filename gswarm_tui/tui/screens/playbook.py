@@ -102,6 +102,9 @@ class PlaybookView(View):
         lines += [Piece(part, tone) for line in self._told for part in wrapped(line, width)]
         pane.show(lines)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "filter" and super().check_action(action, parameters)
+
     # Reading
 
     async def _read(self) -> None:

@@ -123,7 +123,7 @@ class LogText(ScrollView, can_focus=True):
             line, its = self._lines[place], self._gone + place
             if len(line) >= LONGEST:
                 line += " … (this line is longer)"
-            self._rows += [(its, part) for part in (chop_cells(line, width) if line else [""])]
+            self._rows += [(its, part) for part in _parts(line, width)]
             if self._wanted and self._wanted in line.casefold():
                 self._found.append(its)
 
@@ -270,3 +270,10 @@ class LogText(ScrollView, can_focus=True):
                 style += self.get_component_rich_style(f"log-text--{name}", partial=True)
             self._styles[name] = style
         return style
+
+
+def _parts(line: str, width: int) -> list[str]:
+    """A line in parts that are no wider."""
+    if not line.isascii():
+        return chop_cells(line, width)
+    return [line[begin : begin + width] for begin in range(0, len(line), width)] or [""]
