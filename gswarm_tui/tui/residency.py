@@ -150,7 +150,8 @@ def state_of(copy: Copy) -> Cell:
         return [PARTIAL_MARK, Piece(f" {copy.state}", Tone.WARN)]
     if copy.state != WHOLE:
         return Piece(f"… {copy.state}", Tone.BUSY)
-    mark = {"dram": DRAM_MARK, "gpu": GPU_MARK}.get(_kind(copy), DISK_MARK)
+    on_disk = UNVERIFIED_MARK if copy.verified is False else DISK_MARK
+    mark = {"dram": DRAM_MARK, "gpu": GPU_MARK}.get(_kind(copy), on_disk)
     return [mark, Piece(f" {copy.state}", Tone.GOOD)]
 
 

@@ -1,0 +1,295 @@
+"""The screens of all models and of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from gswarm_tui.tui.acting import Recording
+from gswarm_tui.tui.screens.describe import DescribeScreen
+from gswarm_tui.tui.screens.model import ModelView
+from gswarm_tui.tui.screens.models import ModelsView
+from gswarm_tui.tui.widgets.dialog import FormScreen, NoticeScreen, PlanScreen
+from gswarm_tui.tui.widgets.model_table import ModelTable
+
+from .fleets import fleet, node, simulated
+from .some_models import placed, without_services
+from .stage import LARGE, MIDDLE, SIZES, SMALL, Stage, harmless, on_stage
+
+SameAsBefore = Callable[[Stage, str], None]
+
+
+def on_top(stage: Stage) -> type:
+    return type(stage.app.screen)
+
+
+def row(stage: Stage, name: str) -> str:
+    """The model's line in the table, not that below it."""
+    return next(line for line in stage.lines() if line[1:].startswith(name))
+
+
+async def put_cursor_on(stage: Stage, name: str) -> None:
+    table = stage.app.screen.query_one(ModelTable)
+    await stage.press("g", *["j"] * [r.name for r in table.rows].index(name))
+
+
+async def test_a_mark_for_each_tier_and_the_share_of_what_comes() -> None:
+    async with on_stage(placed(), size=MIDDLE) as stage:
+        await stage.open("models")
+        assert "ALPHA" in stage.text()
+        words = row(stage, "llama").split()
+        assert words[-2:] == ["■", "□▣▲●"]
+        assert row(stage, "qwen").split()[-3:] == ["◌", "◐", "40%"]
+        assert row(stage, "paper").split()[-2:] == ["·", "·"]
+        assert "2 of 3" in row(stage, "llama")
+        legend = stage.line_with("in flight  ◌ partial")
+        for word in ("disk", "dram", "gpu", "serving"):
+            assert word in legend
+
+
+async def test_free_space_stands_above_each_node() -> None:
+    async with on_stage(placed(), size=MIDDLE) as stage:
+        await stage.open("models")
+        free, head = stage.line_with("free on disk"), stage.line_with("ALPHA")
+        assert free.index("1.2T") == head.index("ALPHA")
+        assert free.index("3.0G") == head.index("BETA")
+
+
+async def test_on_a_narrow_terminal_there_are_counts_and_details() -> None:
+    async with on_stage(placed(), size=SMALL) as stage:
+        await stage.open("models")
+        assert row(stage, "llama").split()[1:] == ["16.0", "GB", "2", "1", "1", "●", "1"]
+        assert "◐ 40 % ◌ 1" in row(stage, "qwen")
+        assert "alpha:  disk ■ ready" in stage.text()
+        assert "beta:  disk □ ready" in stage.text()
+        await put_cursor_on(stage, "paper")
+        assert "no node has it" in stage.text()
+
+
+async def test_the_words_change_with_the_width() -> None:
+    async with on_stage(placed(), size=SMALL) as stage:
+        await stage.open("models")
+        assert "ALPHA" not in stage.text()
+        await stage.pilot.resize_terminal(*MIDDLE)
+        await stage.pilot.pause()
+        assert "ALPHA" in stage.text()
+
+
+@pytest.mark.parametrize("keys", [("L", "H"), ("shift+right", "shift+left"), (">", "<")])
+async def test_other_nodes_are_shown(keys: tuple[str, str]) -> None:
+    names = {">": "greater_than_sign", "<": "less_than_sign"}
+    right, left = (names.get(key, key) for key in keys)
+    snapshot, _ = simulated()
+    async with on_stage(snapshot, size=MIDDLE) as stage:
+        await stage.open("models")
+        before = stage.line_with("MODEL")
+        assert "GPU-01" in before
+        await stage.press(right)
+        assert "GPU-01" not in stage.line_with("MODEL")
+        assert "◂" in stage.line_with("free on disk")
+        await stage.press(*[right] * 40)
+        assert "GPU-32" in stage.line_with("MODEL")
+        assert "▸" not in stage.text()
+        await stage.press(*[left] * 40)
+        assert stage.line_with("MODEL") == before
+
+
+async def test_enter_shows_every_copy_of_a_model() -> None:
+    async with on_stage(placed()) as stage:
+        await stage.open("models")
+        await stage.press("enter")
+        assert stage.app.trail()[-1] == "Model llama"
+        assert "not checked" in stage.line_with("beta:disk")
+        assert "0123456789ab" in stage.line_with("alpha:disk")
+        assert "● ready at http://beta:8000 on beta gpu0" in stage.text()
+        await stage.press("escape")
+        assert isinstance(stage.view, ModelsView)
+        await put_cursor_on(stage, "qwen")
+        await stage.press("enter")
+        assert "◐ in flight 40 %" in stage.line_with("beta:disk")
+        assert "credentials" in stage.line_with("alpha:disk")
+
+
+async def test_a_model_that_went_away_says_so() -> None:
+    async with on_stage(placed()) as stage:
+        await stage.open("model", "llama")
+        await stage.push(fleet(node("alpha")))
+        assert "no node that answers has llama" in stage.text()
+        await stage.press("D", "X", "d")
+        assert stage.app.screen is stage.view
+
+
+async def test_download_asks_where_shows_its_plan_and_is_done() -> None:
+    actor = Recording()
+    async with on_stage(placed(), actor=actor) as stage:
+        await stage.open("models")
+        await put_cursor_on(stage, "paper")
+        await stage.press("D")
+        assert on_top(stage) is FormScreen
+        await stage.press(*"al", "tab", "enter")
+        assert on_top(stage) is PlanScreen
+        assert "gswarm model download paper --device alpha:disk" in stage.text()
+        await stage.press("enter")
+        assert [deed.title for deed in actor.done] == ["download paper to alpha:disk"]
+
+
+async def test_marked_models_are_downloaded_together() -> None:
+    actor = Recording()
+    async with on_stage(placed(), actor=actor) as stage:
+        await stage.open("models")
+        await stage.press("space", "space", "D", *"beta:disk", "enter", "enter")
+        assert [deed.title for deed in actor.done] == ["download llama, lone to beta:disk"]
+        assert len(actor.done[0].actions) == 2
+
+
+async def test_replicate_copies_from_a_whole_copy() -> None:
+    actor = Recording()
+    async with on_stage(placed(), actor=actor) as stage:
+        await stage.open("models")
+        await put_cursor_on(stage, "lone")
+        await stage.press("R", *"beta:disk", "enter", "enter")
+        assert [deed.title for deed in actor.done] == ["copy lone from alpha:disk to beta:disk"]
+
+
+async def test_a_move_keeps_its_source_unless_it_is_told_not_to() -> None:
+    actor = Recording()
+    async with on_stage(placed(), actor=actor) as stage:
+        await stage.open("models")
+        await put_cursor_on(stage, "lone")
+        await stage.press("M", *"beta:dram", "enter")
+        assert "--keep-source" in stage.text()
+        await stage.press("escape", "M", *"beta:dram", "tab", "tab", "space", "enter")
+        assert "--no-keep-source" in stage.text()
+        assert "last whole copy of lone" in stage.text()
+        await stage.press("enter")
+        assert actor.done[0].losses
+
+
+async def test_serve_asks_on_what() -> None:
+    actor = Recording()
+    async with on_stage(placed(), actor=actor) as stage:
+        await stage.open("models")
+        await stage.press("S", *"beta:g", "tab", "tab", *"8080", "enter", "enter")
+        assert [deed.title for deed in actor.done] == ["serve llama on beta:gpu0"]
+        assert "8080" in actor.done[0].commands[0]
+
+
+async def test_delete_asks_from_where_and_names_what_is_lost() -> None:
+    actor = Recording()
+    async with on_stage(placed(), actor=actor) as stage:
+        await stage.open("models")
+        await put_cursor_on(stage, "lone")
+        await stage.press("X", *"beta:disk", "enter")
+        assert "beta:disk has none of lone" in stage.text()
+        await stage.press(*["backspace"] * 9, *"al", "tab", "enter")
+        assert "it is the last whole copy of lone" in stage.text()
+        await stage.press("enter")
+        assert [deed.title for deed in actor.done] == ["delete lone from alpha:disk"]
+
+
+async def test_verify_is_confirmed() -> None:
+    actor = Recording()
+    async with on_stage(placed(), actor=actor) as stage:
+        await stage.open("models")
+        await stage.press("V")
+        assert on_top(stage) is PlanScreen
+        await stage.press("enter")
+        assert actor.done[0].commands == (("model", "verify", "llama"),)
+
+
+async def test_move_and_serve_are_for_one_model() -> None:
+    async with on_stage(placed(), actor=Recording()) as stage:
+        await stage.open("models")
+        await stage.press("ctrl+space", "M", "S")
+        assert stage.app.screen is stage.view
+        assert len(stage.notices()) == 2
+
+
+async def test_the_keys_on_a_copy_are_for_it() -> None:
+    actor = Recording()
+    async with on_stage(placed(), actor=actor) as stage:
+        await stage.open("model", "llama")
+        await stage.press("j", "X")
+        assert "llama on beta:disk is removed" in stage.text()
+        await stage.press("enter", "V", "enter", "R", *"alpha:dram", "enter", "enter")
+        assert [deed.title for deed in actor.done] == [
+            "delete llama from beta:disk",
+            "verify llama on beta:disk",
+            "copy llama from beta:disk to alpha:dram",
+        ]
+        await stage.press("j", "j", "M")
+        assert "beta:gpu0" in stage.line_with("│ from")
+        await stage.press("escape", "S")
+        assert "beta:gpu0" in stage.line_with("│ on")
+
+
+async def test_filter_and_describe() -> None:
+    async with on_stage(placed()) as stage:
+        await stage.open("models")
+        await stage.press("slash", *"qwen", "enter")
+        assert [r.name for r in stage.app.screen.query_one(ModelTable).rows] == ["qwen"]
+        await stage.press("d")
+        assert on_top(stage) is DescribeScreen
+        assert "hf://Qwen/Qwen3" in stage.text()
+        await stage.press("escape", "slash", "home", "!", "enter")
+        assert "qwen" not in [r.name for r in stage.app.screen.query_one(ModelTable).rows]
+
+
+@pytest.mark.parametrize("key", ["D", "R", "M", "S", "X", "V"])
+@pytest.mark.parametrize(("word", "subject"), [("models", None), ("model", "llama")])
+async def test_read_only_refuses_every_key(key: str, word: str, subject: str | None) -> None:
+    actor = Recording()
+    async with on_stage(placed(), actor=actor, read_only=True) as stage:
+        await stage.open(word, subject)
+        await stage.press(key)
+        assert on_top(stage) is NoticeScreen
+        assert "--read-only" in stage.text()
+        assert actor.proposed == []
+
+
+async def test_the_cursor_stays_on_its_model() -> None:
+    async with on_stage(placed()) as stage:
+        await stage.open("models")
+        await put_cursor_on(stage, "qwen")
+        await stage.push(without_services())
+        current = stage.app.screen.query_one(ModelTable).current
+        assert current is not None
+        assert current.name == "qwen"
+
+
+async def test_a_fleet_without_models_says_so() -> None:
+    async with on_stage(fleet(node("alpha")), actor=Recording()) as stage:
+        await stage.open("models")
+        assert "there is no model yet" in stage.text()
+        await stage.press("D", "R", "M", "S", "X", "V", "enter", "d", "L")
+        assert isinstance(stage.view, ModelsView)
+        assert stage.app.screen is stage.view
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_hostile_names_are_harmless(size: tuple[int, int]) -> None:
+    snapshot, _ = simulated(hostile=True)
+    async with on_stage(snapshot, size=size, actor=Recording()) as stage:
+        await stage.open("models")
+        for key in ("j", "L", "j", "H", "G", "X", "escape", "D", "a", "enter", "escape", "M"):
+            await stage.press(key)
+            assert harmless(stage.strips())
+        await stage.press("escape", "V")
+        assert harmless(stage.strips())
+        await stage.press("escape", "enter")
+        assert isinstance(stage.view, ModelView)
+        assert harmless(stage.strips())
+        await stage.press("X")
+        assert harmless(stage.strips())
+
+
+@pytest.mark.parametrize("size", [SMALL, MIDDLE, LARGE])
+@pytest.mark.parametrize(("word", "subject"), [("models", None), ("model", "llama-3.3-70b")])
+async def test_it_looks_as_before(
+    word: str, subject: str | None, size: tuple[int, int], same_as_before: SameAsBefore
+) -> None:
+    snapshot, history = simulated()
+    async with on_stage(snapshot, size=size, history=history) as stage:
+        await stage.open(word, subject)
+        same_as_before(stage, f"{word}-{size[0]}x{size[1]}")
