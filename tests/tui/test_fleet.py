@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from textual.widgets import OptionList
 
+from gswarm_tui.tui.screens.choice import ChoiceScreen
 from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.tui.screens.fleet import FleetView
 from gswarm_tui.tui.widgets.attention_table import AttentionTable
@@ -124,6 +125,14 @@ async def test_a_menu_is_left_without_a_change() -> None:
         assert names(stage) == ["alpha", "beta", "gamma"]
         await stage.press("n", "escape")
         assert names(stage) == ["alpha", "beta", "gamma"]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (4, 2), (20, 5)])
+async def test_a_choice_in_a_pane_that_is_next_to_nothing(size: tuple[int, int]) -> None:
+    """tmux can squeeze a pane to a column; nothing has to be readable there, nor to end."""
+    async with on_stage(racks(), size=size) as stage:
+        await stage.press("o")
+        assert isinstance(stage.app.screen, ChoiceScreen)
 
 
 async def test_nodes_are_grouped_by_a_label_and_groups_fold() -> None:

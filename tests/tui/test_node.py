@@ -148,6 +148,16 @@ async def test_a_shell_that_cannot_be_had_is_told_of() -> None:
         assert stage.notices() == ["this terminal cannot be left to a shell"]
 
 
+async def test_a_program_that_is_not_there_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with on_stage(racks(), shell=lambda name: ["/nonexistent/ssh"]) as stage:
+        await stage.open("node", "beta")
+        monkeypatch.setattr(stage.app, "suspend", nullcontext)
+        await stage.press("s")
+        assert stage.notices() == [
+            "/nonexistent/ssh could not be started: No such file or directory"
+        ]
+
+
 async def test_without_a_way_to_a_shell_there_is_no_key() -> None:
     async with on_stage(racks()) as stage:
         await stage.open("node", "beta")

@@ -27,7 +27,7 @@ class ChoiceScreen(ModalScreen[str | None]):
     DEFAULT_CSS = """
     ChoiceScreen { align: center middle; }
     ChoiceScreen OptionList {
-        width: auto; min-width: 30; max-width: 90%; height: auto; max-height: 80%;
+        width: auto; min-width: 30; max-width: 60; height: auto; max-height: 80%;
         border: round $primary; background: $panel;
     }
     """

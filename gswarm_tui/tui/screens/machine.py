@@ -126,6 +126,9 @@ def leave_to_shell(view: View, node: str) -> None:
             status = subprocess.run(argv, check=False).returncode
     except SuspendNotSupported:
         view.notify("this terminal cannot be left to a shell", severity="error")
+    except OSError as error:
+        said = f"{argv[0]} could not be started: {error.strerror}"
+        view.notify(said, severity="error", markup=False)
     else:
         if status == _SSH_FAILED and argv[0] == "ssh":
             said = f"ssh could not reach {node}"

@@ -28,7 +28,7 @@ def serve(options: Sequence[str], address: str, port: int) -> None:
     token, chosen = guard.token(os.environ)
     with bind(address, port) as listening:
         port = listening.getsockname()[1]
-        argv = [sys.executable, "-m", "gswarm_tui.tui", *options, "--in-browser"]
+        argv = [sys.executable, "-P", "-m", "gswarm_tui.tui", *options, "--in-browser"]
         server = WebServer(argv, guard.Guard(token, address, port), listening)
         url = url_of(address, port)
         said = f"{url}/?token=…" if chosen else f"{url}/?token={token}"
