@@ -31,8 +31,8 @@ COMPUTES_PERCENT: Final = 1.0
 _MOST_GPUS: Final = 256
 _MOST_TEXT: Final = 4096
 _MOST_WORDS: Final = 32
-_MOST_PROCESSES: Final = 1024
-_MOST_LINKS: Final = _MOST_GPUS * 64
+_MOST_PROCESSES: Final = 256
+_MOST_LINKS: Final = 2048
 _LARGEST: Final = 1e18
 """No amount of anything here is larger; what plots and arrays of short floats hold is far beyond.
 Nor is any clock that far off: see `moment`."""

@@ -166,6 +166,14 @@ async def test_without_a_way_to_a_shell_there_is_no_key() -> None:
         assert isinstance(stage.app.screen, NodeView)
 
 
+async def test_who_may_change_nothing_gets_no_shell() -> None:
+    async with on_stage(racks(), shell=lambda name: ["true"], read_only=True) as stage:
+        await stage.open("node", "beta")
+        assert "Shell" not in stage.text()
+        await stage.press("s")
+        assert stage.notices() == []
+
+
 async def test_topology_is_shown_where_it_is_known() -> None:
     snapshot, history = simulated()
     async with on_stage(snapshot, size=LARGE, history=history) as stage:

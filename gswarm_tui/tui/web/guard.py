@@ -86,7 +86,7 @@ def token(environ: Mapping[str, str]) -> tuple[str, bool]:
 
 def _equal(given: str, kept: str) -> bool:
     """Compare in a time that says nothing of where they differ."""
-    return secrets.compare_digest(given.encode(), kept.encode())
+    return secrets.compare_digest(given.encode(errors="surrogatepass"), kept.encode())
 
 
 def _name(host: str | None) -> str:

@@ -15,6 +15,7 @@ def test_the_token_and_the_cookie_are_two_secrets() -> None:
     assert guard.knows_token(TOKEN)
     assert not guard.knows_token("")
     assert not guard.knows_token("sésame")
+    assert not guard.knows_token("\udcff")  # how bytes that are no UTF-8 arrive
     assert guard.passed != TOKEN
     assert not guard.knows_token(guard.passed)
     assert guard.knows_cookie({guard.cookie: guard.passed})
