@@ -225,7 +225,8 @@ def _transfer(
     else:
         source = CONTROLLER
     tasks = each.get("tasks")
-    keys = [t.partition("/")[0] for t in tasks or () if isinstance(t, str)]
+    named = tasks if isinstance(tasks, (list, tuple)) else ()
+    keys = [t.partition("/")[0] for t in named if isinstance(t, str)]
     return Transfer(
         model=model,
         source=source,

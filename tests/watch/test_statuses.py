@@ -50,6 +50,12 @@ def test_what_a_controller_sends_comes_from_it_and_is_bound_by_it() -> None:
     assert transfer.limit == "the controller, which passes the bytes on"
 
 
+@pytest.mark.parametrize("tasks", [5, 0.5, True, "key7", {"key7": 1}, [None, ["key7"]]])
+def test_tasks_that_are_none_are_nobodys(tasks: object) -> None:
+    (transfer,) = read(operations=[{**OPERATION, "tasks": tasks}]).transfers
+    assert transfer.job is None
+
+
 def test_work_that_moves_nothing_is_no_transfer() -> None:
     assert read(operations=[{**OPERATION, "kind": "load"}]).transfers == ()
 
