@@ -38,7 +38,7 @@ def _of_gpus(node: Node, now: float) -> Iterator[Attention]:
         text = f"the GPU driver has not answered for {spell(node.silent_s)}"
         yield Attention(Concern.HUNG, node.name, None, text, since)
     elif node.error:
-        yield Attention(Concern.HUNG, node.name, None, node.error, None)
+        yield Attention(Concern.SILENT, node.name, None, node.error, None)
     missing: list[Gpu] = []
     for gpu in node.gpus:
         if gpu.state is GpuState.OK:

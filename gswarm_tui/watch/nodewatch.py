@@ -137,6 +137,10 @@ class NodeWatch:
                 self._lose(error)
                 if isinstance(error, (AuthenticationError, HostKeyError)):
                     return
+            except Exception as error:
+                # A node may send anything. What was not foreseen costs this node, not the screen.
+                what = f"a bug in gswarm met what it said: {type(error).__name__}: {error}"
+                self._lose(GswarmError(what))
             await asyncio.sleep(delay_s * random.uniform(0.75, 1.25))  # noqa: S311
             delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
 

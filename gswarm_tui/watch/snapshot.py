@@ -36,6 +36,7 @@ class Concern(StrEnum):
 
     UNREACHABLE = "unreachable"
     HUNG = "driver hangs"
+    SILENT = "tells nothing"
     LOST = "GPU lost"
     MISSING = "GPU missing"
     XID = "XID error"

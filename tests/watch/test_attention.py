@@ -89,7 +89,7 @@ def test_gpus_that_are_missing_are_told_once_for_a_node() -> None:
 
 def test_a_driver_that_fails_is_told_in_its_own_words() -> None:
     (found,) = needs_a_look([node(error="NVMLError_Unknown")], NOW)
-    assert (found.concern, found.text) == (Concern.HUNG, "NVMLError_Unknown")
+    assert (found.concern, found.text) == (Concern.SILENT, "NVMLError_Unknown")
 
 
 def idle(*processes: GpuProcess, for_s: float = 3 * 3600, models: tuple[str, ...] = ()) -> Gpu:

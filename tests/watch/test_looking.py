@@ -54,7 +54,8 @@ def test_tasks_with_progress_and_hints(jobs: Jobs, tmp_path: Path) -> None:
     assert fetch.progress == "download  1.2 GB of 13.9 GB, 310 MB/s, 41.0 s left"
     assert running.process is not None
 
-    jobs.end(job_id, "fetch", State.FAILED, error="no space", error_kind="no_space", hint="gswarm model gc")
+    why = {"error": "no space", "error_kind": "no_space", "hint": "gswarm model gc"}
+    jobs.end(job_id, "fetch", State.FAILED, **why)
     failed = focus.read(changed=True)
     assert failed is not None
     fetch = failed.task("fetch")

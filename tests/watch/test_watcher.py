@@ -138,6 +138,25 @@ async def test_one_that_cannot_be_reached_is_tried_again() -> None:
         await listening.until(lambda p: node.attempts > 3)
 
 
+async def test_a_bug_that_a_node_meets_costs_that_node_and_not_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = NodeWatch._look
+
+    def look(watch: NodeWatch, answer: Any) -> None:
+        if watch.node(0.0).name == "n1":
+            raise ZeroDivisionError("oops")
+        original(watch, answer)
+
+    monkeypatch.setattr(NodeWatch, "_look", look)
+    async with watching([FakeNode("n1"), FakeNode("n2")]) as (_, listening):
+        picture = await listening.until(
+            lambda p: state(p) is NodeState.UNREACHABLE and state(p, "n2") is NodeState.UP
+        )
+    (lost, _) = picture.nodes
+    assert lost.error == "a bug in gswarm met what it said: ZeroDivisionError: oops"
+
+
 async def test_a_helper_without_metrics_still_has_models() -> None:
     node = FakeNode()
     node.no_metrics = RemoteError("no method 'metrics.watch'", kind="unsupported")
