@@ -7,20 +7,18 @@ Nothing here waits for a node.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 
 from gswarm_tui.config import TuiConfig
-from gswarm_tui.inventory import Inventory
 from gswarm_tui.nearest import did_you_mean
 from gswarm_tui.tui import keymap, theme
 from gswarm_tui.tui.acting import Actor
 from gswarm_tui.tui.deeds import Deeds
 from gswarm_tui.tui.screens.help import HelpScreen
-from gswarm_tui.tui.screens.playbook import PlaybookView
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.shell import Shell
 from gswarm_tui.tui.talking import Talker
@@ -29,6 +27,9 @@ from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.tui.widgets.log_text import LogText
 from gswarm_tui.watch.snapshot import Event, FleetSnapshot
 from gswarm_tui.watch.source import Source
+
+if TYPE_CHECKING:
+    from gswarm_tui.inventory import Inventory
 
 _QUIT = ("quit", "q")
 _THEME = "theme"
@@ -73,7 +74,11 @@ class GswarmApp(App[None]):
     ) -> None:
         super().__init__()
         self.keys = {} if config is None else config.keys
-        keymap.check(self.keys, (*VIEWS.values(), PlaybookView, LineTable, LogText, GswarmApp))
+        if self.keys:
+            from gswarm_tui.tui.screens.playbook import PlaybookView
+
+            screens: list[type[View]] = [*VIEWS.values(), PlaybookView]
+            keymap.check(self.keys, (*screens, LineTable, LogText, GswarmApp))
         keymap.apply(self.keys, self)
         for each in theme.ALL.values():
             self.register_theme(each)
@@ -88,6 +93,8 @@ class GswarmApp(App[None]):
     def on_mount(self) -> None:
         self.push_screen(VIEWS[HOME]())
         self.run_worker(self.source.run(self._take), name="source", exit_on_error=True)
+        # The other screens are imported while one looks at the first.
+        self.call_after_refresh(self.run_worker, VIEWS.load_all, thread=True, name="screens")
 
     def _take(self, snapshot: FleetSnapshot) -> None:
         self.snapshot = self.deeds.with_events(snapshot)

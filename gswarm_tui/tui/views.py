@@ -2,34 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+import importlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, final
 
-from gswarm_tui.tui.screens.events import EventsView
-from gswarm_tui.tui.screens.fleet import FleetView
-from gswarm_tui.tui.screens.gpu import GpuView
-from gswarm_tui.tui.screens.inventory import InventoryView
-from gswarm_tui.tui.screens.job import JobView
-from gswarm_tui.tui.screens.jobs import JobsView
-from gswarm_tui.tui.screens.log import LogView
-from gswarm_tui.tui.screens.model import ModelView
-from gswarm_tui.tui.screens.models import ModelsView
-from gswarm_tui.tui.screens.node import NodeView
-from gswarm_tui.tui.screens.playbooks import PlaybooksView
-from gswarm_tui.tui.screens.services import ServicesView
-from gswarm_tui.tui.screens.transfers import TransfersView
-from gswarm_tui.tui.screens.view import View
 from gswarm_tui.watch.snapshot import FleetSnapshot
+
+if TYPE_CHECKING:
+    from gswarm_tui.tui.screens.view import View
 
 HOME: Final = "fleet"
 
-VIEWS: Final[Mapping[str, type[View]]] = {
-    view.WORD: view
-    for view in (
-        *(FleetView, NodeView, GpuView, ModelsView, ModelView, ServicesView, TransfersView),
-        *(JobsView, JobView, LogView, PlaybooksView, InventoryView, EventsView),
-    )
+_CLASSES: Final = {
+    "fleet": "FleetView",
+    "node": "NodeView",
+    "gpu": "GpuView",
+    "models": "ModelsView",
+    "model": "ModelView",
+    "services": "ServicesView",
+    "transfers": "TransfersView",
+    "jobs": "JobsView",
+    "job": "JobView",
+    "log": "LogView",
+    "playbooks": "PlaybooksView",
+    "inventory": "InventoryView",
+    "events": "EventsView",
 }
+"""The class of each word; its module in ``screens/`` is called as the word is."""
+
+
+@final
+class _Views(Mapping[str, "type[View]"]):
+    """Imports a screen when it is first wanted: what some need takes as long as all the rest."""
+
+    def __getitem__(self, word: str) -> type[View]:
+        module = importlib.import_module(f"gswarm_tui.tui.screens.{word}")
+        view: type[View] = getattr(module, _CLASSES[word])
+        return view
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_CLASSES)
+
+    def __len__(self) -> int:
+        return len(_CLASSES)
+
+    def load_all(self) -> None:
+        """Import every screen; in a thread."""
+        for word in self:
+            self[word]
+
+    def __contains__(self, word: object) -> bool:
+        return word in _CLASSES
+
+
+VIEWS: Final = _Views()
 
 SUBJECTS: Final[Mapping[str, Callable[[FleetSnapshot], Sequence[str]]]] = {
     "node": lambda snapshot: [node.name for node in snapshot.nodes],
