@@ -189,7 +189,9 @@ class Peer:
         """Cancel a request of the other end, if it is under way."""
         task = self._serving.get(request_id)
         if task is not None:
-            task.cancel()
+            # Not before its first step, which a request that comes with its cancel has still ahead
+            # of it: a task that is cancelled there never runs, and nobody would be answered.
+            asyncio.get_running_loop().call_soon(task.cancel)
 
     # What the other end sends
 

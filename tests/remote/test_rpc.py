@@ -83,6 +83,19 @@ async def test_progress_comes_before_the_answer() -> None:
     assert seen[-1] == 2
 
 
+async def test_a_cancel_that_comes_with_its_request_is_answered() -> None:
+    async def wait(call: Call, params: dict[str, Any]) -> None:
+        await asyncio.Event().wait()
+
+    async with peers({"wait": wait}) as (asking, answering):
+        # Both are read in one go, before the request is begun.
+        answering._receive(wire.Request(77, "wait", {}))
+        answering._receive(wire.Notification("cancel", {"id": 77}))
+        answer = asking._waiting[77] = asyncio.get_running_loop().create_future()
+        with pytest.raises(HelperError, match="wait was cancelled"):
+            await asyncio.wait_for(answer, 5)
+
+
 async def test_cancelling_a_call_cancels_it_there_and_waits_for_its_end() -> None:
     started = asyncio.Event()
     events: list[str] = []
