@@ -342,6 +342,8 @@ def ended(action_type: str, size: int, seconds: float, device: str, **more: Any)
         error_kind=None,
         result=result,
         cancel_requested=False,
+        hint=None,
+        nodes=(),
     )
 
 
