@@ -34,6 +34,10 @@ PATIENCE_S: Final = 60.0
 """How long a run that was asked to end has for it, before its process is told to."""
 
 _TERMINATED_S: Final = 15.0
+_NAMED_WITHIN_S: Final = 1.0
+"""How long a run that has just taken the lock has for saying who it is."""
+
+_RECORD_BYTES: Final = 1024
 
 
 class Overlap(StrEnum):
@@ -91,9 +95,8 @@ class Lock:
     def name_holder(self, job_id: int | None) -> None:
         """Write into the file that this process holds it, for this job."""
         holder = Holder(job_id, Process.this(), platform.node(), self._since)
-        text = json.dumps(asdict(holder)).encode()
-        os.ftruncate(self.descriptor, 0)
-        os.pwrite(self.descriptor, text, 0)
+        # One write of one size over the former: who reads meanwhile finds no half of it.
+        os.pwrite(self.descriptor, json.dumps(asdict(holder)).encode().ljust(_RECORD_BYTES), 0)
 
     def hand_over(self) -> None:
         """Leave the lock to a process that has inherited it."""
@@ -148,7 +151,7 @@ async def acquire(
     except BaseException:
         os.close(descriptor)
         raise
-    holder = _holder(path)
+    holder = await _named_holder(path)
     os.close(descriptor)
     if overlap is Overlap.SKIP:
         say(f"skipped: {_under_way(name, holder)}")
@@ -275,6 +278,16 @@ def _holder(path: Path) -> Holder | None:
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return holder if holder.process.is_alive else None
+
+
+async def _named_holder(path: Path) -> Holder | None:
+    """The same, waiting a moment for who has taken the lock and has not written it yet."""
+    for _ in range(round(_NAMED_WITHIN_S / _LOOK_EVERY_S)):
+        holder = _holder(path)
+        if holder is not None:
+            return holder
+        await asyncio.sleep(_LOOK_EVERY_S)
+    return None
 
 
 def _now() -> str:

@@ -24,6 +24,11 @@ DEPTHS = {
 SHOWN = {"16": {"16"}, "256": {"16", "256"}, "true": {"16", "256", "true"}}
 """What a terminal of each depth may be sent; with 256 the terminal's own colours are taken."""
 
+LINES = tuple(f"{name}       ● up" for name in NODES)
+CARDS = tuple(f"━ {name}:gpu0 ━|─ {name}:gpu0 ─" for name in NODES)
+FIRST_GPU = {80: LINES, 120: CARDS, 300: CARDS}
+"""How a node is seen on the fleet's screen, by the terminal's width."""
+
 
 @pytest.fixture(autouse=True)
 def _there_is_a_terminal() -> None:
@@ -88,19 +93,19 @@ def given_back(screen: tmux.Terminal, code: int) -> None:
 
 def test_a_round_through_the_screens(screen: tmux.Terminal) -> None:
     assert screen.modes["alternate_on"]
-    for name in NODES:
-        assert name in screen.text
+    first, second, third = FIRST_GPU[screen.columns]
+    screen.until(first, second, third)
 
     screen.type("/node2")
-    screen.until("filter: node2", without="node3 ")
+    screen.until("filter: node2", second, without=third)
     screen.press("Enter")
     screen.press("Escape")
-    screen.until("node1 ", "node3 ", without="filter")
+    screen.until(first, second, third, without="filter")
 
     screen.press("Enter")
-    screen.until("Fleet › Node node2")
+    screen.until("Fleet › Node node2|Fleet › GPU node2:gpu0")
     screen.press("Escape")
-    screen.until("node1 ", "node3 ", without="›")
+    screen.until(first, second, third, without="›")
 
     screen.type(":events")
     screen.press("Enter")

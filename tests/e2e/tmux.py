@@ -27,12 +27,17 @@ class Terminal:
 
     def __init__(self, columns: int, lines: int) -> None:
         self._server = f"gswarm-{secrets.token_hex(4)}"
+        self.columns = columns
         self._size = ["-x", str(columns), "-y", str(lines)]
 
     def start(self, argv: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Run a program, then print its exit code and the terminal's settings."""
+        """Run a program, then print its exit code and the terminal's settings.
+
+        It does not inherit COLUMNS and LINES, which count for more than the terminal's own size.
+        """
         variables = [f"{name}={value}" for name, value in environment.items()]
-        script = f'{join(["env", *variables, *argv])}; echo "ended with $?"; stty -a; sleep 600'
+        command = ["env", "-u", "COLUMNS", "-u", "LINES", *variables, *argv]
+        script = f'{join(command)}; echo "ended with $?"; stty -a; sleep 600'
         self._tmux("-f", "/dev/null", "new-session", "-d", *self._size, "sh", "-c", script)
 
     def press(self, *keys: str) -> None:
@@ -80,11 +85,20 @@ class Terminal:
         return psutil.Process(shell).children()[0].pid
 
     def until(self, *wanted: str, without: str | None = None, seconds: float = 20) -> str:
-        """The screen's text once all of `wanted` is there, and `without` is not."""
+        """The screen's text once all of `wanted` is there, and `without` is not.
+
+        Args:
+            wanted: texts; what ``|`` separates are two ways in which one may look.
+            without: the same.
+        """
+
+        def shows(wanted: str, text: str) -> bool:
+            return any(way in text for way in wanted.split("|"))
+
         end = time.monotonic() + seconds
         while True:
             text = self.text
-            if all(each in text for each in wanted) and (without is None or without not in text):
+            if all(shows(each, text) for each in wanted) and not (without and shows(without, text)):
                 return text
             over = time.monotonic() > end or ("ended with" in text and "isig" in text)
             assert not over, f"{wanted} (without {without}) did not come:\n{text}"

@@ -198,3 +198,31 @@ def test_a_run_of_another_day_and_machine() -> None:
     since = datetime(2026, 1, 2, 3, 4, tzinfo=UTC).isoformat()
     holder = Holder(None, Process(42, 0.0, "a-boot"), "elsewhere", since)
     assert str(holder).startswith("process 42 on elsewhere since 2026-01-0")
+
+
+async def test_one_that_has_just_taken_it_is_given_the_time_to_say_who_it_is(
+    tmp_path: Path, jobs: Jobs
+) -> None:
+    lock = await take(tmp_path, jobs, Overlap.FAIL)
+    assert lock is not None
+    with lock:
+        os.ftruncate(lock.descriptor, 0)
+        second = asyncio.create_task(take(tmp_path, jobs, Overlap.FAIL))
+        await asyncio.sleep(0)
+        assert not second.done()
+        lock.name_holder(17)
+        with pytest.raises(LockedOutError, match="under way: job 17, process"):
+            await second
+
+
+async def test_no_reader_sees_half_a_name(tmp_path: Path, jobs: Jobs) -> None:
+    lock = await take(tmp_path, jobs, Overlap.FAIL)
+    assert lock is not None
+    with lock:
+        lock.name_holder(123456789)
+        long = next(tmp_path.iterdir()).stat().st_size
+        lock.name_holder(None)
+        assert next(tmp_path.iterdir()).stat().st_size == long
+        holder = holder_of(tmp_path, NAME)
+        assert holder is not None
+        assert holder.job is None
