@@ -126,12 +126,7 @@ def _count(least: int) -> Callable[[Any], int]:
 
 def _limit(value: Any) -> float | None:
     """A length of time above zero; nothing after the colon is no limit."""
-    if value is None:
-        return None
-    seconds = durations.parse(value)
-    if seconds == 0:
-        raise ValueError("a time limit of 0 would end everything at once; for none, say nothing")
-    return seconds
+    return None if value is None else durations.parse_limit(value)
 
 
 def _size(value: Any) -> int:

@@ -107,7 +107,7 @@ def test_each_field_is_one_setting() -> None:
             "queue: {job_timeout: 0}\n",
             [
                 "1:22: queue.job_timeout: a time limit of 0 would end everything at once;"
-                " for none, say nothing"
+                " for none, leave it out"
             ],
         ),
         (

@@ -148,9 +148,6 @@ def _seconds(written: str | None) -> float | None:
     if written is None:
         return None
     try:
-        seconds = durations.parse(written)
+        return durations.parse_limit(written)
     except ValueError as error:
         raise UsageError(f"--timeout: {error}") from None
-    if not seconds:
-        raise UsageError("--timeout 0 would end everything at once", hint="leave it out")
-    return seconds

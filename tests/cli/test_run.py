@@ -270,7 +270,7 @@ def test_what_is_written_wrong_ends_with_2(
         (["--overlap", "join"], "--overlap join is none of fail, wait, skip, cancel-previous"),
         (["--priority", "urgent"], "--priority urgent is none of critical, high, normal, low"),
         (["--timeout", "soon"], "error: --timeout: "),
-        (["--timeout", "0"], "--timeout 0 would end everything at once"),
+        (["--timeout", "0"], "--timeout: a time limit of 0 would end everything at once"),
         (["--junit", "missing/junit.xml"], "missing/junit.xml: cannot be written"),
         (["--log-file", "missing/log"], "missing/log: cannot be written: No such file"),
         (["--offline"], "--offline is part of --check"),

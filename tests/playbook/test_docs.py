@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from gswarm_tui import durations
 from gswarm_tui.errors import KINDS
 from gswarm_tui.playbook import Plan, Playbook, load
 from gswarm_tui.playbook.actions import TYPES, Written
-from gswarm_tui.playbook.language import durations, options, vartypes
+from gswarm_tui.playbook.language import options, vartypes
 from gswarm_tui.playbook.language.expressions import OWNERS
 from gswarm_tui.playbook.language.frame import Frame
 from gswarm_tui.playbook.language.options import WrittenRetry
@@ -115,7 +116,7 @@ def test_the_lengths_of_time_are_some() -> None:
     sentence = re.search(r"A length of time is.*?\n\n", TEXT, flags=re.S)
     assert sentence is not None
     lengths = re.findall(r"`(\w+)`", sentence[0])
-    assert [durations.seconds(text) for text in lengths] == [90, 600, 7200, 5400, 86400]
+    assert [durations.parse(text) for text in lengths] == [0.5, 90, 600, 7200, 5400, 86400]
 
 
 ACTIONS = "actions: [{action_id: a, action_type: noop}]\n"

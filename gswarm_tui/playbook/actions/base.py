@@ -18,11 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from gswarm_tui.devices import DISK, DRAM, Device
 from gswarm_tui.playbook.check.finding import Finding, Verdict
-from gswarm_tui.playbook.language.durations import Duration
 from gswarm_tui.playbook.language.expressions import Path
 from gswarm_tui.playbook.language.options import (
     MAX_ATTEMPTS,
     OWN_TIMEOUT_MARGIN_S,
+    Limit,
     OnFailure,
     Options,
     WrittenPriority,
@@ -202,7 +202,7 @@ class Written(BaseModel):
         default=None,
         description="stop: its failure ends the job; continue: what needs it runs all the same.",
     )
-    timeout: Duration | None = Field(default=None, description="The longest that it may take.")
+    timeout: Limit | None = Field(default=None, description="The longest that it may take.")
     retry: Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)] | WrittenRetry | None = Field(
         default=None, description="How often it is tried where it fails by what can pass."
     )

@@ -13,7 +13,7 @@ from gswarm_tui.models.results import HealthResult
 from gswarm_tui.models.serving import api_key
 from gswarm_tui.playbook.actions.base import Action, ParseDevice, SpellingError, Use, Written
 from gswarm_tui.playbook.check.finding import Draft, Finding
-from gswarm_tui.playbook.language.durations import Duration
+from gswarm_tui.playbook.language.options import Limit
 from gswarm_tui.progress import ProgressCallback
 from gswarm_tui.sources.urls import hide_secrets
 from gswarm_tui.wording import duration
@@ -80,9 +80,7 @@ class WrittenHealthCheck(Written):
     prompt: str | None = Field(
         default=None, description="Asks for a completion of this text as well."
     )
-    timeout: Duration | None = Field(
-        default=TIMEOUT_S, description="The time until it must answer."
-    )
+    timeout: Limit | None = Field(default=TIMEOUT_S, description="The time until it must answer.")
     api_key_env: str | None = Field(
         default=None, description="The variable of this machine's environment that holds the key."
     )

@@ -33,7 +33,7 @@ from gswarm_tui.playbook.actions.engine import engine_and_config
 from gswarm_tui.playbook.actions.places import Place, read_places, require_tiers
 from gswarm_tui.playbook.check.expected import Service
 from gswarm_tui.playbook.check.finding import Draft, Finding
-from gswarm_tui.playbook.language.durations import Duration
+from gswarm_tui.playbook.language.options import Limit
 from gswarm_tui.progress import ProgressCallback
 
 if TYPE_CHECKING:
@@ -178,9 +178,7 @@ class WrittenServe(WrittenForModel):
         default=None, description="What loads it: vllm, mlx or command; what the node has else."
     )
     config: dict[str, Any] | None = Field(default=None, description="Settings of the engine.")
-    timeout: Duration | None = Field(
-        default=TIMEOUT_S, description="The time until it must answer."
-    )
+    timeout: Limit | None = Field(default=TIMEOUT_S, description="The time until it must answer.")
 
     own_timeout: ClassVar[bool] = True
 

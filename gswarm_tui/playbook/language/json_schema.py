@@ -14,10 +14,9 @@ from pydantic import BaseModel
 
 from gswarm_tui.playbook.actions import TYPES
 from gswarm_tui.playbook.actions.base import Written
-from gswarm_tui.playbook.language import durations
 from gswarm_tui.playbook.language.expressions import OWNERS
 from gswarm_tui.playbook.language.frame import ACTIONS, INCLUDE, VERSION, Frame, WrittenInclude
-from gswarm_tui.playbook.language.options import CONTINUE, STOP
+from gswarm_tui.playbook.language.options import CONTINUE, LIMIT_SCHEMA, STOP
 from gswarm_tui.playbook.language.vartypes import KINDS, TYPE, WrittenVariable
 from gswarm_tui.state.states import Priority
 
@@ -66,7 +65,7 @@ def _playbook(definitions: dict[str, Schema]) -> Schema:
     _set(keys, "version", {"const": VERSION})
     _set(keys, "vars", {"type": ["object", "null"], "additionalProperties": typed})
     _set(keys, "priority", _or_expression({"enum": [*Priority, None]}))
-    _set(keys, "timeout", _or_expression(durations.SCHEMA, {"type": "null"}))
+    _set(keys, "timeout", _or_expression(LIMIT_SCHEMA, {"type": "null"}))
     _set(keys, "on_failure", _or_expression({"enum": [STOP, CONTINUE, None]}))
     actions = {"type": "array", "items": _reference("action")}
     _set(keys, ACTIONS, actions)

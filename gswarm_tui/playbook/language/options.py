@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.config import JsonDict
 
+from gswarm_tui import durations
 from gswarm_tui.errors import KINDS
 from gswarm_tui.nearest import did_you_mean
-from gswarm_tui.playbook.language.durations import Delay
 from gswarm_tui.state.states import Priority
 
 STOP: Final = "stop"
@@ -84,6 +85,16 @@ def _read_kind(written: object) -> object:
 
 WrittenPriority = Annotated[Priority, BeforeValidator(read_priority)]
 _Kind = Annotated[str, BeforeValidator(_read_kind), WithJsonSchema({"enum": list(KINDS)})]
+
+_TIME_TEXT: Final[JsonDict] = {"type": "string", "pattern": durations.PATTERN}
+_DELAY_SCHEMA: Final[JsonDict] = {"anyOf": [{"type": "number", "minimum": 0}, _TIME_TEXT]}
+LIMIT_SCHEMA: Final[JsonDict] = {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, _TIME_TEXT]}
+
+Delay = Annotated[float, BeforeValidator(durations.parse), WithJsonSchema(_DELAY_SCHEMA)]
+"""A field that holds seconds, written in any way that `gswarm_tui.durations` reads."""
+
+Limit = Annotated[float, BeforeValidator(durations.parse_limit), WithJsonSchema(LIMIT_SCHEMA)]
+"""The same of how long something may take, which is never zero."""
 
 
 class WrittenRetry(BaseModel):

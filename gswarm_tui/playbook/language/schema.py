@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
+from gswarm_tui import durations
 from gswarm_tui.errors import UsageError
 from gswarm_tui.playbook.language import variables
-from gswarm_tui.playbook.language.durations import seconds
 from gswarm_tui.playbook.language.expressions import ExpressionError
 from gswarm_tui.playbook.language.frame import Frame, read_frame
 from gswarm_tui.playbook.language.includes import Files
@@ -126,7 +126,7 @@ def read(
         actions=tuple(files.sources),
         scopes=tuple(files.scopes),
         priority=job.value("priority", read_priority),
-        timeout_s=job.value("timeout", seconds),
+        timeout_s=job.value("timeout", durations.parse_limit),
         on_failure=job.value("on_failure", _on_failure) or CONTINUE,
         schedule=job.value("schedule", _schedule),
         mask=Mask(value for one in files.scopes for value in one.secrets.values()),
