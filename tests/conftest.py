@@ -1,0 +1,9 @@
+"""What every test may count on."""
+
+from __future__ import annotations
+
+import signal
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell ignores Ctrl-C for what it starts with `&`, and gswarm leaves it so; tests send it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
