@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gswarm_tui.watch.snapshot import Event, FleetSnapshot
 
+from .fleets import fleet, node
 from .stage import on_stage
 
 
@@ -12,3 +15,55 @@ async def test_events_are_shown() -> None:
     async with on_stage(FleetSnapshot(1.0, events=(event,))) as stage:
         await stage.open("events")
         assert "is [b]gone[/b]�[31m" in stage.line_with("node1")
+
+
+async def test_the_newest_is_first_and_comes_on_top() -> None:
+    first = Event(10.0, "info", "node1", "answers")
+    second = Event(20.0, "error", "node1", "does not answer: no route")
+    async with on_stage(FleetSnapshot(11.0, events=(first,))) as stage:
+        await stage.open("events")
+        await stage.push(FleetSnapshot(21.0, events=(first, second)))
+        shown = [line for line in stage.lines() if "node1" in line]
+        assert ["does not answer" in line for line in shown] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("typed", "left"),
+    [
+        ("error", ["gone"]),
+        ("!error", ["placed", "began"]),
+        ("gswarm model", ["placed"]),
+        ("job 17", ["began"]),
+    ],
+)
+async def test_the_filter_looks_at_every_word(typed: str, left: list[str]) -> None:
+    events = (
+        Event(1.0, "info", "job 17", "began"),
+        Event(2.0, "info", "llama", "placed", command="gswarm model download llama"),
+        Event(3.0, "error", "node1", "gone"),
+    )
+    async with on_stage(FleetSnapshot(4.0, events=events)) as stage:
+        await stage.open("events")
+        await stage.type(f"/{typed}")
+        await stage.press("enter")
+        shown = [word for word in ("gone", "placed", "began") if word in stage.text()]
+        assert shown == left
+
+
+async def test_enter_goes_to_what_it_is_about() -> None:
+    events = (Event(1.0, "info", "node1", "answers"), Event(2.0, "info", "job 17", "began"))
+    async with on_stage(fleet(node("node1"), events=events)) as stage:
+        await stage.open("events")
+        await stage.press("enter")
+        assert stage.view.WORD == "events", "the job is no more"
+        await stage.press("j", "enter")
+        assert stage.app.trail() == ("Fleet", "Events", "Node node1")
+
+
+async def test_y_copies_the_command_under_the_cursor() -> None:
+    done = Event(1.0, "info", "llama", "placed", command="gswarm model download llama")
+    later = Event(2.0, "info", "node1", "answers")
+    async with on_stage(FleetSnapshot(3.0, events=(done, later))) as stage:
+        await stage.open("events")
+        await stage.press("j", "y")
+        assert stage.app.clipboard == "gswarm model download llama"

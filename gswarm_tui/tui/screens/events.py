@@ -1,4 +1,4 @@
-"""Everything that happened, the newest at the bottom."""
+"""Everything that happened, the newest at the top."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import ClassVar
 
+from textual import on
 from textual.widget import Widget
 
 from gswarm_tui.tui.screens.view import View
+from gswarm_tui.tui.views import SUBJECTS
 from gswarm_tui.tui.widgets.cells import Piece, Tone
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
 from gswarm_tui.watch.snapshot import Event, FleetSnapshot
@@ -21,10 +23,10 @@ class EventsView(View):
 
     WORD = "events"
     TITLE = "Events"
-    SUMMARY = "Everything that happened, and the command that does the same."
+    SUMMARY = "Everything that happened, the newest first; y copies the command that does the same."
 
     COLUMNS: ClassVar = (
-        Column[Event]("time", lambda e: Piece(_time(e.time), Tone.DIM), 8),
+        Column[Event]("time", lambda e: Piece(_time(e.time), Tone.DIM), 15),
         Column[Event]("level", lambda e: Piece(e.level, _TONES[e.level]), 7),
         Column[Event]("about", lambda e: e.about, 12, share=1, order=lambda e: e.about),
         Column[Event]("what", lambda e: e.text, 20, share=3),
@@ -32,15 +34,33 @@ class EventsView(View):
     )
 
     def body(self) -> Iterable[Widget]:
-        yield LineTable(self.COLUMNS, lambda e: (e.time, e.text), empty="nothing has happened yet")
+        yield LineTable(self.COLUMNS, _key, empty="nothing has happened yet")
 
     def show(self, snapshot: FleetSnapshot) -> None:
         wanted = self.filter.lstrip("!").casefold()
         inverse = self.filter.startswith("!")
-        self.query_one(LineTable).show(
-            [e for e in snapshot.events if (wanted in f"{e.about} {e.text}".casefold()) != inverse]
-        )
+        found = (event for event in snapshot.events if (wanted in _text(event)) != inverse)
+        self.query_one(LineTable).show(list(found)[::-1])
+
+    @on(LineTable.Chosen)
+    def _chosen(self, chosen: LineTable.Chosen) -> None:
+        """Go to what it is about, while that is there."""
+        event: Event = chosen.row
+        word, _, rest = event.about.partition(" ")
+        for view, name in ((word, rest), ("node", event.about), ("model", event.about)):
+            if view in SUBJECTS and name in SUBJECTS[view](self.gswarm.snapshot):
+                self.gswarm.open_view(view, name)
+                return
+
+
+def _key(event: Event) -> tuple[float, str, str]:
+    return (event.time, event.about, event.text)
+
+
+def _text(event: Event) -> str:
+    """What the filter looks at."""
+    return f"{event.level} {event.about} {event.text} {event.command or ''}".casefold()
 
 
 def _time(moment: float) -> str:
-    return datetime.fromtimestamp(moment).astimezone().strftime("%H:%M:%S")
+    return datetime.fromtimestamp(moment).astimezone().strftime("%d %b %H:%M:%S")
