@@ -27,6 +27,7 @@ _TYPES: Final = {
     "try": ("health_check", "one question, and an answer in time"),
     "report": ("command", "python report.py"),
 }
+_DOING: Final = {"download": "downloading", "move": "loading", "serve": "starting"}
 _LANES: Final = 3
 """Questions are asked so many at a time."""
 
@@ -141,8 +142,8 @@ def log_lines(details: JobDetails, action_id: str | None, until: float) -> Itera
         yield _line(task.started_at, f"{task.id}: attempt {task.attempt}: {task.type}")
         seconds = int(min(until, task.finished_at or until) - task.started_at)
         for second in range(5, seconds, 5 if action_id else 60):
-            text = f"{task.id}: running  {second} s, {second * 7 % 100} % of the GPU"
-            yield _line(task.started_at + second, text)
+            doing = _DOING.get(task.type, "running")
+            yield _line(task.started_at + second, f"{task.id}: {doing} for {second} s")
         if task.finished_at is not None and task.finished_at <= until:
             said = f"failed: {task.error}" if task.error else "done"
             yield _line(task.finished_at, f"{task.id}: {said}")
