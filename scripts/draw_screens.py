@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from gswarm_tui.state.states import State
 from gswarm_tui.tui.app import GswarmApp
 from gswarm_tui.watch.rings import History
 from gswarm_tui.watch.simulated import SimulatedSource
@@ -26,17 +27,22 @@ SCREENS = (
     ("services", None),
     ("transfers", None),
     ("jobs", None),
-    ("job", ""),
+    ("job", "a running job"),
+    ("log", "a running job"),
+    ("playbooks", None),
+    ("inventory", None),
     ("events", None),
 )
-"""Screens, and what they are about; an empty subject is the first that there is."""
+"""Screens, and what they are about."""
 
 
 class Still:
     """The simulated fleet at one moment."""
 
     def __init__(self) -> None:
-        self.fleet = SimulatedSource(clock=lambda: BEGIN)
+        self.now = BEGIN
+        self.fleet = SimulatedSource(clock=lambda: self.now)
+        self.now = NOW
         self.fleet.fill(NOW)
         self.listener: Listener | None = None
 
@@ -60,13 +66,16 @@ class Still:
 
 async def draw(folder: Path) -> None:
     """Write a file for each of `SCREENS`."""
-    app = GswarmApp(Still())
+    still = Still()
+    app = GswarmApp(still, inventory=still.fleet.inventory())
     async with app.run_test(size=SIZE) as pilot:
         for word, subject in SCREENS:
             await pilot.pause()
-            app.go_to(word, app.words_after(word)[0] if subject == "" else subject)
-            await pilot.pause()
-            await pilot.pause()
+            if subject == "a running job":
+                subject = str(next(j.id for j in app.snapshot.jobs if j.state is State.RUNNING))
+            app.go_to(word, subject)
+            for _ in range(10):  # the log is read by a task of its own
+                await pilot.pause()
             svg = app.export_screenshot(title=f"gswarm-tui: {word}")
             (folder / f"{word}.svg").write_text(svg)
 

@@ -17,11 +17,12 @@ from gswarm_tui.tui.screens.node import NodeView
 from gswarm_tui.tui.screens.playbook import PlaybookView
 from gswarm_tui.tui.screens.playbooks import PlaybooksView
 from gswarm_tui.tui.screens.view import View
+from gswarm_tui.tui.views import VIEWS
 from gswarm_tui.tui.widgets.line_table import LineTable
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = [(FleetView, "fleet"), (NodeView, "node"), (GpuView, "gpu")]
-PAGES += [(JobsView, "jobs"), (JobView, "jobs"), (LogView, "jobs")]
+PAGES += [(JobsView, "jobs"), (JobView, "job"), (LogView, "log")]
 PAGES += [(PlaybooksView, "playbooks"), (PlaybookView, "playbooks"), (InventoryView, "inventory")]
 
 
@@ -56,6 +57,13 @@ def test_the_common_keys_are_there() -> None:
     assert {key for key in keys_of(View) if f"`{key}`" not in text} == set()
     assert all(f"`{key}`" in text for key in ("Space", "Ctrl-Space", "Tab"))
     assert LineTable.BINDINGS
+
+
+@pytest.mark.parametrize("word", [word for word in VIEWS if word != "model"])
+def test_every_screen_has_a_page_with_a_picture(word: str) -> None:
+    text = (DOCS / "tui" / f"{word}.md").read_text()
+    assert f"]({word}.svg)" in text
+    assert (DOCS / "tui" / f"{word}.svg").exists()
 
 
 def test_the_index_leads_to_every_page() -> None:
