@@ -14,7 +14,9 @@ SIGNALS: Final = ("TERM", "INT", "HUP", "KILL", "USR1", "USR2", "STOP", "CONT")
 ENDING: Final = frozenset({"TERM", "INT", "HUP", "KILL"})
 
 GUARD: Final = """
-pid=$1 signal=$2 since=$3 whose=$4
+pid=$1 signal=$2 since=$3 whose=$4 proc=/proc
+[ $# -lt 5 ] || proc=$5
+command -v ps >/dev/null || { echo "there is no ps here, to see what process $pid is" >&2; exit 1; }
 found=$(ps -o uid= -o etimes= -p "$pid") || { echo "process $pid has ended" >&2; exit 1; }
 set -- $found
 [ "$whose" = anybody ] || [ "$1" = "$(id -u)" ] ||
@@ -24,14 +26,25 @@ if [ "$since" != 0 ]; then
   [ "$off" -ge -10 ] && [ "$off" -le 10 ] ||
     { echo "number $pid is another process by now" >&2; exit 1; }
 fi
+if [ "$(readlink "$proc/self/ns/pid")" != "pid:[4026531836]" ]; then
+  ls -l "$proc/$pid/fd" 2>/dev/null | grep -q -e " -> /dev/nvidia" ||
+    { echo "number $pid may be another process: PIDs here are a container's own," \
+      "and this one has no GPU open" >&2; exit 1; }
+fi
 kill -s "$signal" "$pid"
 """.strip()
-"""Run on the node: the number may be another process by the time that this is confirmed, and root
-may signal anybody's."""
+"""Run on the node: the number may be another process by the time that this is confirmed, root may
+signal anybody's, and the driver may have named the host's number where PIDs are a container's own
+(as `gswarm_remote.metrics.processes` sees it, which has the source of the initial namespace)."""
 
 
 def ask(node: str, processes: Sequence[GpuProcess]) -> Form:
-    """What is asked before processes are signalled."""
+    """What is asked before processes are signalled.
+
+    Raises:
+        UsageError: the number of one of them may be another process's on the node.
+    """
+    _check(node, processes)
     return Form(
         title=f"signal {_named(processes)} on {node}",
         about="\n".join(_described(process) for process in processes),
@@ -50,8 +63,9 @@ def signal(node: str, processes: Sequence[GpuProcess], answers: Mapping[str, str
     from the node, and a playbook would fill it in.
 
     Raises:
-        UsageError: there is no such signal.
+        UsageError: there is no such signal, or as for `ask`.
     """
+    _check(node, processes)
     name = answers["signal"].upper().removeprefix("SIG")
     if name not in SIGNALS:
         raise UsageError(f"there is no signal `{name}`", hint=f"one of {', '.join(SIGNALS)}")
@@ -65,6 +79,17 @@ def signal(node: str, processes: Sequence[GpuProcess], answers: Mapping[str, str
         about=node,
         losses=tuple(losses),
     )
+
+
+def _check(node: str, processes: Sequence[GpuProcess]) -> None:
+    strange = [process for process in processes if not process.verified]
+    if strange:
+        raise UsageError(
+            f"the driver names {_named(strange)}, which may be another process on {node}: gswarm is"
+            " in a container with PIDs of its own there, and sees no GPU open in it",
+            hint="signal it from the host, or run the container with the host's PIDs"
+            " (docker run --pid=host)",
+        )
 
 
 def _action(node: str, process: GpuProcess, name: str, whose: str) -> dict[str, Any]:

@@ -270,6 +270,7 @@ def _processes(value: object) -> tuple[GpuProcess, ...]:
                 number(each.get("util_percent")),
                 text(each.get("unit")),
                 moment(each.get("since")),
+                each.get("verified") is not False,
             )
             for each in _maps(value)[:_MOST_PROCESSES]
             if (pid := whole(each.get("pid"))) is not None

@@ -63,7 +63,12 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class GpuProcess:
-    """A process on a GPU; ``unit`` is its container or systemd unit."""
+    """A process on a GPU.
+
+    Args:
+        unit: its container or systemd unit.
+        verified: whether `pid` is its number on the node; else it may be another process's there.
+    """
 
     pid: int
     user: str | None
@@ -72,6 +77,7 @@ class GpuProcess:
     util_percent: float | None
     unit: str | None
     since: float | None
+    verified: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional
 
-_PROC = Path("/proc")
+PROC = Path("/proc")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ if sys.platform == "linux":
     def entry(pid: int) -> Optional[Entry]:
         """The process with this id. Source: proc_pid_stat(5)."""
         try:
-            line = (_PROC / str(pid) / "stat").read_bytes()
+            line = (PROC / str(pid) / "stat").read_bytes()
         except OSError:
             return None
         # The second field, the name in parentheses, may hold spaces and parentheses itself.
@@ -51,12 +51,12 @@ if sys.platform == "linux":
         )
 
     def pids() -> List[int]:
-        return [int(folder.name) for folder in _PROC.iterdir() if folder.name.isdigit()]
+        return [int(folder.name) for folder in PROC.iterdir() if folder.name.isdigit()]
 
     def environment(pid: int) -> Dict[str, str]:
         """What the process was started with; it may have overwritten that since."""
         try:
-            raw = (_PROC / str(pid) / "environ").read_bytes()
+            raw = (PROC / str(pid) / "environ").read_bytes()
         except OSError:
             return {}
         pairs = (item.partition(b"=") for item in raw.split(b"\0"))
@@ -65,19 +65,19 @@ if sys.platform == "linux":
     def folder(pid: int) -> Optional[Path]:
         """Its working directory."""
         try:
-            return (_PROC / str(pid) / "cwd").readlink()
+            return (PROC / str(pid) / "cwd").readlink()
         except OSError:
             return None
 
     def command_line(pid: int) -> List[str]:
         try:
-            raw = (_PROC / str(pid) / "cmdline").read_bytes()
+            raw = (PROC / str(pid) / "cmdline").read_bytes()
         except OSError:
             return []
         return [word.decode(errors="replace") for word in raw.rstrip(b"\0").split(b"\0")]
 
     def boot_id() -> str:
-        return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+        return (PROC / "sys/kernel/random/boot_id").read_text().strip()
 
 else:
     import os

@@ -30,17 +30,46 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
         child.kill()
 
 
-def guard(pid: int, since: float, whose: str = "own") -> subprocess.CompletedProcess[str]:
-    words = ["/bin/sh", "-c", GUARD, "sh", str(pid), "TERM", str(round(since)), whose]
-    return subprocess.run(words, capture_output=True, text=True, check=False)
+@pytest.fixture
+def proc(tmp_path: Path) -> Path:
+    """As much of /proc as is looked at, in the initial PID namespace: tests may run elsewhere."""
+    (tmp_path / "self/ns").mkdir(parents=True)
+    (tmp_path / "self/ns/pid").symlink_to("pid:[4026531836]")
+    return tmp_path
 
 
-def test_a_process_of_ones_own_gets_it(sleeper: subprocess.Popen[bytes]) -> None:
+class Guard:
+    """Signals as the node does."""
+
+    def __init__(self, proc: Path) -> None:
+        self.proc = proc
+        self.prelude = ""
+
+    def __call__(
+        self, pid: int, since: float, whose: str = "own"
+    ) -> subprocess.CompletedProcess[str]:
+        words = [str(pid), "TERM", str(round(since)), whose, str(self.proc)]
+        argv = ["/bin/sh", "-c", self.prelude + GUARD, "sh", *words]
+        return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+    def be_in_a_container(self) -> None:
+        (self.proc / "self/ns/pid").unlink()
+        (self.proc / "self/ns/pid").symlink_to("pid:[4026532421]")
+
+
+@pytest.fixture
+def guard(proc: Path) -> Guard:
+    return Guard(proc)
+
+
+def test_a_process_of_ones_own_gets_it(guard: Guard, sleeper: subprocess.Popen[bytes]) -> None:
     assert guard(sleeper.pid, time.time()).returncode == 0
     assert sleeper.wait(10) == -15
 
 
-def test_another_process_of_the_same_number_does_not(sleeper: subprocess.Popen[bytes]) -> None:
+def test_another_process_of_the_same_number_does_not(
+    guard: Guard, sleeper: subprocess.Popen[bytes]
+) -> None:
     refused = guard(sleeper.pid, time.time() - 3600)
     assert refused.returncode == 1
     assert refused.stderr == f"number {sleeper.pid} is another process by now\n"
@@ -48,26 +77,48 @@ def test_another_process_of_the_same_number_does_not(sleeper: subprocess.Popen[b
     assert guard(sleeper.pid, 0).returncode == 0  # the node does not tell since when it is there
 
 
-def test_one_that_has_ended_is_said_to_have(sleeper: subprocess.Popen[bytes]) -> None:
+def test_one_that_has_ended_is_said_to_have(guard: Guard, sleeper: subprocess.Popen[bytes]) -> None:
     sleeper.kill()
     sleeper.wait()
     assert "has ended" in guard(sleeper.pid, 0).stderr
 
 
-def test_another_users_only_where_that_was_said(sleeper: subprocess.Popen[bytes]) -> None:
-    uid = f"id() {{ echo {os.getuid() + 1}; }}\n"
-
-    def as_somebody_else(whose: str) -> subprocess.CompletedProcess[str]:
-        words = ["/bin/sh", "-c", uid + GUARD, "sh", str(sleeper.pid), "TERM", "0", whose]
-        return subprocess.run(words, capture_output=True, text=True, check=False)
-
-    refused = as_somebody_else("own")
-    assert (refused.returncode, refused.stderr) == (
-        1,
-        f"process {sleeper.pid} is another user's\n",
-    )
-    assert as_somebody_else("anybody").returncode == 0
+def test_another_users_only_where_that_was_said(
+    guard: Guard, sleeper: subprocess.Popen[bytes]
+) -> None:
+    guard.prelude = f"id() {{ echo {os.getuid() + 1}; }}\n"
+    refused = guard(sleeper.pid, 0)
+    assert refused.returncode == 1
+    assert refused.stderr == f"process {sleeper.pid} is another user's\n"
+    assert guard(sleeper.pid, 0, "anybody").returncode == 0
     assert sleeper.wait(10) == -15
+
+
+def test_a_number_of_the_hosts_is_not_signalled_in_a_container(
+    guard: Guard, sleeper: subprocess.Popen[bytes]
+) -> None:
+    guard.be_in_a_container()
+    files = guard.proc / str(sleeper.pid) / "fd"
+    refused = guard(sleeper.pid, time.time())
+    assert refused.returncode == 1
+    assert f"number {sleeper.pid} may be another process" in refused.stderr
+    files.mkdir(parents=True)
+    (files / "0").symlink_to("/dev/null")
+    assert guard(sleeper.pid, time.time()).returncode == 1
+    assert sleeper.poll() is None
+    (files / "3").symlink_to("/dev/nvidia0")
+    assert guard(sleeper.pid, time.time()).returncode == 0
+    assert sleeper.wait(10) == -15
+
+
+def test_one_that_cannot_be_seen_is_never_offered() -> None:
+    strange = process(pid=7, user=None, command="", since=None, verified=False)
+    for make in (
+        lambda: signalling.ask("one", [process(), strange]),
+        lambda: signalling.signal("one", [process(), strange], ANSWERS),
+    ):
+        with pytest.raises(UsageError, match="process 7, which may be another process on one"):
+            make()
 
 
 def test_it_is_a_playbook_that_can_be_run(tmp_path: Path) -> None:
@@ -120,6 +171,20 @@ async def test_marked_processes_are_signalled_together_each_once() -> None:
         await stage.shows("Enter does it")
         await stage.press("enter")
         assert [len(deed.actions) for deed in actor.done] == [1]
+
+
+async def test_x_on_what_cannot_be_seen_answers_why() -> None:
+    actor = Recording()
+    strange = process(pid=7, user=None, command="", since=None, verified=False)
+    async with on_stage(
+        fleet(node("one", gpu("one", 0, processes=(strange,)))), actor=actor
+    ) as stage:
+        await stage.open("gpu", "one:gpu0")
+        await stage.shows("cannot be seen from here")
+        await stage.press("x")
+        await stage.shows("that cannot be signalled")
+        await stage.shows("--pid=host")
+        assert actor.done == []
 
 
 async def test_without_leave_there_is_no_key() -> None:

@@ -10,9 +10,11 @@ from textual import events
 from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 
+from gswarm_tui.errors import UsageError
 from gswarm_tui.tui import signalling
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.widgets.cells import Piece, Tone
+from gswarm_tui.tui.widgets.dialog import told
 from gswarm_tui.tui.widgets.header import Header
 from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.tui.widgets.lines import Lines
@@ -93,8 +95,14 @@ class MachineView(View):
         """Ask which signal the marked processes are sent, or the one that the cursor is on."""
         rows = self.query_one(ProcessTable).marked
         once = {row.process.pid: row.process for row in rows}
-        if once:
-            self.gswarm.deeds.ask(signalling.ask(self.machine, list(once.values())))
+        if not once:
+            return
+        try:
+            form = signalling.ask(self.machine, list(once.values()))
+        except UsageError as error:
+            self.gswarm.deeds.tell("that cannot be signalled", told(error))
+        else:
+            self.gswarm.deeds.ask(form)
 
     def action_shell(self) -> None:
         """Leave the screen to a shell on the node until that ends."""

@@ -37,12 +37,18 @@ class ProcessTable(LineTable[ProcessRow]):
                 Column("util", _util, 5, right=True, order=lambda row: row.process.util_percent),
                 Column("since", _since, 12, least=90),
                 Column("unit", lambda row: row.process.unit or "", 18, least=110),
-                Column("command", lambda row: row.process.command, 12, 1),
+                Column("command", _command, 12, 1),
             ),
             lambda row: (row.gpu, row.process.pid),
             empty="no process is on a GPU",
             id=id,
         )
+
+
+def _command(row: ProcessRow) -> Cell:
+    if not row.process.verified:
+        return "cannot be seen from here: the number is another PID namespace's"
+    return row.process.command
 
 
 def _user(row: ProcessRow) -> str:

@@ -2,6 +2,10 @@
 
 Source: proc(5), cgroups(7). What cannot be read, because the process has ended, is another's under
 hidepid, or is in a PID namespace that is not ours, is None.
+
+In a container with PIDs of its own a driver may name the host's, and such a number may be another
+process here. So only a process that has a GPU's device open is taken for the one that is meant, and
+nothing is told of others: they are not `verified`, and nobody may signal them.
 """
 
 from __future__ import annotations
@@ -23,6 +27,9 @@ MAX_COMMAND = 300
 
 _FRESH_S = 10.0  # a pid is not looked at again for so long: it will hardly be another's by then
 _GONE: Facts = {"user": None, "command": None, "unit": None, "since": None}
+
+# Source: PROC_PID_INIT_INO, 0xEFFFFFFC, in the kernel's include/linux/proc_ns.h.
+_INITIAL_NAMESPACE = "pid:[4026531836]"
 
 # The words before a container's id in the name of its cgroup, with systemd's and without.
 _CONTAINERS = (
@@ -57,9 +64,12 @@ class Table:
     def __init__(self) -> None:
         self._known: Dict[int, Tuple[float, float, Facts]] = {}
         self._booted = _boot_time()
+        self._is_initial = _link(processtable.PROC / "self/ns/pid") == _INITIAL_NAMESPACE
 
     def facts(self, pid: int) -> Facts:
-        """``user``, ``command``, ``unit`` (a container or a systemd unit) and ``since``."""
+        """``user``, ``command``, ``unit`` (a container or a systemd unit), ``since``, ``verified``:
+        whether the number is this process's here.
+        """
         now = time.monotonic()
         known = self._known.get(pid)
         if known is not None and now - known[0] < _FRESH_S:
@@ -69,18 +79,22 @@ class Table:
         if known is not None and known[1] == started:
             facts = known[2]
         else:
-            facts = _GONE if entry is None else self._look(pid, started)
+            facts = self._look(pid, None if entry is None else started)
         self._known[pid] = (now, started, facts)
         if len(self._known) > 4096:
             self._known = {p: k for p, k in self._known.items() if now - k[0] < 2 * _FRESH_S}
         return facts
 
-    def _look(self, pid: int, started: float) -> Facts:
+    def _look(self, pid: int, started: Optional[float]) -> Facts:
+        verified = self._is_initial or (started is not None and _has_gpu_open(pid))
+        if started is None or not verified:
+            return {**_GONE, "verified": verified}
         return {
             "user": _user(pid),
             "command": harmless(processtable.command_line(pid))[:MAX_COMMAND] or None,
             "unit": unit_of(_read(pid, "cgroup")),
             "since": None if self._booted is None else self._booted + started / _TICKS,
+            "verified": verified,
         }
 
 
@@ -127,23 +141,39 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 def _boot_time() -> Optional[float]:
     try:
-        lines = Path("/proc/stat").read_text().splitlines()
+        lines = (processtable.PROC / "stat").read_text().splitlines()
     except OSError:
         return None
     found = [float(line.split()[1]) for line in lines if line.startswith("btime ")]
     return found[0] if found else None
 
 
+def _has_gpu_open(pid: int) -> bool:
+    """Whether it has a device of NVIDIA's driver open; False where its files cannot be seen."""
+    try:
+        files = list((processtable.PROC / str(pid) / "fd").iterdir())
+    except OSError:
+        return False
+    return any(_link(file).startswith("/dev/nvidia") for file in files)
+
+
+def _link(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except OSError:
+        return ""
+
+
 def _read(pid: int, name: str) -> str:
     try:
-        return Path(f"/proc/{pid}/{name}").read_text(errors="replace")
+        return (processtable.PROC / str(pid) / name).read_text(errors="replace")
     except OSError:
         return ""
 
 
 def _user(pid: int) -> Optional[str]:
     try:
-        return _name(Path(f"/proc/{pid}").stat().st_uid)
+        return _name((processtable.PROC / str(pid)).stat().st_uid)
     except OSError:
         return None
 

@@ -190,8 +190,8 @@ class Simulation:
         for process in self.processes(gpu, self.began) if 0 <= gpu < self.count else ():
             if process.pid == pid:
                 about = {"user": process.user, "command": process.command, "unit": process.unit}
-                return {**about, "since": self.began - _RUNNING_S}
-        return {"user": None, "command": None, "unit": None, "since": None}
+                return {**about, "since": self.began - _RUNNING_S, "verified": True}
+        return {"user": None, "command": None, "unit": None, "since": None, "verified": True}
 
     def fault(self, gpu: int, kind: str, now: float) -> Optional[Fault]:
         """The fault of that kind that a GPU has now."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import getpass
 import os
 import time
+from pathlib import Path
 
 import pytest
+from gswarm_remote import processtable
 from gswarm_remote.metrics.processes import MAX_COMMAND, Table, harmless, unit_of
 
 ID = "9b1c44e0a7d2" + "0" * 52
@@ -52,8 +54,52 @@ def test_our_own_process() -> None:
 
 
 def test_a_process_that_is_gone() -> None:
-    nothing = {"user": None, "command": None, "unit": None, "since": None}
-    assert Table().facts(2**22 + 1) == nothing
+    facts = Table().facts(2**22 + 1)
+    assert [facts[name] for name in ("user", "command", "unit", "since")] == [None] * 4
+
+
+@pytest.fixture
+def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A /proc in the initial namespace, with a process 7 of ours that has a GPU open."""
+    (tmp_path / "self/ns").mkdir(parents=True)
+    (tmp_path / "self/ns/pid").symlink_to("pid:[4026531836]")
+    (tmp_path / "stat").write_text("btime 1000\n")
+    (tmp_path / "7/fd").mkdir(parents=True)
+    (tmp_path / "7/stat").write_text("7 (py) S " + " ".join(["1"] * 18 + ["500"]))
+    (tmp_path / "7/cmdline").write_bytes(b"python\0train.py\0")
+    (tmp_path / "7/fd/0").symlink_to("/dev/null")
+    (tmp_path / "7/fd/3").symlink_to("/dev/nvidia0")
+    monkeypatch.setattr(processtable, "PROC", tmp_path)
+    return tmp_path
+
+
+def in_a_container(proc: Path) -> None:
+    (proc / "self/ns/pid").unlink()
+    (proc / "self/ns/pid").symlink_to("pid:[4026532421]")
+
+
+def test_on_the_host_a_number_is_the_process_that_the_driver_means(proc: Path) -> None:
+    (proc / "7/fd/3").unlink()
+    facts = Table().facts(7)
+    assert facts["verified"]
+    assert facts["command"] == "python train.py"
+
+
+def test_in_a_container_one_that_has_a_gpu_open_is_believed(proc: Path) -> None:
+    in_a_container(proc)
+    facts = Table().facts(7)
+    assert facts["verified"]
+    assert facts["user"] == getpass.getuser()
+
+
+def test_in_a_container_nothing_is_told_of_what_may_be_another_process(proc: Path) -> None:
+    in_a_container(proc)
+    (proc / "7/fd/3").unlink()
+    unknown = {"user": None, "command": None, "unit": None, "since": None, "verified": False}
+    assert Table().facts(7) == unknown
+    assert Table().facts(8) == unknown  # there is none of that number
+    (proc / "self/ns/pid").unlink()
+    assert Table().facts(7) == unknown  # nor is it known what namespace this is
 
 
 def test_facts_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
