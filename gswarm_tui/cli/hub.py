@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gswarm_tui.cli import output
-from gswarm_tui.errors import UsageError
-from gswarm_tui.loopback import is_loopback
+from gswarm_tui.cli import listening, output
 
 if TYPE_CHECKING:
     from gswarm_tui.hub.server import Hub
@@ -32,45 +28,29 @@ def _group() -> None:
 @app.command()
 def serve(
     folder: Annotated[Path, typer.Argument(help="The folder; its models are FOLDER/org/name/….")],
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 0,
-    token_env: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="The variable that holds a token which clients must send."
-        ),
-    ] = None,
+    address: listening.Address = "127.0.0.1",
+    port: listening.Port = 0,
+    token_env: listening.TokenEnv = None,
 ) -> None:
     """Serve the models below FOLDER until Ctrl-C."""
     import asyncio
 
     from gswarm_tui.hub import server
 
-    token = _token(token_env)
-    if token_env:
-        output.say(f"clients must set HF_TOKEN to what ${token_env} holds")
-    if token and not is_loopback(host):
-        output.say(
-            f"warning: {host} is open to the network, and tokens and models travel in the clear"
-        )
+    token = listening.token_of(token_env)
+
+    def ready(hub: Hub) -> None:
+        listening.warn_if_open(address, "The token and the models travel in the clear")
+        if token:
+            output.say(f"clients must set HF_TOKEN to what ${token_env} holds")
+        _tell_ready(hub)
+
     asyncio.run(
         server.serve(
-            folder, host=host, port=port, token=token, ready=_tell_ready, hashing=_tell_hashing
+            folder, host=address, port=port, token=token, ready=ready, hashing=_tell_hashing
         )
     )
     output.say("stopped")
-
-
-def _token(variable: str | None) -> str | None:
-    if variable is None:
-        return None
-    token = os.environ.get(variable, "").strip()
-    if not token:
-        raise UsageError(
-            f"${variable} holds no token",
-            hint=f"export {variable}=… before, with a secret of yours",
-        )
-    return token
 
 
 def _tell_ready(hub: Hub) -> None:
@@ -81,8 +61,7 @@ def _tell_ready(hub: Hub) -> None:
         output.say(f"  hf://{name}")
     output.show(hub.url)
     output.show(f"export HF_ENDPOINT={hub.url}")
-    # Whoever waits for these lines in a pipe gets them now.
-    sys.stdout.flush()
+    output.flush()  # whoever waits for these lines in a pipe gets them now
 
 
 def _tell_hashing(path: str, size: int) -> None:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
-from typing import Annotated
 
 import typer
 
-from gswarm_tui.cli import context, options, output
+from gswarm_tui.cli import context, listening, options, output
 from gswarm_tui.cli.context import Session
-from gswarm_tui.errors import UsageError
-from gswarm_tui.loopback import is_loopback
 
 PORT = 9409
 
@@ -33,25 +28,14 @@ def _group() -> None:
 def serve(
     ctx: typer.Context,
     patterns: options.Patterns = None,
-    address: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")
-    ] = PORT,
-    bandwidth: Annotated[
-        bool, typer.Option("--bandwidth", help="Measure what goes over PCIe too.")
-    ] = False,
-    nvlink: Annotated[
-        bool, typer.Option("--nvlink", help="Measure what goes over NVLink too.")
-    ] = False,
-    token_env: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="The variable that holds a token which Prometheus must send."
-        ),
-    ] = None,
+    address: listening.Address = "127.0.0.1",
+    port: listening.Port = PORT,
+    bandwidth: options.Bandwidth = False,
+    nvlink: options.Nvlink = False,
+    token_env: listening.TokenEnv = None,
 ) -> None:
     """Serve the metrics of all nodes, or of some, until Ctrl-C."""
-    token = _token(token_env)
+    token = listening.token_of(token_env)
 
     async def work(session: Session) -> None:
         import asyncio
@@ -67,29 +51,16 @@ def serve(
         wishes = Wishes(bandwidth=bandwidth, nvlink=nvlink)
         source = FleetWatcher(nodes, session.home.database, wishes=wishes)
         async with running(source, address=address, port=port, token=token) as url:
-            _tell_ready(url, len(nodes), open_to_others=not is_loopback(address))
+            listening.warn_if_open(address, "The token and the metrics travel in the clear")
+            _tell_ready(url, len(nodes))
             await stop.wait()
 
     context.run(ctx, work)
     output.say("stopped")
 
 
-def _token(variable: str | None) -> str | None:
-    if variable is None:
-        return None
-    token = os.environ.get(variable, "").strip()
-    if not token:
-        raise UsageError(
-            f"${variable} holds no token",
-            hint=f"export {variable}=… before, with a secret of yours",
-        )
-    return token
-
-
-def _tell_ready(url: str, nodes: int, *, open_to_others: bool) -> None:
+def _tell_ready(url: str, nodes: int) -> None:
     count = "1 node" if nodes == 1 else f"{nodes} nodes"
     output.say(f"serving the metrics of {count}; Ctrl-C ends it")
-    if open_to_others:
-        output.say("warning: the token and the metrics travel in the clear")
     output.show(url)
-    sys.stdout.flush()  # whoever waits for this line in a pipe gets it now
+    output.flush()  # whoever waits for this line in a pipe gets it now

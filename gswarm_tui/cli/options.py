@@ -45,6 +45,12 @@ ApiKeyEnv: TypeAlias = Annotated[
     str | None,
     typer.Option("--api-key-env", metavar="VARIABLE", help="The variable that holds the key."),
 ]
+Bandwidth: TypeAlias = Annotated[
+    bool, typer.Option("--bandwidth", help="Measure what goes over PCIe too.")
+]
+Nvlink: TypeAlias = Annotated[
+    bool, typer.Option("--nvlink", help="Measure what goes over NVLink too.")
+]
 
 
 def node_names(inventory: Inventory, pattern: str | None, *, device: str = "gpu0") -> list[str]:

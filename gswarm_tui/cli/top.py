@@ -84,12 +84,8 @@ def top(
     wait: Annotated[
         float, typer.Option(min=0.1, metavar="SECONDS", help="How long nodes are waited for.")
     ] = 2.0,
-    bandwidth: Annotated[
-        bool, typer.Option("--bandwidth", help="Measure what goes over PCIe too.")
-    ] = False,
-    nvlink: Annotated[
-        bool, typer.Option("--nvlink", help="Measure what goes over NVLink too.")
-    ] = False,
+    bandwidth: options.Bandwidth = False,
+    nvlink: options.Nvlink = False,
     plain: Annotated[
         bool, typer.Option("--plain", help="A sentence a GPU, for screen readers.")
     ] = False,

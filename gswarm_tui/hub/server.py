@@ -9,13 +9,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import uvicorn
-
+from gswarm_tui import listening
 from gswarm_tui.errors import UsageError
-from gswarm_tui.hub.api import application
+from gswarm_tui.hub import api
 from gswarm_tui.hub.repository import Library
-from gswarm_tui.listening import Server, bind, url_of
-from gswarm_tui.loopback import is_loopback
 
 _GRACE_S = 3
 """How long a download that is under way may go on after the hub was told to stop."""
@@ -52,35 +49,18 @@ async def running(
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder", hint="give the folder that has org/name/… in it")
-    if token is None and not is_loopback(host):
-        raise UsageError(
-            f"{host} can be reached by others, and this hub would give its models to everyone",
-            hint="name a variable that holds a token with --token-env, or use 127.0.0.1 and ssh -L",
-        )
+    listening.refuse_open(host, token, "this hub would give its models to everyone")
     library = Library(folder)
     try:
         library.names()
     except OSError as error:
         raise UsageError(f"{error.filename} can't be read: {error.strerror}") from error
-    bound = bind(host, port)
-    config = uvicorn.Config(
-        application(library, token=token),
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        ws="none",
-        server_header=False,
-        timeout_graceful_shutdown=_GRACE_S,
-    )
-    server = Server(config)
-    with bound:
-        task = asyncio.create_task(server.serve(sockets=[bound]))
+    application = api.application(library, token=token)
+    async with listening.answering(application, host, port, grace_s=_GRACE_S) as url:
         try:
-            yield Hub(url_of(host, bound.getsockname()[1]), library)
+            yield Hub(url, library)
         finally:
             library.close()
-            server.should_exit = True
-            await task
 
 
 async def serve(

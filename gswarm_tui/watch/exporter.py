@@ -7,15 +7,12 @@ import hmac
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from gswarm_tui.errors import UsageError
-from gswarm_tui.listening import Server, bind, url_of
-from gswarm_tui.loopback import is_loopback
+from gswarm_tui import listening
 from gswarm_tui.watch import exposition
 from gswarm_tui.watch.snapshot import FleetSnapshot
 from gswarm_tui.watch.source import Source
@@ -64,35 +61,22 @@ async def running(
         UsageError: the address is none of this machine, or is open and no token is given.
         GswarmError: the port is taken or may not be used.
     """
-    if token is None and not is_loopback(address):
-        raise UsageError(
-            f"{address} can be reached by others, and would tell everyone who computes what",
-            hint="name a variable that holds a token with --token-env, or use 127.0.0.1 and ssh -L",
-        )
+    listening.refuse_open(address, token, "would tell everyone who computes what")
     pictures = [FleetSnapshot(0.0)]
 
     def take(picture: FleetSnapshot) -> None:
         pictures[0] = picture
 
-    bound = bind(address, port)
-    watching = asyncio.create_task(source.run(take))
-    config = uvicorn.Config(
-        application(lambda: None if watching.done() else pictures[0], token),
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        ws="none",
-        server_header=False,
-        timeout_graceful_shutdown=_GRACE_S,
-    )
-    server = Server(config)
-    with bound:
-        serving = asyncio.create_task(server.serve(sockets=[bound]))
+    def newest() -> FleetSnapshot | None:
+        return None if watching.done() else pictures[0]
+
+    answering = listening.answering(application(newest, token), address, port, grace_s=_GRACE_S)
+    async with answering as url:
+        watching = asyncio.create_task(source.run(take))
         try:
-            yield f"{url_of(address, bound.getsockname()[1])}{PATH}"
+            yield f"{url}{PATH}"
         finally:
-            server.should_exit = True
             watching.cancel()
-            await asyncio.wait([serving, watching])
+            await asyncio.wait([watching])
     if not watching.cancelled() and (error := watching.exception()) is not None:
         raise error

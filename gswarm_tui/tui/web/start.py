@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from gswarm_tui.cli import output
+from gswarm_tui.cli.listening import warn_if_open
 from gswarm_tui.listening import bind, url_of
-from gswarm_tui.loopback import is_loopback
 from gswarm_tui.tui.web import guard
 from gswarm_tui.tui.web.server import WebServer
 
@@ -34,11 +34,11 @@ def serve(options: Sequence[str], address: str, port: int) -> None:
         said = f"{url}/?token=…" if chosen else f"{url}/?token={token}"
 
         def ready() -> None:
-            if not is_loopback(address):
-                output.say(
-                    f"warning: {address} is open to the network. Whoever has the token sees the "
-                    "fleet and can do there what you can; all of it travels in the clear"
-                )
+            warn_if_open(
+                address,
+                "Whoever has the token sees the fleet and can do there what you can; all of it"
+                " travels in the clear",
+            )
             if chosen:
                 output.say(f"the token is what ${guard.VARIABLE} holds")
             output.say("open this in a browser; Ctrl-C ends it")
