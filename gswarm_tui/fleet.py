@@ -18,12 +18,12 @@ import random
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self, final
 from urllib.parse import urlsplit
 
 from gswarm_remote import wire
 from gswarm_remote.errors import HelperError
+from gswarm_remote.methods import KEPT
 
 from gswarm_tui.connect.base import ByteReader, ByteWriter, ForwardingRefused, Transport
 from gswarm_tui.connect.bootstrap import HelperSpec
@@ -42,6 +42,7 @@ from gswarm_tui.home import Home
 from gswarm_tui.inventory import Inventory
 from gswarm_tui.loopback import is_loopback
 from gswarm_tui.nodespec import NodeSpec
+from gswarm_tui.standing import Standing
 
 if TYPE_CHECKING:
     from gswarm_tui.connect.ssh import SshDialer
@@ -49,24 +50,7 @@ if TYPE_CHECKING:
 IDLE_EXIT_VARIABLE = "GSWARM_IDLE_EXIT"
 """Seconds after which a helper without a reason to stay ends; for helpers that are started now."""
 
-REPEATABLE = frozenset(
-    {
-        "node.info",
-        "node.status",
-        "model.fetch",
-        "model.import",
-        "model.stage",
-        "model.receive.finish",
-        "model.manifest",
-        "model.verify",
-        "model.scan",
-        "model.adopt",
-        "engine.start",
-        "service.start",
-        "command.run",
-        "lease.take",
-    }
-)
+REPEATABLE = KEPT | {"node.info", "node.status", "model.manifest", "lease.take"}
 """What a helper does once, however often it is asked."""
 
 TASK: ContextVar[str | None] = ContextVar("gswarm_task", default=None)
@@ -81,20 +65,6 @@ ProgressListener = Callable[[dict[str, Any]], None]
 Dial = Callable[[NodeSpec], Awaitable[Transport]]
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A lease that a task has on a node.
-
-    Args:
-        params: as it was asked for.
-        lost: is told who has it, in the words of the helper's report, where the connection or the
-            helper was lost and somebody else was faster then.
-    """
-
-    params: Mapping[str, Any]
-    lost: ProgressListener
-
-
 @final
 class Node:
     """One node of a fleet. Made by `Fleet`, which closes it.
@@ -102,8 +72,7 @@ class Node:
     Attributes:
         spec: what the inventory says of it.
         error: why it could not be connected to, when that was tried last.
-        standing: the leases of tasks there, by the tasks' keys. They may end with a connection or
-            a helper: each new connection asks for them again.
+        standing: the leases of tasks there.
     """
 
     def __init__(
@@ -111,8 +80,7 @@ class Node:
     ) -> None:
         self.spec = spec
         self.error: GswarmError | None = None
-        self.standing: dict[str, Standing] = {}
-        self._renewing: set[asyncio.Task[None]] = set()
+        self.standing = Standing()
         self._dial = dial
         self._connector = connector
         self._helper_spec = helper
@@ -224,8 +192,7 @@ class Node:
 
     async def close(self) -> None:
         """Let go of the node; its helper goes on for as long as it has a reason to."""
-        for renewal in self._renewing:
-            renewal.cancel()
+        self.standing.close()
         attempt, self._attempt = self._attempt, None
         if attempt is not None:
             attempt.cancel()
@@ -275,10 +242,7 @@ class Node:
             await helper.close()
             raise
         self._helper, self.error = helper, None
-        for lease in self.standing.values():
-            renewal = asyncio.ensure_future(_renew(helper, lease))
-            self._renewing.add(renewal)
-            renewal.add_done_callback(self._renewing.discard)
+        self.standing.renew(helper)
         return helper
 
     @contextlib.contextmanager
@@ -389,19 +353,6 @@ def in_the_name_of_the_task(method: str, params: Mapping[str, Any]) -> Mapping[s
     if task is None or method not in REPEATABLE:
         return params
     return {"task": task, **params}
-
-
-async def _renew(helper: HelperConnection, lease: Standing) -> None:
-    """Take a lease again; where somebody else was faster, whoever relies on it is told."""
-    renewal = asyncio.current_task()
-    assert renewal is not None
-
-    def listen(report: dict[str, Any]) -> None:
-        lease.lost(report)
-        renewal.cancel()  # it is of no use any more when they have done
-
-    with contextlib.suppress(HelperError, wire.WireError, OSError):
-        await helper.peer.call("lease.take", lease.params, progress=listen)
 
 
 def _heard(task: asyncio.Task[HelperConnection]) -> None:

@@ -26,10 +26,11 @@ from gswarm_tui.errors import (
     RemoteError,
     UnreachableError,
 )
-from gswarm_tui.fleet import TASK, Fleet, Node, Standing, in_the_name_of_the_task
+from gswarm_tui.fleet import TASK, Fleet, Node, in_the_name_of_the_task
 from gswarm_tui.home import Home
 from gswarm_tui.inventory import Inventory
 from gswarm_tui.nodespec import Capabilities, NodeSpec
+from gswarm_tui.standing import Lease
 
 
 class Transportation:
@@ -362,7 +363,7 @@ async def test_a_lease_is_taken_again_over_a_new_connection(make: Make) -> None:
     await node.call("node.info")
     assert asked == []
     lease = {"task": "j/a/1", "wants": [], "who": {}}
-    node.standing["j/a/1"] = Standing(lease, lost=lambda _: None)
+    node.standing.leases["j/a/1"] = Lease(lease, lost=lambda _: None)
     helpers.ends[-1].close()
     while node.state != "lost":
         await asyncio.sleep(0)
@@ -386,7 +387,7 @@ async def test_who_relies_on_a_lease_is_told_that_somebody_else_has_it(make: Mak
     helpers = Helpers({"lease.take": take, "node.info": answer})
     node = make(connector=helpers)
     await node.call("node.info")
-    node.standing["j/a/1"] = Standing({"task": "j/a/1"}, lost=told.append)
+    node.standing.leases["j/a/1"] = Lease({"task": "j/a/1"}, lost=told.append)
     helpers.ends[-1].close()
     while node.state != "lost":
         await asyncio.sleep(0)

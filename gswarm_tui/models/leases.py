@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gswarm_tui.errors import GswarmError
-from gswarm_tui.fleet import TASK, Standing
+from gswarm_tui.fleet import TASK
 from gswarm_tui.models.ground import Ground, Wire, all_of
+from gswarm_tui.standing import Lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ async def drop(ground: Ground, nodes: Iterable[str]) -> None:
     """See `Models.drop_leases`."""
     task, names = TASK.get(), list(nodes)
     for node in names:
-        ground.node(node).standing.pop(task or "", None)
+        ground.node(node).standing.leases.pop(task or "", None)
     able = [node for node in names if _knows(ground, node, "lease.drop")]
     if task is not None:
         await all_of(ground.call(node, "lease.drop", {"task": task}) for node in able)
@@ -153,7 +154,7 @@ def _stand(ground: Ground, node: str, params: Wire, lost: Callable[[str], None])
         lost(f"its lease on {what} was taken by {report.get('holder')} meanwhile")
 
     if task is not None:
-        ground.node(node).standing[task] = Standing({"task": task, **params}, tell)
+        ground.node(node).standing.leases[task] = Lease({"task": task, **params}, tell)
 
 
 async def _give_back(ground: Ground, nodes: Iterable[str]) -> None:

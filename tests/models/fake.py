@@ -17,9 +17,10 @@ import msgpack
 from gswarm_remote.models.manifest import FileEntry, Manifest, content_revision
 
 from gswarm_tui.errors import DeviceError, RemoteError, UnreachableError
-from gswarm_tui.fleet import Standing, in_the_name_of_the_task
+from gswarm_tui.fleet import in_the_name_of_the_task
 from gswarm_tui.inventory import Inventory
 from gswarm_tui.nodespec import NodeSpec
+from gswarm_tui.standing import Standing
 
 SIZE = 1_000
 INFO: dict[str, Any] = {
@@ -84,7 +85,7 @@ class FakeNode:
             "capabilities": ["command.run", "lease.drop", "lease.take", "task.cancel", "task.list"],
         }
         self.leases: dict[str, list[dict[str, Any]]] = {}
-        self.standing: dict[str, Standing] = {}
+        self.standing = Standing()
         self.held: dict[str, str] = {}
         self.finished: list[tuple[str, str]] = []
         self.running: list[tuple[str, str]] = []

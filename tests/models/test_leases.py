@@ -46,9 +46,9 @@ async def test_what_is_taken_is_held_by_the_task_and_let_go(
         "does": "serve m",
     }
     assert fleet["node2"].calls == []
-    assert fleet["node1"].standing[task].params["task"] == task
+    assert fleet["node1"].standing.leases[task].params["task"] == task
     await models.drop_leases(["node1", "node2"])
-    assert fleet["node1"].leases == fleet["node1"].standing == {}
+    assert fleet["node1"].leases == fleet["node1"].standing.leases == {}
 
 
 async def test_nodes_are_taken_by_machine_and_root_not_by_what_an_inventory_calls_them(
