@@ -21,6 +21,7 @@ from gswarm_remote.transfer.readahead import CHUNK, SentPiece, read_pieces
 
 from gswarm_tui.connect.base import ByteReader, ByteWriter
 from gswarm_tui.errors import GswarmError, RemoteError, SourceError, UnreachableError
+from gswarm_tui.fleet import TASK
 from gswarm_tui.progress import Progress, ProgressCallback, from_wire, ignore
 
 REPORT_S = 0.2
@@ -78,7 +79,7 @@ async def push_folder(
     def chunks(pieces: list[SentPiece]) -> AsyncGenerator[bytes, None]:
         return _read_files(files, pieces)
 
-    return await _transfer(node, manifest, tier, "upload", chunks, progress)
+    return await _transfer(node, manifest, tier, None, chunks, progress)
 
 
 async def relay(
@@ -106,21 +107,26 @@ async def relay(
     def chunks(pieces: list[SentPiece]) -> AsyncGenerator[bytes, None]:
         return _read_node(source, {**asked, "revision": manifest.revision}, pieces)
 
-    return await _transfer(target, manifest, to_tier, "copy", chunks, progress)
+    sender = f"{source.name}:{from_tier}"
+    return await _transfer(target, manifest, to_tier, sender, chunks, progress)
 
 
 async def _transfer(
     target: BulkNode,
     manifest: Manifest,
     tier: str,
-    phase: str,
+    sender: str | None,
     chunks: Callable[[list[SentPiece]], AsyncGenerator[bytes, None]],
     progress: ProgressCallback,
 ) -> Copy:
-    """Bring the model there; where another controller does so now, wait until it is there."""
+    """Bring the model there; where another controller does so now, wait until it is there.
+
+    Args:
+        sender: the device that it comes from; None where that is this machine.
+    """
     while True:
         try:
-            return await _attempt(target, manifest, tier, phase, chunks, progress)
+            return await _attempt(target, manifest, tier, sender, chunks, progress)
         except RemoteError as error:
             if error.kind != Kind.IN_USE:
                 raise
@@ -132,17 +138,18 @@ async def _attempt(
     target: BulkNode,
     manifest: Manifest,
     tier: str,
-    phase: str,
+    sender: str | None,
     chunks: Callable[[list[SentPiece]], AsyncGenerator[bytes, None]],
     progress: ProgressCallback,
 ) -> Copy:
-    params = {"manifest": manifest.to_dict(), "tier": tier}
-    begun = await target.call("model.receive.begin", params)
+    params = {"manifest": manifest.to_dict(), "tier": tier, "sender": sender}
+    begun = await target.call("model.receive.begin", {**params, "task": TASK.get()})
     if begun.get("present"):
         return {**begun["present"], "already": True}
     pieces = [(number, offset, length) for number, offset, length in begun["missing"]]
     if pieces:
         expected = sum(length for _, _, length in pieces)
+        phase = "upload" if sender is None else "copy"
         reports = _Reports(phase, done=begun["done"], expected=expected, progress=progress)
         async with contextlib.aclosing(chunks(pieces)) as source:
             await _send(target, begun["token"], source, reports)

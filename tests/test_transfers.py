@@ -27,7 +27,7 @@ from gswarm_tui.connect.base import Stream
 from gswarm_tui.connect.helper import HelperConnection
 from gswarm_tui.connect.local import LocalTransport
 from gswarm_tui.errors import RemoteError, SourceError, UnreachableError
-from gswarm_tui.fleet import Node
+from gswarm_tui.fleet import TASK, Node
 from gswarm_tui.nodespec import NodeSpec
 from gswarm_tui.progress import Progress
 
@@ -165,6 +165,26 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+def slowed(machine: Machine, after: int) -> tuple[asyncio.Event, asyncio.Event]:
+    """Have a node send no more than so many bytes until it is told to go on.
+
+    Returns:
+        What is set when they are sent, and what is to be set then.
+    """
+    stopped, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(Ending):
+        async def read(self, n: int = -1, /) -> bytes:
+            if self._left == 0:
+                stopped.set()
+                await go_on.wait()
+                self._left = SIZE
+            return await super().read(n)
+
+    machine.meddle = lambda stream: Stream(Slow(stream.reader, after), stream.writer)
+    return stopped, go_on
 
 
 # What comes over
@@ -351,6 +371,28 @@ async def test_a_file_that_changed_since_it_was_hashed_is_not_published(
     ) as caught:
         await transfers.push_folder(machine.node, folder, manifest_of(), "disk")
     assert caught.value.kind == Kind.MISMATCH
+
+
+async def test_a_node_tells_of_what_is_copied_to_it_and_from_where(
+    make_machine: MakeMachine, folder: Path
+) -> None:
+    source, target = await make_machine("node1"), await make_machine("node2")
+    await transfers.push_folder(source.node, folder, manifest_of(), "disk")
+    stopped, go_on = slowed(source, 120_000)
+    TASK.set("key7/copy/1")
+    work = asyncio.create_task(
+        transfers.relay(source.node, target.node, "tiny", None, ("disk", "dram"))
+    )
+    await stopped.wait()
+    arriving: dict[str, Any] = {}
+    while arriving.get("done") != 120_000:
+        (arriving,) = (await target.node.call("node.status", {}))["operations"]
+    assert (arriving["kind"], arriving["model"], arriving["tier"]) == ("receive", "tiny", "dram")
+    assert (arriving["source"], arriving["tasks"]) == ("node1:disk", ["key7/copy/1"])
+    assert (arriving["phase"], arriving["total"]) == ("copy", SIZE)
+    go_on.set()
+    assert contents(await work) == FILES
+    assert (await target.node.call("node.status", {}))["operations"] == []
 
 
 async def test_cancelling_ends_both_connections_and_keeps_whole_pieces(

@@ -24,9 +24,10 @@ MOVING: Final = {
 """The operations of a helper that move bytes, and what they are called before they have a phase."""
 
 CONTROLLER: Final = "the controller"
-"""Where an import or a copy from another node comes from, as the node sees it."""
+"""Where an upload comes from, as the node sees it."""
 
 _PASSED_ON: Final = "the controller, which passes the bytes on"
+_SENT: Final = "the controller, which sends the bytes"
 _GPU: Final = re.compile(r"gpu([0-9]{1,3})")
 
 
@@ -217,19 +218,19 @@ def _service(spec: NodeSpec, each: Wire) -> Service:
 def _transfer(
     node: str, each: Wire, sources: Mapping[str, str], job_of: Callable[[str], int | None]
 ) -> Transfer:
-    kind, model = each["kind"], each["model"]
+    kind, model, source = each["kind"], each["model"], text(each.get("source"))
+    limit = None
     if kind == "stage":
-        source = f"{node}:disk"
-    elif kind == "fetch":
-        source = sources.get(model, "")
-    else:
-        source = CONTROLLER
+        source = f"{node}:{source or 'disk'}"
+    elif kind == "receive":
+        limit = _SENT if source is None else _PASSED_ON
+        source = source or CONTROLLER
     tasks = each.get("tasks")
     named = tasks if isinstance(tasks, (list, tuple)) else ()
     keys = [t.partition("/")[0] for t in named if isinstance(t, str)]
     return Transfer(
         model=model,
-        source=source,
+        source=source or sources.get(model, ""),
         target=f"{node}:{each['tier']}",
         phase=text(each.get("phase")) or MOVING[kind],
         done_bytes=whole(each.get("done")),
@@ -237,5 +238,5 @@ def _transfer(
         rate_bytes_per_s=number(each.get("rate")),
         started_at=moment(each.get("started_at")),
         job=next((job for key in keys if (job := job_of(key)) is not None), None),
-        limit=_PASSED_ON if kind == "receive" else None,
+        limit=limit,
     )

@@ -8,7 +8,18 @@ import functools
 import logging
 import threading
 import time
-from typing import Any, Awaitable, Callable, Dict, Hashable, List, Optional, Set, Tuple
+from typing import (
+    Any,
+    Awaitable,
+    Callable,
+    Dict,
+    Hashable,
+    Iterator,
+    List,
+    Optional,
+    Set,
+    Tuple,
+)
 
 from .errors import HelperError, Kind
 from .rpc import Call
@@ -22,12 +33,19 @@ Keep = Callable[[Entry, Any], Awaitable[None]]
 
 
 class Operation:
-    """One piece of work under way, the requests that wait for it and the tasks that it is for."""
+    """One piece of work under way, the requests that wait for it and the tasks that it is for.
 
-    def __init__(self, kind: str, *, model: Optional[str], tier: Optional[str]) -> None:
+    Args:
+        source: where the bytes that it moves come from: a device, a reference or a path.
+    """
+
+    def __init__(
+        self, kind: str, *, model: Optional[str], tier: Optional[str], source: Optional[str] = None
+    ) -> None:
         self.kind = kind
         self.model = model
         self.tier = tier
+        self.source = source
         self.started_at = time.time()
         self.progress: Dict[str, Any] = {}
         self.calls: Set[Call] = set()
@@ -55,6 +73,7 @@ class Operation:
             "kind": self.kind,
             "model": self.model,
             "tier": self.tier,
+            "source": self.source,
             "phase": self.progress.get("phase"),
             "done": self.progress.get("done"),
             "total": self.progress.get("total"),
@@ -62,6 +81,10 @@ class Operation:
             "started_at": self.started_at,
             "tasks": sorted({entry.task for entry in self.entries}),
         }
+
+
+Shown = Callable[[], Dict[str, Any]]
+"""Says what ``Operation.to_wire`` would, of what moves bytes and nobody waits for."""
 
 
 class OperationTable:
@@ -74,13 +97,24 @@ class OperationTable:
     def __init__(self, keep: Optional[Keep] = None) -> None:
         self._running: Dict[Tuple[str, Hashable], Operation] = {}
         self._keep = keep
+        self._shown: Set[Shown] = set()
         self.on_change: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
         return len(self._running)
 
     def list(self) -> List[Dict[str, Any]]:
-        return [operation.to_wire() for operation in self._running.values()]
+        running = [operation.to_wire() for operation in self._running.values()]
+        return running + [look() for look in self._shown]
+
+    @contextlib.contextmanager
+    def show(self, look: Shown) -> Iterator[None]:
+        """List what a connection does among the operations, for as long as it lasts."""
+        self._shown.add(look)
+        try:
+            yield
+        finally:
+            self._shown.discard(look)
 
     def keys(self, kind: str) -> List[Any]:
         """The keys of what runs of that kind."""
@@ -103,6 +137,7 @@ class OperationTable:
         work: Work,
         model: Optional[str] = None,
         tier: Optional[str] = None,
+        source: Optional[str] = None,
     ) -> Any:
         """Do `work`, or wait for the equal work that is under way.
 
@@ -114,6 +149,7 @@ class OperationTable:
             key: equal keys are the same work.
             work: ``await work(report, cancelled)``. Threads look at ``cancelled``, and may call
                 ``report``; see `in_thread`.
+            source: see `Operation`.
 
         Raises:
             HelperError: what the work raised.
@@ -123,7 +159,7 @@ class OperationTable:
             await self._ended(operation)
             operation = self._running.get((kind, key))
         if operation is None:
-            operation = self._start(kind, key, work, model=model, tier=tier)
+            operation = self._start(kind, key, work, model=model, tier=tier, source=source)
         operation.calls.add(call)
         if call.entry is not None:
             operation.entries.add(call.entry)
@@ -170,9 +206,16 @@ class OperationTable:
             await self._cancel(operation)
 
     def _start(
-        self, kind: str, key: Hashable, work: Work, *, model: Optional[str], tier: Optional[str]
+        self,
+        kind: str,
+        key: Hashable,
+        work: Work,
+        *,
+        model: Optional[str],
+        tier: Optional[str],
+        source: Optional[str] = None,
     ) -> Operation:
-        operation = Operation(kind, model=model, tier=tier)
+        operation = Operation(kind, model=model, tier=tier, source=source)
 
         async def do() -> Any:
             try:

@@ -36,6 +36,9 @@ def test_a_copy_that_is_staged_comes_from_disk_for_its_job() -> None:
     (transfer,) = read(operations=[OPERATION]).transfers
     assert (transfer.source, transfer.target) == ("n1:disk", "n1:dram")
     assert (transfer.phase, transfer.job) == ("staging", 17)
+    back = {**OPERATION, "tier": "disk", "source": "dram"}
+    (transfer,) = read(operations=[back]).transfers
+    assert (transfer.source, transfer.target) == ("n1:dram", "n1:disk")
 
 
 def test_what_has_nothing_on_disk_yet_is_a_copy_on_its_way() -> None:
@@ -47,7 +50,28 @@ def test_what_has_nothing_on_disk_yet_is_a_copy_on_its_way() -> None:
 def test_what_a_controller_sends_comes_from_it_and_is_bound_by_it() -> None:
     (transfer,) = read(operations=[{**OPERATION, "kind": "receive"}]).transfers
     assert transfer.source == "the controller"
+    assert transfer.limit == "the controller, which sends the bytes"
+
+
+def test_a_copy_from_another_node_comes_from_there() -> None:
+    operation = {**OPERATION, "kind": "receive", "source": "n2:dram"}
+    (transfer,) = read(operations=[operation]).transfers
+    assert (transfer.source, transfer.target) == ("n2:dram", "n1:dram")
     assert transfer.limit == "the controller, which passes the bytes on"
+
+
+@pytest.mark.parametrize(
+    ("kind", "source"), [("fetch", "hf://meta/llama@main"), ("import", "/mnt/weights/llama")]
+)
+def test_a_download_and_an_import_come_from_where_the_node_says(kind: str, source: str) -> None:
+    (transfer,) = read(operations=[{**OPERATION, "kind": kind, "source": source}]).transfers
+    assert (transfer.source, transfer.limit) == (source, None)
+
+
+def test_an_older_helper_tells_a_downloads_source_with_its_copy() -> None:
+    status = {"operations": [{**OPERATION, "kind": "fetch"}], "copies": [{**COPY, "tier": "dram"}]}
+    (transfer,) = read(**status).transfers
+    assert transfer.source == COPY["source"]
 
 
 @pytest.mark.parametrize("tasks", [5, 0.5, True, "key7", {"key7": 1}, [None, ["key7"]]])

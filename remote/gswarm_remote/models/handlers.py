@@ -55,7 +55,8 @@ class _Methods:
             return _answer(store, manifest, tier, began)
 
         key = (tier, found.name, str(found.place))
-        return await self._run(call, "import", key, work, model=found.name, tier=tier)
+        place = str(found.place)
+        return await self._run(call, "import", key, work, model=found.name, tier=tier, source=place)
 
     async def adopt(self, call: Call, params: Dict[str, Any]) -> Dict[str, Any]:
         store = self._node.store("disk")
@@ -94,7 +95,7 @@ class _Methods:
             return _answer(target, manifest, tiers[1], began)
 
         key = (name, revision, *tiers, remove_source)
-        return await self._run(call, "stage", key, work, model=name, tier=tiers[1])
+        return await self._run(call, "stage", key, work, model=name, tier=tiers[1], source=tiers[0])
 
     async def verify(self, call: Call, params: Dict[str, Any]) -> Dict[str, Any]:
         name, revision, tier = _name(params), _revision(params), _text(params, "tier")
@@ -173,6 +174,7 @@ class _Methods:
         *,
         model: Optional[str],
         tier: str,
+        source: Optional[str] = None,
     ) -> Dict[str, Any]:
         """Do blocking work as an operation, in a thread of its own."""
 
@@ -180,7 +182,7 @@ class _Methods:
             return await in_thread(work, report, cancelled)
 
         result: Dict[str, Any] = await self._node.operations.run(
-            call, kind=kind, key=key, work=in_its_thread, model=model, tier=tier
+            call, kind=kind, key=key, work=in_its_thread, model=model, tier=tier, source=source
         )
         return result
 

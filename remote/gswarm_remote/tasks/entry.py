@@ -11,7 +11,7 @@ from ..errors import HelperError, Kind
 
 _LONGEST_TASK = 400
 
-_NOT_PART = frozenset({"headers", "origin", "env", "api_key", "timeout_s"})
+_NOT_PART = frozenset({"headers", "origin", "env", "api_key", "timeout_s", "sender"})
 """What says nothing about what is to be done, or is secret: a later controller may send another."""
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from ..errors import HelperError, Kind
 from ..models import copies, records
-from ..models.checks import check_name, check_revision, invalid
+from ..models.checks import check_name, check_revision, check_text, invalid
 from ..models.manifest import Manifest, Plan
 from ..models.store import Store
-from ..operations import Report, in_thread
+from ..operations import Report, Shown, in_thread
 from ..rpc import Call, Handler
+from ..tasks.entry import check_task
 from . import bulk
 from .assemble import assemble, finish
+from .progress import Meter
 from .readahead import SentPiece
 from .receiving import Receiving
 from .redirects import origin_of
@@ -59,22 +62,27 @@ class _Transfers:
             )
             return copy
 
-        return await self._run(call, "fetch", plan, tier, work)
+        return await self._run(call, "fetch", plan, tier, work, source=plan.source)
 
     async def begin_receiving(self, call: Call, params: Dict[str, Any]) -> Dict[str, Any]:
         """Say which pieces of a model are missing here, and offer a token to send them with."""
         plan = Plan.from_manifest(Manifest.from_dict(params.get("manifest")))
-        tier = params.get("tier", "")
+        tier, sender = params.get("tier", ""), _sender(params)
+        tasks = [] if params.get("task") is None else [check_task(params["task"])]
         store = self._node.store(tier)
         key = (tier, plan.id)
         await self._make_way(key)
         answer: Dict[str, Any] = await in_thread(_begin, store, tier, plan)
         pieces = [(number, offset, size) for number, offset, size in answer.get("missing", ())]
         if pieces:
-            receiving = Receiving(lambda: store.open_partial(plan), pieces)
+            meter = Meter(
+                "upload" if sender is None else "copy", done=answer["done"], total=answer["total"]
+            )
+            receiving = Receiving(lambda: store.open_partial(plan), pieces, meter)
 
             async def session(reader: Any, writer: Any) -> None:
-                await self._receive(key, receiving, reader, writer)
+                with self._node.operations.show(_arriving(plan, tier, sender, tasks, meter)):
+                    await self._receive(key, receiving, reader, writer)
 
             answer["token"] = self._node.bulk.offer(session)
         return answer
@@ -89,7 +97,7 @@ class _Transfers:
             copy: Dict[str, Any] = await in_thread(_finish, store, tier, plan, report, cancelled)
             return copy
 
-        return await self._run(call, "receive", plan, tier, work)
+        return await self._run(call, "receive", plan, tier, work, source=_sender(params))
 
     async def begin_sending(self, call: Call, params: Dict[str, Any]) -> Dict[str, Any]:
         """Offer a token to read pieces of a published model with."""
@@ -127,12 +135,45 @@ class _Transfers:
                 del self._receiving[key]
 
     async def _run(
-        self, call: Call, kind: str, plan: Plan, tier: str, work: Callable[..., Any]
+        self,
+        call: Call,
+        kind: str,
+        plan: Plan,
+        tier: str,
+        work: Callable[..., Any],
+        *,
+        source: Optional[str],
     ) -> Dict[str, Any]:
         result: Dict[str, Any] = await self._node.operations.run(
-            call, kind=kind, key=(tier, plan.id), work=work, model=plan.name, tier=tier
+            call,
+            kind=kind,
+            key=(tier, plan.id),
+            work=work,
+            model=plan.name,
+            tier=tier,
+            source=source,
         )
         return result
+
+
+def _arriving(
+    plan: Plan, tier: str, sender: Optional[str], tasks: List[str], meter: Meter
+) -> Shown:
+    """Bytes of a model that a controller sends now, as an operation is told of."""
+    began = time.time()
+
+    def look() -> Dict[str, Any]:
+        return {
+            "kind": "receive",
+            "model": plan.name,
+            "tier": tier,
+            "source": sender,
+            **meter.report(),
+            "started_at": began,
+            "tasks": tasks,
+        }
+
+    return look
 
 
 # In a thread of its own, each
@@ -205,6 +246,12 @@ def _origin(origin: object, *, needed: bool) -> Optional[str]:
     if not isinstance(origin, str):
         raise HelperError(Kind.INVALID, "an Authorization header needs the origin that it is for")
     return origin_of(origin)
+
+
+def _sender(params: Dict[str, Any]) -> Optional[str]:
+    """The device that a controller copies from, to be shown."""
+    sender = params.get("sender")
+    return None if sender is None else check_text(sender, "sender")
 
 
 def _pieces(data: object, manifest: Manifest) -> List[SentPiece]:

@@ -12,6 +12,7 @@ from ..errors import HelperError, Kind
 from ..models import space
 from ..operations import in_thread
 from .bulk import IDLE_S
+from .progress import Meter
 from .readahead import CHUNK, SentPiece
 from .worker import Backlog, Worker
 
@@ -37,9 +38,16 @@ class Receiving:
 
     Args:
         open_partial: gives the partial that they belong to; blocks, and is called in a thread.
+        meter: counts the bytes as they come.
     """
 
-    def __init__(self, open_partial: Callable[[], Partial], pieces: Sequence[SentPiece]) -> None:
+    def __init__(
+        self,
+        open_partial: Callable[[], Partial],
+        pieces: Sequence[SentPiece],
+        meter: Optional[Meter] = None,
+    ) -> None:
+        self._meter = meter or Meter("receive")
         self._open_partial = open_partial
         self._pieces = pieces
         self._total = sum(length for _, _, length in pieces)
@@ -119,6 +127,7 @@ class Receiving:
             reason = f"the sender ended after {self._received} of {self._total} bytes"
             raise HelperError(Kind.INCOMPLETE, reason)
         self._received += len(data)
+        self._meter.add(len(data))
         return data
 
     async def _answer(self, reader: Any, writer: Any, error: Optional[HelperError]) -> None:
