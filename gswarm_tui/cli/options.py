@@ -53,6 +53,20 @@ Nvlink: TypeAlias = Annotated[
 ]
 
 
+def limit(written: str) -> float:
+    """The seconds of ``--timeout``.
+
+    Raises:
+        UsageError: it is no length of time above zero.
+    """
+    from gswarm_tui import durations
+
+    try:
+        return durations.parse_limit(written)
+    except ValueError as error:
+        raise UsageError(f"--timeout: {error}") from None
+
+
 def node_names(inventory: Inventory, pattern: str | None, *, device: str = "gpu0") -> list[str]:
     """The nodes that ``--node`` names; with none named, the inventory's only one.
 

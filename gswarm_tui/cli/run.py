@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gswarm_tui.cli import options
 from gswarm_tui.cli.context import Settings, settings_of
 from gswarm_tui.errors import UsageError
 
@@ -76,7 +77,7 @@ def run(
             junit=junit,
             log_file=log_file,
             overlap=read_overlap(overlap),
-            timeout_s=_seconds(timeout),
+            timeout_s=None if timeout is None else options.limit(timeout),
             note=note,
         )
         with running.recorded(settings, manner, playbook.stem):
@@ -140,14 +141,3 @@ def read_overlap(written: str) -> Overlap:
     if written not in list(Overlap):
         raise UsageError(f"--overlap {written} is none of {', '.join(Overlap)}")
     return Overlap(written)
-
-
-def _seconds(written: str | None) -> float | None:
-    from gswarm_tui import durations
-
-    if written is None:
-        return None
-    try:
-        return durations.parse_limit(written)
-    except ValueError as error:
-        raise UsageError(f"--timeout: {error}") from None

@@ -163,12 +163,24 @@ def test_list_shows_what_it_can_and_names_what_it_can_not_see(
 def test_settings_of_an_engine_are_read_as_yaml(gswarm: Command, fleet: FakeFleet) -> None:
     fleet["node1"].has("tiny")
     gswarm(
-        *("model", "serve", "tiny", "--device", "node1:gpu0", "--engine", "vllm", "--timeout", "9"),
+        *(
+            "model",
+            "serve",
+            "tiny",
+            "--device",
+            "node1:gpu0",
+            "--engine",
+            "vllm",
+            "--timeout",
+            "2m",
+        ),
         *("--config", "max_model_len=256", "--config", "args=[--enforce-eager]"),
     )
     (sent,) = fleet["node1"].asked("service.start")
     assert sent["config"] == {"max_model_len": 256, "args": ["--enforce-eager"]}
-    assert (sent["engine"], sent["timeout_s"]) == ("vllm", 9)
+    assert (sent["engine"], sent["timeout_s"]) == ("vllm", 120)
+    never = gswarm("model", "serve", "tiny", "--device", "node1:gpu0", "--timeout", "0")
+    assert (never.code, "--timeout: a time limit of 0 would end" in never.err) == (2, True)
     wrong = gswarm("model", "serve", "tiny", "--device", "node1:gpu0", "--config", "novalue")
     assert (wrong.code, "--config novalue is not KEY=VALUE" in wrong.err) == (2, True)
 

@@ -36,14 +36,12 @@ def serve(
     engine: options.Engine = None,
     config: options.Config = None,
     timeout: Annotated[
-        float,
-        typer.Option(
-            "--timeout", metavar="SECONDS", min=1, help="Seconds that the engine has for loading."
-        ),
-    ] = 600,
+        str, typer.Option("--timeout", metavar="TIME", help="The time that loading may take.")
+    ] = "10m",
     json: options.Json = False,
 ) -> None:
     """Publish a model at a port, loading it first if need be."""
+    limit_s = options.limit(timeout)
 
     async def work(session: Session) -> ServeResult:
         places = options.devices(session.inventory, device, node)
@@ -57,7 +55,7 @@ def serve(
                 address=address,
                 api_key_env=api_key_env,
                 config=options.config(config),
-                timeout_s=timeout,
+                timeout_s=limit_s,
                 progress=report,
             )
 
@@ -133,11 +131,12 @@ def service_health(
     ] = None,
     api_key_env: options.ApiKeyEnv = None,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Seconds.")
-    ] = 30,
+        str, typer.Option("--timeout", metavar="TIME", help="The time that each answer may take.")
+    ] = "30s",
     json: options.Json = False,
 ) -> None:
     """Ask every service of a model whether it answers."""
+    limit_s = options.limit(timeout)
 
     async def check(session: Session, service: ServiceView) -> dict[str, Any]:
         row: dict[str, Any] = {"service": service.id, "node": service.node, "url": service.url}
@@ -147,7 +146,7 @@ def service_health(
                 f"{service.url}/health",
                 prompt=prompt,
                 model=name,
-                timeout_s=timeout,
+                timeout_s=limit_s,
                 api_key_env=api_key_env,
             )
         except GswarmError as error:
