@@ -49,6 +49,7 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
     "text": "string str",
     "unreachable": "network connection",
     "vars": "var variables parameters inputs env environment",
+    "verify": "validate checksum sha256sum fsck scrub",
     "when": "if only_if condition",
 }
 """Known words, and what other tools call the same."""

@@ -157,6 +157,7 @@ def _document(comparison: Comparison) -> dict[str, Any]:
                 "because": list(task.finding.because),
                 "problems": list(task.finding.problems),
                 "moves": {str(device): size for device, size in task.finding.moves.items()},
+                "reads": {str(device): size for device, size in task.finding.reads.items()},
                 "seconds": task.seconds,
             }
             for task in comparison.tasks

@@ -37,6 +37,7 @@ def report(result: JobResult, *, command: str) -> Iterator[str]:
     outcome = outcome_of(result)
     sections = {
         "Models": list(_copies(outcome)),
+        "Verified": list(_verified(outcome)),
         "Services": list(_services(outcome)),
         "Answers": list(_answers(outcome)),
         "Try next": list(_next_steps(outcome, command)),
@@ -97,6 +98,12 @@ def _path(device: str, placed: PlacementResult) -> str | None:
         return "loaded"
     # A result has the path on its first device; on others it can be asked for.
     return placed.path if device == placed.device else None
+
+
+def _verified(outcome: Outcome) -> Iterator[str]:
+    yield from _aligned(
+        [(model, device, copy.state) for (model, device, _), copy in outcome.verified.items()]
+    )
 
 
 def _services(outcome: Outcome) -> Iterator[str]:

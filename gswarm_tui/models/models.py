@@ -17,6 +17,7 @@ from gswarm_tui.models import (
     removal,
     serving,
     upkeep,
+    verifying,
     views,
 )
 from gswarm_tui.models.ground import Ground
@@ -340,12 +341,16 @@ class Models(TaskWork):
         *,
         progress: ProgressCallback = ignore,
     ) -> VerifyResult:
-        """Read copies again and compare every file with the manifest.
+        """Read copies again, every revision, and compare each file with the manifest.
 
         Args:
             devices: disks and dram; None for every copy of the fleet.
         """
-        return await upkeep.verify(self._ground, name, devices, progress=progress)
+        return await verifying.verify(self._ground, name, devices, progress=progress)
+
+    async def damage(self, result: VerifyResult) -> GswarmError:
+        """An error that says which files are bad, and how the copies are repaired."""
+        return await verifying.failure(self._ground, result)
 
     async def scan(
         self,

@@ -263,22 +263,41 @@ class Verification:
     """One copy, read again and compared with its manifest.
 
     Args:
+        size: bytes of its files.
         bad: path to reason for every file that differs.
-        shared_with: other models on that node whose files are the same bytes on disk.
+        shared_with: other models on that node whose files are the same bytes on disk, each with
+            its revision.
     """
 
     device: str
-    revision: str | None
+    revision: str
     ok: bool
+    size: int
     bad: dict[str, str]
     shared_with: list[str]
+
+    @property
+    def state(self) -> str:
+        """What it is, in words."""
+        return "as published" if self.ok else "damaged"
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
+    """What `Models.verify` found.
+
+    Args:
+        damaged: those of `devices` that have a copy with a bad file.
+        size: bytes that were read, of all copies.
+    """
+
     model: str
+    devices: list[str]
     ok: bool
+    damaged: list[str]
+    size: int
     copies: list[Verification]
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Check copies against their manifests, and find the models that nodes have."""
+"""Find the models that nodes have."""
 
 from __future__ import annotations
 
@@ -6,70 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from gswarm_tui.devices import DISK, DRAM, Device, parse
-from gswarm_tui.errors import GswarmError, RemoteError
-from gswarm_tui.models.ground import (
-    Ground,
-    Together,
-    Wire,
-    all_of,
-    model_name,
-    raise_first,
-)
-from gswarm_tui.models.results import FoundModel, ScanResult, Verification, VerifyResult
+from gswarm_tui.errors import RemoteError
+from gswarm_tui.models.ground import Ground, Together, Wire, all_of
+from gswarm_tui.models.results import FoundModel, ScanResult
 from gswarm_tui.progress import ProgressCallback
-
-
-async def verify(
-    ground: Ground, name: str, devices: Sequence[Device] | None, *, progress: ProgressCallback
-) -> VerifyResult:
-    """See `gswarm_tui.models.Models.verify`."""
-    model_name(name)
-    places = (
-        await _copies(ground, name)
-        if devices is None
-        else ground.devices(devices, tiers=(DISK, DRAM), refusal="only files can be verified")
-    )
-    together = Together(progress)
-    checked = await all_of(
-        _verify(ground, name, place, together.part(index, str(place)))
-        for index, place in enumerate(places)
-    )
-    return VerifyResult(model=name, ok=all(one.ok for one in checked), copies=checked)
-
-
-async def _copies(ground: Ground, name: str) -> list[Device]:
-    """Every store of the fleet with a whole copy.
-
-    Raises:
-        GswarmError: there is none.
-        NodeError: a node cannot be asked.
-    """
-    known, failed = await ground.statuses()
-    raise_first(failed.values())
-    places = [
-        parse(tier, node=node)
-        for node, status in known.items()
-        for tier in (DISK, DRAM)
-        if status.ready(name, tier) is not None
-    ]
-    if not places:
-        raise GswarmError(f"no node has a whole copy of {name}", hint="see: gswarm model list")
-    return places
-
-
-async def _verify(
-    ground: Ground, name: str, place: Device, progress: ProgressCallback
-) -> Verification:
-    params = {"name": name, "revision": None, "tier": place.tier}
-    answer = await ground.call(str(place.node), "model.verify", params, progress)
-    return Verification(
-        device=str(place),
-        revision=answer.get("revision"),
-        ok=bool(answer["ok"]),
-        bad={item["path"]: item["reason"] for item in answer.get("bad") or ()},
-        shared_with=list(answer.get("shared_with") or ()),
-    )
 
 
 async def scan(

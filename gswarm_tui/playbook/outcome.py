@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import final
 
 from gswarm_tui.devices import Device
-from gswarm_tui.models.results import HealthResult, PlacementResult, ServeResult
+from gswarm_tui.models.results import HealthResult, PlacementResult, ServeResult, Verification
 
 
 @final
@@ -18,6 +18,8 @@ class Outcome:
         """By model and device: the result that put it there."""
         self.services: list[ServeResult] = []
         self.completions: list[HealthResult] = []
+        self.verified: dict[tuple[str, str, str], Verification] = {}
+        """By model, device and revision: what was found when it was read last."""
 
     def placed(self, result: PlacementResult) -> None:
         for device in result.devices:
@@ -28,7 +30,14 @@ class Outcome:
         names = [str(device) for device in devices]
         for name in names:
             self.copies.pop((model, name), None)
+        gone = [key for key in self.verified if key[0] == model and key[1] in names]
+        for key in gone:
+            del self.verified[key]
         self.stopped(model, names)
+
+    def verified_as(self, model: str, copies: Iterable[Verification]) -> None:
+        for copy in copies:
+            self.verified[model, copy.device, copy.revision] = copy
 
     def served(self, result: ServeResult) -> None:
         self.services.append(result)

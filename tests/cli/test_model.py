@@ -204,13 +204,13 @@ def test_verify_fails_where_a_file_is_damaged(gswarm: Command, fleet: FakeFleet)
     fleet["node1"].has("tiny")
     assert gswarm("model", "verify", "tiny").out == "node1:disk: as published\n"
     bad = [{"path": "a", "reason": "other bytes"}]
-    fleet["node1"].answers["model.verify"] = {"ok": False, "bad": bad, "shared_with": ["twin"]}
+    fleet["node1"].answers["model.verify"] = {"ok": False, "bad": bad, "shared_with": ["twin 0a1b"]}
     ended = gswarm("model", "verify", "tiny", "--node", "node1")
     assert ended.code == 1
     assert ended.out.splitlines() == [
         "node1:disk: damaged",
         "  a: other bytes",
-        "  the same files belong to twin",
+        "  the same files belong to twin 0a1b",
     ]
     assert ended.err.splitlines()[-5:] == [
         "  hint: to repair node1:disk:",

@@ -68,6 +68,7 @@ def test_all_fields_that_it_returns_are_there(name: str) -> None:
         ("serve", "device: 'node1:gpu0'"),
         ("stop_serve", "device: 'node1:gpu0'"),
         ("delete", "device: 'node1:gpu0'"),
+        ("verify", "device: 'node1:disk'"),
     ],
 )
 def test_what_is_marked_as_certain_is_known_before_the_run(

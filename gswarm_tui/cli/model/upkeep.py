@@ -15,6 +15,7 @@ from gswarm_tui.cli.model import names
 from gswarm_tui.devices import Device
 from gswarm_tui.errors import EXIT_FAILED, GswarmError
 from gswarm_tui.models.results import ModelView, ScanResult, VerifyResult
+from gswarm_tui.models.verifying import WHOLE, repair
 
 
 class How(StrEnum):
@@ -48,9 +49,7 @@ def verify(
             nodes = options.node_names(session.inventory, node)
             await names.check(session, name, nodes)
             model = await session.model_on(name, nodes)
-            whole = [
-                copy.device for copy in (model.copies if model else ()) if copy.state == "ready"
-            ]
+            whole = [copy.device for copy in (model.copies if model else ()) if copy.state in WHOLE]
             places = [session.inventory.device(text) for text in dict.fromkeys(whole)]
             if not places:
                 raise GswarmError(f"{name} has no whole copy on {', '.join(nodes)}")
@@ -62,8 +61,10 @@ def verify(
     if json:
         output.emit(result)
     else:
+        several = len(result.copies) > len(result.devices)
         for copy in result.copies:
-            output.show(f"{copy.device}: {'as published' if copy.ok else 'damaged'}")
+            revision = f" {copy.revision[:12]}" if several else ""
+            output.show(f"{copy.device}{revision}: {copy.state}")
             for path, reason in copy.bad.items():
                 output.show(f"  {path}: {reason}")
             if copy.shared_with:
@@ -76,26 +77,11 @@ def verify(
 
 
 def _repair(result: VerifyResult, model: ModelView) -> Iterator[str]:
-    """What to type, line by line: bad files go everywhere first, or they would be linked again."""
-    good = {copy.revision: copy.device for copy in result.copies if copy.ok}
-    for copy in result.copies:
-        if copy.ok:
-            continue
-        yield f"  hint: to repair {copy.device}:"
-        for name in (model.name, *copy.shared_with):
-            yield f"    gswarm model delete {name} --device {copy.device}"
-        if copy.revision in good:
-            origin = good[copy.revision]
-            yield f"    gswarm model copy {model.name} --from {origin} --to {copy.device}"
-        else:
-            source = "" if model.registered and model.source else f" --source {_source(model)}"
-            yield f"    gswarm model download {model.name}{source} --device {copy.device}"
-        for name in copy.shared_with:
-            yield f"    gswarm model download {name} --device {copy.device}"
-
-
-def _source(model: ModelView) -> str:
-    return shlex.quote(output.clean(model.source)) if model.source else "SOURCE"
+    """What to type, line by line."""
+    for device, commands in repair(result, model).items():
+        yield f"  hint: to repair {device}:"
+        for words in commands:
+            yield f"    {shlex.join(['gswarm', *words])}"
 
 
 def scan(

@@ -16,6 +16,7 @@ from gswarm_tui.playbook.actions.move import Move, WrittenMove
 from gswarm_tui.playbook.actions.noop import Noop, WrittenNoop
 from gswarm_tui.playbook.actions.serve import Serve, WrittenServe
 from gswarm_tui.playbook.actions.stop_serve import StopServe, WrittenStopServe
+from gswarm_tui.playbook.actions.verify import Verify, WrittenVerify
 
 __all__ = ["TYPES", "Action", "ActionType", "Written"]
 
@@ -39,6 +40,7 @@ TYPES: Final[Mapping[str, ActionType]] = {
     "serve": ActionType(WrittenServe, Serve.result),
     "stop_serve": ActionType(WrittenStopServe, StopServe.result),
     "delete": ActionType(WrittenDelete, Delete.result),
+    "verify": ActionType(WrittenVerify, Verify.result),
     "health_check": ActionType(WrittenHealthCheck, HealthCheck.result),
     "command": ActionType(WrittenCommand, Command.result),
     "noop": ActionType(WrittenNoop, Noop.result),

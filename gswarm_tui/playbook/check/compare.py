@@ -178,9 +178,10 @@ def _nodes(plan: Plan) -> Iterator[str]:
 
 
 def _seconds(planned: PlannedAction, finding: Finding, rates: Rates) -> float | None:
-    if finding.verdict is not Verdict.WOULD_DO or not finding.moves:
+    sizes = finding.moves or finding.reads
+    if finding.verdict is not Verdict.WOULD_DO or not sizes:
         return None
-    return rates.seconds(planned.action_type, finding.moves)
+    return rates.seconds(planned.action_type, sizes)
 
 
 def _longest(tasks: tuple[Compared, ...]) -> float | None:

@@ -204,6 +204,17 @@ class Expected:
         self.refuse_doubt("copy", model, str(device))
         return node.copies.setdefault((model, device.tier), [])
 
+    def sizes(self, model: str, device: Device) -> list[int | None]:
+        """The bytes of each copy that can be compared with its manifest: the whole ones, and those
+        that were changed where they were adopted.
+
+        Raises:
+            Unknowable: as `held`.
+        """
+        there = self.node(device.node).look.status.copies_of(model, device.tier)
+        changed = [copy.get("size") for copy in there if copy["state"] == "changed"]
+        return [*(copy.size for copy in self.held(model, device)), *changed]
+
     def places_of(self, model: str) -> list[str]:
         """Where the model is expected to be, among the nodes that were looked at."""
         return [

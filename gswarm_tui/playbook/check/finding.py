@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import final
 
 from gswarm_tui.devices import Device
+from gswarm_tui.wording import size as shown_size
 
 
 class Verdict(StrEnum):
@@ -30,6 +31,7 @@ class Finding:
     Args:
         because: sentences, such as what is there already or why it cannot be known.
         moves: bytes that are brought to each disk or memory; None where the size is not known.
+        reads: bytes that are only read there, likewise.
         problems: why it would fail, if it ran now.
     """
 
@@ -37,6 +39,7 @@ class Finding:
     because: tuple[str, ...] = ()
     moves: Mapping[Device, int | None] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    reads: Mapping[Device, int | None] = field(default_factory=dict)
 
     @property
     def size(self) -> int | None:
@@ -54,6 +57,7 @@ class Draft:
         self._doubt = False
         self._because: dict[str, None] = {}
         self._moves: dict[Device, int | None] = {}
+        self._reads: dict[Device, int | None] = {}
         self._problems: dict[str, None] = {}
 
     def does(self, because: str | None = None) -> None:
@@ -65,6 +69,12 @@ class Draft:
         """Bytes have to be brought to a disk or memory."""
         self._does = True
         self._moves[device] = size
+
+    def reads(self, device: Device, size: int | None) -> None:
+        """Bytes have to be read, and stay where they are."""
+        amount = "all files" if size is None else shown_size(size)
+        self.does(f"reads {amount} on {device}")
+        self._reads[device] = size
 
     def has(self, because: str) -> None:
         """A part is as it should be."""
@@ -85,7 +95,8 @@ class Draft:
             verdict = Verdict.WOULD_DO
         elif self._doubt:
             verdict = Verdict.UNKNOWN
-        return Finding(verdict, tuple(self._because), self._moves, tuple(self._problems))
+        problems = tuple(self._problems)
+        return Finding(verdict, tuple(self._because), self._moves, problems, self._reads)
 
     def _note(self, because: str | None) -> None:
         if because is not None:

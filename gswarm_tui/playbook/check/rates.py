@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from statistics import median
 from typing import Any, Final, final
 
@@ -20,7 +20,7 @@ NEWEST: Final = 10
 
 @final
 class Rates:
-    """Bytes a second of tasks that moved a model.
+    """Bytes a second of tasks that moved a model, or read it again.
 
     Args:
         history: tasks that ended, the newest first.
@@ -44,11 +44,20 @@ class Rates:
         return None if size is None or not rates else size / median(rates[:NEWEST])
 
     def _note(self, action_type: str, result: Mapping[str, Any]) -> None:
-        size, seconds, devices = (result.get(key) for key in ("size", "seconds", "devices"))
-        if result.get("already") is not False or not isinstance(devices, list):
+        seconds = result.get("seconds")
+        if not isinstance(seconds, int | float) or seconds <= 0:
             return
-        if not isinstance(size, int) or not isinstance(seconds, int | float):
-            return
-        if size >= SMALLEST and seconds > 0:
-            for device in devices:
-                self._rates[action_type, str(device)].append(size / seconds)
+        for device, size in _sizes(result):
+            if isinstance(size, int) and size >= SMALLEST:
+                self._rates[action_type, device].append(size / seconds)
+
+
+def _sizes(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """The bytes for each device: of copies that were read, else of what was brought to all."""
+    devices, copies = result.get("devices"), result.get("copies")
+    if isinstance(copies, list):
+        for copy in copies:
+            yield str(copy.get("device")), copy.get("size")
+    elif isinstance(devices, list) and result.get("already") is False:
+        for device in devices:
+            yield str(device), result.get("size")
