@@ -53,6 +53,11 @@ def duration(seconds: float | None) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
+def number_of(count: int, noun: str) -> str:
+    """``1 node``, ``3 nodes``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def _tells(report: Progress) -> bool:
     """Whether the rate says something yet: at the very beginning it is noise."""
     return not report.total or (report.done or 0) * 50 >= report.total

@@ -12,7 +12,7 @@ import typer
 from gswarm_tui.cli import cron_jobs, options, output
 from gswarm_tui.cli.context import Settings, settings_of
 from gswarm_tui.cli.cron_jobs import CRONTAB, SYSTEMD
-from gswarm_tui.cli.run import Variables, load, read_overlap
+from gswarm_tui.cli.run import load, read_overlap
 from gswarm_tui.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def install(
     ctx: typer.Context,
     playbook: Annotated[Path, typer.Argument(metavar="PLAYBOOK", help="A YAML file.")],
-    variables: Variables = None,
+    variables: options.Variables = None,
     schedule: Annotated[
         str | None,
         typer.Option(

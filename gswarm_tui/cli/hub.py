@@ -55,8 +55,8 @@ def serve(
 
 def _tell_ready(hub: Hub) -> None:
     names = hub.library.names()
-    count = "1 model" if len(names) == 1 else f"{len(names)} models"
-    output.say(f"serving {count} of {hub.library.folder}; Ctrl-C ends it")
+    models = output.number_of(len(names), "model")
+    output.say(f"serving {models} of {hub.library.folder}; Ctrl-C ends it")
     for name in names:
         output.say(f"  hf://{name}")
     output.show(hub.url)

@@ -60,7 +60,6 @@ def serve(
 
 
 def _tell_ready(url: str, nodes: int) -> None:
-    count = "1 node" if nodes == 1 else f"{nodes} nodes"
-    output.say(f"serving the metrics of {count}; Ctrl-C ends it")
+    output.say(f"serving the metrics of {output.number_of(nodes, 'node')}; Ctrl-C ends it")
     output.show(url)
     output.flush()  # whoever waits for this line in a pipe gets it now

@@ -45,6 +45,10 @@ ApiKeyEnv: TypeAlias = Annotated[
     str | None,
     typer.Option("--api-key-env", metavar="VARIABLE", help="The variable that holds the key."),
 ]
+Variables: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("-e", "--var", metavar="NAME=VALUE", help="A variable's value; may be repeated."),
+]
 Bandwidth: TypeAlias = Annotated[
     bool, typer.Option("--bandwidth", help="Measure what goes over PCIe too.")
 ]

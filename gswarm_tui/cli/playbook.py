@@ -27,10 +27,6 @@ app = typer.Typer(
 )
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A YAML file.")]
-Variables = Annotated[
-    list[str] | None,
-    typer.Option("-e", "--var", metavar="NAME=VALUE", help="A variable's value; again."),
-]
 NoInventory = Annotated[
     bool, typer.Option("--no-inventory", help="Check shapes only: devices are not looked up.")
 ]
@@ -47,7 +43,7 @@ class Format(StrEnum):
 def validate(
     ctx: typer.Context,
     file: File,
-    variables: Variables = None,
+    variables: options.Variables = None,
     no_inventory: NoInventory = False,
     json: options.Json = False,
 ) -> None:
@@ -62,16 +58,16 @@ def validate(
     if json:
         output.emit({"file": str(file), "ok": True, "problems": []})
         return
-    count = len(plan.actions)
+    actions = output.number_of(len(plan.actions), "action")
     against = "devices are not checked" if no_inventory else "no node was asked"
-    output.show(f"{file}: right, {count} action{'' if count == 1 else 's'} ({against})")
+    output.show(f"{file}: right, {actions} ({against})")
 
 
 @app.command()
 def graph(
     ctx: typer.Context,
     file: File,
-    variables: Variables = None,
+    variables: options.Variables = None,
     format: Annotated[  # noqa: A002 - the option's name
         Format, typer.Option("--format", help="text, svg, mermaid or dot.")
     ] = Format.TEXT,
@@ -109,7 +105,7 @@ def graph(
 def explain(
     ctx: typer.Context,
     file: File,
-    variables: Variables = None,
+    variables: options.Variables = None,
     no_inventory: NoInventory = False,
 ) -> None:
     """Say in sentences what will happen where, in which order."""

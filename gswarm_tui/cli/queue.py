@@ -146,7 +146,9 @@ def pause(ctx: typer.Context) -> None:
     with history.open_history(ctx) as opened:
         opened.queue.pause()
         running = opened.queue.status().running
-    output.show(f"the queue is paused; {_tasks(running)} under way will end as usual")
+    output.show(
+        f"the queue is paused; {output.number_of(running, 'task')} under way will end as usual"
+    )
 
 
 @app.command()
@@ -155,7 +157,7 @@ def resume(ctx: typer.Context) -> None:
     with history.open_history(ctx) as opened:
         opened.queue.resume()
         waiting = opened.queue.status().waiting
-    output.show(f"the queue is open; {_tasks(waiting)} waiting")
+    output.show(f"the queue is open; {output.number_of(waiting, 'task')} waiting")
 
 
 @app.command()
@@ -174,7 +176,7 @@ def clear(
         opened.queue.clear()
     for task in waiting:
         output.show(f"{_id(task)}: cancelled")
-    output.say(f"{_tasks(len(waiting))} cancelled")
+    output.say(f"{output.number_of(len(waiting), 'task')} cancelled")
 
 
 def _ask(waiting: list[TaskRecord]) -> None:
@@ -186,21 +188,18 @@ def _ask(waiting: list[TaskRecord]) -> None:
     """
     if not history.is_interactive():
         raise UsageError(
-            f"{_tasks(len(waiting))} would be cancelled", hint="say --yes if that is meant"
+            f"{output.number_of(len(waiting), 'task')} would be cancelled",
+            hint="say --yes if that is meant",
         )
     for task in waiting:
         output.say(output.clean(f"{_id(task)}: {task.action_type} {task.summary}"))
-    if not typer.confirm(f"cancel {_tasks(len(waiting))}?", err=True):
+    if not typer.confirm(f"cancel {output.number_of(len(waiting), 'task')}?", err=True):
         output.say("nothing was cancelled")
         raise typer.Exit(1)
 
 
 def _id(task: TaskRecord) -> str:
     return f"{task.job_id}/{task.action_id}"
-
-
-def _tasks(count: int) -> str:
-    return "1 task" if count == 1 else f"{count} tasks"
 
 
 def _document(task: TaskRecord) -> dict[str, Any]:

@@ -17,16 +17,11 @@ if TYPE_CHECKING:
     from gswarm_tui.jobs.overlap import Overlap
     from gswarm_tui.playbook import Playbook
 
-Variables = Annotated[
-    list[str] | None,
-    typer.Option("-e", "--var", metavar="NAME=VALUE", help="A variable's value; again."),
-]
-
 
 def run(
     ctx: typer.Context,
     playbook: Annotated[Path, typer.Argument(metavar="PLAYBOOK", help="A YAML file.")],
-    variables: Variables = None,
+    variables: options.Variables = None,
     check: Annotated[
         bool, typer.Option("--check", help="Print what would be done where, and do nothing.")
     ] = False,

@@ -121,4 +121,4 @@ def prune(ctx: typer.Context, json: options.Json = False) -> None:
         )
         return
     freed = output.size(done.log_bytes + done.database_bytes)
-    output.show(f"removed {done.jobs} job{'' if done.jobs == 1 else 's'}, {freed} freed")
+    output.show(f"removed {output.number_of(done.jobs, 'job')}, {freed} freed")

@@ -9,7 +9,7 @@ from typing import Any, Final
 from gswarm_tui.cli import output
 from gswarm_tui.watch.fields import Row, memory_percent
 from gswarm_tui.watch.snapshot import Attention, FleetSnapshot, Gpu, GpuState, Node, NodeState
-from gswarm_tui.wording import NOTHING, clean, size
+from gswarm_tui.wording import NOTHING, clean, number_of, size
 
 COLUMNS: Final = ("node", "gpu", "card", "util", "memory", "temp", "power", "user", "uses it")
 
@@ -57,7 +57,7 @@ def rates(row: Row, *, pcie: bool, nvlink: bool) -> list[str]:
 def totals(rows: Sequence[Row]) -> str:
     """``16 GPUs, 61 % busy, 812 GB of 1.4 TB memory, 8.1 kW``; of those that are shown."""
     gpus = [gpu for _, gpu in rows if gpu is not None and gpu.state is GpuState.OK]
-    facts = ["1 GPU" if len(gpus) == 1 else f"{len(gpus)} GPUs"]
+    facts = [number_of(len(gpus), "GPU")]
     busy = [gpu.util_percent for gpu in gpus if gpu.util_percent is not None]
     if busy:
         facts.append(f"{sum(busy) / len(busy):.0f} % busy")

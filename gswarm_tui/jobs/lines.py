@@ -22,7 +22,7 @@ from gswarm_tui.jobs.events import (
 )
 from gswarm_tui.progress import Progress
 from gswarm_tui.state.states import State
-from gswarm_tui.wording import clean, describe, duration
+from gswarm_tui.wording import clean, describe, duration, number_of
 
 LINE_EVERY_S: Final = 5.0
 """How often a task that says nothing new is told of."""
@@ -123,7 +123,7 @@ def of_event(event: Event) -> Iterator[str]:
         case JobStarted():
             yield from event.notices
             done = f", {len(event.done)} of them ended before" if event.done else ""
-            yield f"job {event.job_id}: {event.name}, {sentences.tasks(len(event.tasks))}{done}"
+            yield f"job {event.job_id}: {event.name}, {number_of(len(event.tasks), 'task')}{done}"
         case TaskWaiting() if event.reason is not None:
             yield f"{event.task.action_id}: {event.reason}"
         case TaskStarted():

@@ -19,7 +19,7 @@ from gswarm_tui.models.results import (
     StopResult,
 )
 from gswarm_tui.state.states import State
-from gswarm_tui.wording import clean, duration, size
+from gswarm_tui.wording import clean, duration, number_of, size
 
 DONE: Final = "done"
 """What is said of a result that says nothing of its own."""
@@ -88,17 +88,12 @@ def done(result: Any) -> str:
 def verdict(result: JobResult) -> str:
     """The last line: ``5 tasks done in 12.3 s``."""
     counts = Counter(task.state for task in result.tasks)
-    seconds = duration(result.seconds)
+    tasks, seconds = number_of(len(result.tasks), "task"), duration(result.seconds)
     if set(counts) <= {State.SUCCEEDED}:
-        return f"{tasks(len(result.tasks))} done in {seconds}"
-    return f"{tasks(len(result.tasks))}: {counted(counts)}, in {seconds}"
+        return f"{tasks} done in {seconds}"
+    return f"{tasks}: {counted(counts)}, in {seconds}"
 
 
 def counted(counts: Counter[State]) -> str:
     """How many tasks are in which state: ``3 done, 1 failed, 2 skipped``."""
     return ", ".join(f"{counts[state]} {word}" for state, word in _COUNTED if counts[state])
-
-
-def tasks(count: int) -> str:
-    """``1 task``, ``2 tasks``."""
-    return "1 task" if count == 1 else f"{count} tasks"

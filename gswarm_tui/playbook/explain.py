@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from gswarm_tui.playbook.language.options import CONTINUE, STOP, Retry
 from gswarm_tui.playbook.language.schema import Playbook
 from gswarm_tui.playbook.plan import Plan, PlannedAction
-from gswarm_tui.wording import clean, duration
+from gswarm_tui.wording import clean, duration, number_of
 
 _NAMED = 5
 """As many actions are named; of more, how many."""
@@ -24,8 +24,8 @@ def _whole(playbook: Playbook, plan: Plan) -> Iterator[str]:
     yield f"{plan.name}: {plan.description}" if plan.description else plan.name
     ordinary = sum(not planned.options.always for planned in plan.actions)
     always = len(plan.actions) - ordinary
-    closing = f", and {_count(always)} at the end whatever happens" if always else ""
-    yield f"{_count(ordinary)}{closing}; each begins as soon as what it needs is done."
+    closing = f", and {number_of(always, 'action')} at the end whatever happens" if always else ""
+    yield f"{number_of(ordinary, 'action')}{closing}; each begins as soon as what it needs is done."
     if plan.on_failure == STOP:
         yield "After a failure nothing else begins."
     else:
@@ -123,7 +123,3 @@ def _named(names: Iterable[str], word: str = "and") -> str:
     if len(listed) > _NAMED:
         listed = [*listed[: _NAMED - 1], f"{len(listed) - _NAMED + 1} more"]
     return listed[0] if len(listed) == 1 else f"{', '.join(listed[:-1])} {word} {listed[-1]}"
-
-
-def _count(number: int) -> str:
-    return "1 action" if number == 1 else f"{number} actions"

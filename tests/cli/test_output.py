@@ -136,3 +136,8 @@ def test_what_is_copied_is_never_folded(
     wide = printed(120)
     assert "PATH" in wide[0]
     assert wide[2].rstrip().endswith(path)
+
+
+@pytest.mark.parametrize(("count", "shown"), [(0, "0 nodes"), (1, "1 node"), (2, "2 nodes")])
+def test_numbers_of_things(count: int, shown: str) -> None:
+    assert output.number_of(count, "node") == shown

@@ -156,7 +156,7 @@ def unregister(
         output.emit(result)
     else:
         if result.stopped:
-            output.show(f"stopped {result.stopped} service{'s' * (result.stopped != 1)}")
+            output.show(f"stopped {output.number_of(result.stopped, 'service')}")
         for device in result.deleted:
             output.show(f"deleted from {device}")
         output.show(f"{name} is not registered any more")

@@ -79,8 +79,8 @@ def _heading(row: FleetRow) -> Cell | None:
     if row.node is not None:
         return None
     used, total = row.memory
-    nodes = "1 node" if row.count == 1 else f"{row.count} nodes"
-    facts = [nodes, f"{len(row.gpus)} GPUs", f"{_percent(row.util_percent)} busy"]
+    nodes, gpus = wording.number_of(row.count, "node"), wording.number_of(len(row.gpus), "GPU")
+    facts = [nodes, gpus, f"{_percent(row.util_percent)} busy"]
     if total:
         facts.append(f"{wording.size(used)} of {wording.size(total)}")
     if row.power_w:
