@@ -107,6 +107,8 @@ def models(found: Sequence[ModelView], *, verbose: bool) -> None:
 
 
 def _state(copy: CopyView) -> str:
+    if copy.damaged:
+        return f"{copy.state}: {', '.join(copy.damaged)}"
     if copy.state != "partial":
         return copy.state
     waiting = f", waiting for {copy.waiting}" if copy.waiting else ""
@@ -115,7 +117,18 @@ def _state(copy: CopyView) -> str:
 
 def copies(found: Sequence[tuple[str, CopyView]]) -> None:
     output.table(
-        ("model", "device", "revision", "state", "size", "files", "published", "last used", "path"),
+        (
+            "model",
+            "device",
+            "revision",
+            "state",
+            "size",
+            "files",
+            "published",
+            "verified",
+            "last used",
+            "path",
+        ),
         [
             (
                 name,
@@ -125,6 +138,7 @@ def copies(found: Sequence[tuple[str, CopyView]]) -> None:
                 output.size(copy.size),
                 copy.files,
                 output.moment(copy.published_at),
+                output.moment(copy.verified_at),
                 output.moment(copy.last_accessed),
                 f"{copy.path} (in place)" if copy.external else copy.path,
             )

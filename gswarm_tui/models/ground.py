@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from gswarm_remote.errors import HelperError
 from gswarm_remote.models.checks import check_name
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Wire = Mapping[str, Any]
 """A map as a helper sent it: a Copy, a Replica, a Service or an operation."""
+
+NOT_AS_PUBLISHED: Final = ("damaged", "changed")
+"""States of copies that were whole: files were found bad, or their owner has changed them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,11 @@ class CopyView:
     """One copy of a model on a node.
 
     Args:
+        state: ``ready``, ``partial``, ``damaged`` (files were found bad) or ``changed`` (by their
+            owner, since they were adopted in place).
         done: bytes that are there, of one in the `state` ``partial``.
+        verified_at: when all its files were last read, or published.
+        damaged: files that were found bad, some of them if there are many.
         waiting: what one that nothing works at needs to go on: ``credentials``.
     """
 
@@ -167,6 +171,8 @@ class CopyView:
     metadata: dict[str, Any]
     external: bool
     waiting: str | None = None
+    verified_at: str | None = None
+    damaged: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +221,8 @@ class ModelView:
     Args:
         registered: False for a model that a node has and the registry does not know.
         status: ``serving``, ``downloading``, ``loading``, ``moving``, ``loaded``, ``available``,
-            ``partial``, ``registered`` (no node has it) or ``unknown`` (no node that answered has
-            it, and not every one did).
+            ``damaged``, ``partial``, ``registered`` (no node has it) or ``unknown`` (no node that
+            answered has it, and not every one did).
         locations: devices with a copy that is whole, engines' devices included.
         unreachable: node to reason: what these have is unknown.
     """

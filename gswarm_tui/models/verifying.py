@@ -15,6 +15,7 @@ from gswarm_tui.devices import DISK, DRAM, Device, parse
 from gswarm_tui.errors import GswarmError, RemoteError
 from gswarm_tui.models import views
 from gswarm_tui.models.ground import (
+    NOT_AS_PUBLISHED,
     Ground,
     NodeStatus,
     Together,
@@ -27,7 +28,7 @@ from gswarm_tui.models.results import CopyView, ModelView, Verification, VerifyR
 from gswarm_tui.progress import ProgressCallback
 from gswarm_tui.wording import clean
 
-WHOLE: Final = ("ready", "changed")
+WHOLE: Final = ("ready", *NOT_AS_PUBLISHED)
 """States of copies that have a manifest to be compared with."""
 
 _NAMED: Final = 3
@@ -67,16 +68,18 @@ async def verify(
 def repair(result: VerifyResult, model: ModelView) -> dict[str, list[list[str]]]:
     """The command lines, as words, that repair each device with a damaged copy.
 
-    What is damaged goes first, also out of the models that share it: the same bytes are bad there.
+    A node knows which files were found bad: what is brought again replaces these, and only these.
+    Other models that share them need it as well.
     """
     found: dict[str, list[list[str]]] = {}
     for device in result.damaged:
         bad = [copy for copy in result.copies if copy.device == device and not copy.ok]
         sharing = [text.partition(" ")[0] for copy in bad for text in copy.shared_with]
         others = [name for name in dict.fromkeys(sharing) if name != result.model]
-        delete = [["model", "delete", name, "--device", device] for name in (result.model, *others)]
-        bring = [["model", "download", name, "--device", device] for name in others]
-        found[device] = [*delete, _bring(result, model, device, bad[0].revision), *bring]
+        found[device] = [
+            _bring(result, model, device, bad[0].revision),
+            *(["model", "download", name, "--device", device] for name in others),
+        ]
     return found
 
 

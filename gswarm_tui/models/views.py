@@ -7,7 +7,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gswarm_tui.models.addresses import endpoint_of, node_url, tunnel_to
-from gswarm_tui.models.ground import Ground, NodeStatus, Wire, model_name, shown_hash
+from gswarm_tui.models.ground import (
+    NOT_AS_PUBLISHED,
+    Ground,
+    NodeStatus,
+    Wire,
+    model_name,
+    shown_hash,
+)
 from gswarm_tui.models.registration import names, unknown
 from gswarm_tui.models.results import CopyView, ModelView, ReplicaView, ServiceView, Survey
 
@@ -112,6 +119,8 @@ def _status(
         return "loaded"
     if any(copy.state == "ready" for copy in copies):
         return "available"
+    if any(copy.state in NOT_AS_PUBLISHED for copy in copies):
+        return "damaged"
     return "partial" if copies else None
 
 
@@ -132,6 +141,8 @@ def _copy(node: str, copy: Wire) -> CopyView:
         metadata=dict(copy.get("metadata") or {}),
         external=bool(copy.get("external")),
         waiting=copy.get("waiting"),
+        verified_at=copy.get("verified_at"),
+        damaged=[str(path) for path in copy.get("damaged") or ()],
     )
 
 

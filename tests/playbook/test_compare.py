@@ -170,6 +170,18 @@ async def test_what_was_begun_is_not_fetched_again(
     assert because(found, "fetch") == ("4.0 GB of it are on node1:disk",)
 
 
+@pytest.mark.parametrize("state", ["partial", "damaged", "changed"])
+async def test_what_is_not_whole_is_deleted_too(
+    check: Callable[..., Any], fleet: FakeFleet, state: str
+) -> None:
+    copy = fleet["node1"]._copy("disk", fleet["node1"].has("x"))
+    part = {**copy, "name": "m", "state": state, "size": 4 * GB, "done": 4 * GB}
+    fleet["node1"].partial.append(part)
+    found = await check(m("a", "delete", device="node1:disk"))
+    assert because(found, "a") == ("frees 4.0 GB of node1:disk",)
+    assert verdicts(found) == {"a": "would do"}
+
+
 async def test_a_node_that_does_not_answer(check: Callable[..., Any], fleet: FakeFleet) -> None:
     fleet["node2"].unreachable = "no route to host"
     other = act("other", "download", model_name="n", source="hf://o/n", device="node2:disk")

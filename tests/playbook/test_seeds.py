@@ -153,5 +153,5 @@ def test_types_that_come_later_are_refused_with_those_that_there_are(
         "data_transfer",
         "inference",
     ]
-    known = "download, copy, move, serve, stop_serve, delete, health_check"
+    known = "download, copy, move, serve, stop_serve, delete, verify, health_check"
     assert all(known in line for line in lines)

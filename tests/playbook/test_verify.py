@@ -98,14 +98,27 @@ async def test_a_copy_that_is_not_there_makes_it_fail(
     )
 
 
-async def test_what_its_owner_has_changed_is_read_too(
-    make_plan: MakePlan, models: Models, fleet: FakeFleet
+@pytest.mark.parametrize("state", ["damaged", "changed"])
+async def test_what_is_known_to_be_bad_is_read_too_and_mended(
+    make_plan: MakePlan, models: Models, fleet: FakeFleet, state: str
 ) -> None:
-    copy = fleet["node1"]._copy("disk", fleet["node1"].has("other", revision="r9"))
-    fleet["node1"].manifests.pop(("other", "r9", "disk"))
-    fleet["node1"].partial.append({**copy, "state": "changed"})
-    (task,) = (await compare(make_plan(ONE.replace("m,", "other,") % ""), models)).tasks
-    assert task.finding.because == ("reads 1.0 kB on node1:disk",)
+    made = fleet["node1"].manifests.pop(("m", "r1", "disk"))
+    fleet["node1"].partial.append({**fleet["node1"]._copy("disk", made), "state": state})
+    copy = (
+        "- {action_id: b, action_type: copy, model_name: m, devices: ['node2:dram', 'node1:disk'],"
+    )
+    text = f"{ONE % ''}\n{copy} dependencies: [a]}}\n{AGAIN}"
+    read, mended, again = (await compare(make_plan(text), models)).tasks
+    assert read.finding.because == ("reads 1.0 kB on node1:disk",)
+    assert mended.finding.because == ("replaces the bad files on node1:disk",)
+    assert mended.finding.size is None
+    assert again.finding.verdict is Verdict.ALREADY
+
+
+AGAIN = """
+- {action_id: c, action_type: copy, model_name: m, devices: ['node2:dram', 'node1:disk'],
+   dependencies: [b]}
+"""
 
 
 async def test_every_revision_is_read(run: Callable[[str], Any], fleet: FakeFleet) -> None:
@@ -127,9 +140,7 @@ async def test_a_bad_file_is_a_failure_that_says_how_to_repair_it(
         "m on node1:disk is damaged: w.bin (it has 1 bytes, 9 were published)"
     )
     assert task.error.hint == (
-        "to repair node1:disk: gswarm model delete m --device node1:disk"
-        " && gswarm model delete twin --device node1:disk"
-        " && gswarm model copy m --from node2:dram --to node1:disk"
+        "to repair node1:disk: gswarm model copy m --from node2:dram --to node1:disk"
         " && gswarm model download twin --device node1:disk"
     )
     assert len(fleet["node1"].asked("model.verify")) == 1  # it would not be better a moment later
@@ -161,31 +172,16 @@ async def test_a_damaged_copy_with_no_source_comes_from_another_node(
     assert task.error.hint.endswith("gswarm model copy m --from node3:disk --to node1:disk")
 
 
-async def test_a_report_is_a_result_and_a_playbook_can_go_by_it(
+async def test_a_report_is_a_result_and_a_playbook_can_repair_by_itself(
     run: Callable[[str], Any], fleet: FakeFleet, database: Database
 ) -> None:
-    Registry(database).put("llama", source="hf://org/llama")
     fleet["node1"].has("llama", revision="r1")
     fleet["node1"].answers["model.verify"] = BAD
-    (text,) = re.findall(r"repairs by itself:\n\n```yaml\n(.*?)```", DOCS, flags=re.S)
-    look, drop, *_ = (await run(text.replace("again, action_type: download", NOTHING))).tasks
+    (text,) = re.findall(r"this repairs by itself.*?```yaml\n(.*?)```", DOCS, flags=re.S)
+    look, mend = (await run(text.replace("download", "delete"))).tasks
     assert (look.result.ok, look.result.damaged) == (False, ["node1:disk"])
     assert look.result.copies[0].bad == {"w.bin": "it has 1 bytes, 9 were published"}
-    assert drop.state is State.SUCCEEDED
-    assert fleet["node1"].tiers("llama") == []
-
-
-NOTHING = "again, on_failure: continue, action_type: download"
-
-
-async def test_a_playbook_that_repairs_leaves_what_is_whole(
-    run: Callable[[str], Any], fleet: FakeFleet
-) -> None:
-    fleet["node1"].has("llama", revision="r1")
-    (text,) = re.findall(r"repairs by itself:\n\n```yaml\n(.*?)```", DOCS, flags=re.S)
-    (_, drop, _) = (await run(text.replace("again, action_type: download", NOTHING))).tasks
-    assert drop.state is State.SKIPPED
-    assert fleet["node1"].tiers("llama") == ["disk"]
+    assert mend.state is State.SUCCEEDED
 
 
 async def test_it_shares_the_files_with_other_readers_and_is_known_to_the_node_by_its_task(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gswarm_tui.devices import DISK, Device
-from gswarm_tui.playbook.check.expected import Expected, Held
+from gswarm_tui.playbook.check.expected import Expected
+from gswarm_tui.playbook.check.expected_node import Held
 from gswarm_tui.playbook.check.finding import Draft
 
 

@@ -37,7 +37,8 @@ from gswarm_tui.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from gswarm_tui.models import Models
-    from gswarm_tui.playbook.check.expected import Expected, Held
+    from gswarm_tui.playbook.check.expected import Expected
+    from gswarm_tui.playbook.check.expected_node import Held
     from gswarm_tui.playbook.outcome import Outcome
 
 

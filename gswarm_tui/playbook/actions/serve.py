@@ -31,7 +31,7 @@ from gswarm_tui.playbook.actions.base import (
 from gswarm_tui.playbook.actions.carrying import not_there
 from gswarm_tui.playbook.actions.engine import engine_and_config
 from gswarm_tui.playbook.actions.places import Place, read_places, require_tiers
-from gswarm_tui.playbook.check.expected import Service
+from gswarm_tui.playbook.check.expected_node import Service
 from gswarm_tui.playbook.check.finding import Draft, Finding
 from gswarm_tui.playbook.language.options import Limit
 from gswarm_tui.progress import ProgressCallback

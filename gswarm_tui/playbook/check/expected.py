@@ -7,127 +7,16 @@ to, and changes the expectation as if it had been done.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from gswarm_tui.devices import DISK, DRAM, Device
 from gswarm_tui.errors import GswarmError
+from gswarm_tui.playbook.check.expected_node import Engine, ExpectedNode, Held, Service
 from gswarm_tui.playbook.check.finding import Draft, Unknowable
 from gswarm_tui.wording import size as shown_size
 
 if TYPE_CHECKING:
     from gswarm_tui.models import Models
-    from gswarm_tui.models.looking import NodeLook
-
-_GONE = ("failed", "stale")
-"""States of engines and services that hold nothing, as far as a controller can tell."""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A whole copy of a model; None for what only the run will tell."""
-
-    revision: str | None
-    size: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """An engine on these places of its node.
-
-    Args:
-        reads: the tier that its files are on.
-        with_service: it was started for its service, and ends with it.
-    """
-
-    model: str
-    places: frozenset[str]
-    name: str | None
-    revision: str | None
-    reads: str | None
-    with_service: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    model: str
-    places: frozenset[str]
-    port: int | None
-    address: str
-    guarded: bool
-
-
-@dataclass(slots=True)
-class Room:
-    """Bytes of a tier: free on its filesystem, and what models may still take."""
-
-    free: int
-    room: int
-
-    def take(self, size: int) -> None:
-        self.free -= size
-        self.room -= size
-
-
-@final
-class ExpectedNode:
-    """One node; `Expected` changes it.
-
-    Args:
-        look: what the node said.
-    """
-
-    def __init__(self, look: NodeLook) -> None:
-        self.look = look
-        status = look.status
-        self.rooms = {tier: Room(space.free, space.room) for tier, space in look.spaces.items()}
-        self.copies: dict[tuple[str, str], list[Held]] = {}
-        self.partial: dict[tuple[str, str, str], int] = {}
-        for copy in sorted(status.copies, key=lambda copy: copy.get("published_at") or ""):
-            place = (copy["name"], copy["tier"])
-            if copy["state"] == "ready":
-                self.copies.setdefault(place, []).append(Held(copy["revision"], copy["size"]))
-            elif copy["state"] == "partial":
-                self.partial[*place, copy["revision"]] = copy.get("done") or 0
-        self.engines = [
-            Engine(
-                model=item["model"],
-                places=frozenset(item["devices"]),
-                name=item["engine"],
-                revision=item["revision"],
-                reads=item["tier"],
-                with_service=item["started_by"] == "serve",
-            )
-            for item in status.replicas
-            if item["state"] not in _GONE
-        ]
-        self.services = [
-            Service(
-                model=item["model"],
-                places=frozenset(item["devices"]),
-                port=item["port"],
-                address=item["address"],
-                guarded=item["guarded"],
-            )
-            for item in status.services
-            if item["state"] not in _GONE
-        ]
-
-    def files(self, model: str, revision: str | None = None) -> tuple[str, Held] | None:
-        """The tier and the copy that an engine on a GPU would read: what the disk has, out of
-        memory where it is staged as well.
-        """
-        on_disk = self._newest(model, DISK, revision)
-        staged = self._newest(model, DRAM, revision)
-        if staged is not None and (on_disk is None or on_disk.revision == staged.revision):
-            return DRAM, staged
-        return None if on_disk is None else (DISK, on_disk)
-
-    def _newest(self, model: str, tier: str, revision: str | None) -> Held | None:
-        held = reversed(self.copies.get((model, tier), []))
-        return next(
-            (h for h in held if None in (revision, h.revision) or h.revision == revision), None
-        )
 
 
 @final
@@ -205,15 +94,14 @@ class Expected:
         return node.copies.setdefault((model, device.tier), [])
 
     def sizes(self, model: str, device: Device) -> list[int | None]:
-        """The bytes of each copy that can be compared with its manifest: the whole ones, and those
-        that were changed where they were adopted.
+        """The bytes of each copy that can be compared with its manifest: of the whole ones, and of
+        those of which is known that they are not as published.
 
         Raises:
             Unknowable: as `held`.
         """
-        there = self.node(device.node).look.status.copies_of(model, device.tier)
-        changed = [copy.get("size") for copy in there if copy["state"] == "changed"]
-        return [*(copy.size for copy in self.held(model, device)), *changed]
+        held, unfit = self.held(model, device), self.node(device.node).unfit
+        return [copy.size for copy in (*held, *unfit.get((model, device.tier), ()))]
 
     def places_of(self, model: str) -> list[str]:
         """Where the model is expected to be, among the nodes that were looked at."""
@@ -246,6 +134,11 @@ class Expected:
             found.fails(f"{device.node} has no memory that it can keep files in")
             return
         done = node.partial.get((model, device.tier, str(revision)), 0)
+        unfit = node.unfit.get((model, device.tier), [])
+        if any(copy.revision == revision for copy in unfit):
+            found.does(f"replaces the bad files on {device}")
+            unfit[:] = [copy for copy in unfit if copy.revision != revision]
+            size = None
         missing = None if size is None else max(size - done, 0)
         if done:
             found.has(f"{shown_size(done)} of it are on {device}")
@@ -262,20 +155,26 @@ class Expected:
         self, found: Draft, model: str, device: Device, *, revision: str | None, force: bool
     ) -> None:
         """Delete copies from a disk or memory: those of one revision, or all."""
-        held = self.held(model, device)
-        gone = [copy for copy in held if revision in (None, copy.revision)]
-        if not gone:
+        held, node = self.held(model, device), self.node(device.node)
+        unfit = node.unfit.get((model, device.tier), [])
+        gone = [copy for copy in (*held, *unfit) if revision in (None, copy.revision)]
+        begun = [
+            key
+            for key in node.partial
+            if key[:2] == (model, device.tier) and revision in (None, key[2])
+        ]
+        if not gone and not begun:
             found.has(f"{device} has none")
             return
-        node = self.node(device.node)
         readers = [e for e in node.engines if e.model == model and e.reads == device.tier]
         if readers and not force:
             places = ", ".join(sorted(readers[0].places))
             found.fails(f"{model} on {device} is read by its engine on {places}")
-        freed = sum(copy.size or 0 for copy in gone)
+        freed = sum(copy.size or 0 for copy in gone) + sum(node.partial.pop(key) for key in begun)
         if device.tier in node.rooms:
             node.rooms[device.tier].take(-freed)
         held[:] = [copy for copy in held if copy not in gone]
+        unfit[:] = [copy for copy in unfit if copy not in gone]
         found.does(f"frees {shown_size(freed)} of {device}")
 
     # Engines

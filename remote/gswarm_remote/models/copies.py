@@ -20,16 +20,26 @@ _NEEDS_CREDENTIALS = "needs-credentials"
 CHANGED = "changed"
 """Adopted in place, and not what it was then any more."""
 
+DAMAGED = "damaged"
+"""Files were found that are not what was published: the next fetch replaces them."""
+
+MOST_DAMAGED = 20
+"""Paths of bad files that a copy names: status is asked for every few seconds."""
+
 
 def of_record(layout: Layout, record: Record, tier: str) -> Dict[str, Any]:
     """The copy that a record stands for, whose folder is there."""
-    manifest = record.manifest
-    changed = record.external and record.fault(layout) is not None
+    manifest, reading = record.manifest, record.reading
+    state = READY
+    if record.external and record.fault(layout) is not None:
+        state = CHANGED
+    elif record.bad:
+        state = DAMAGED
     return {
         "name": manifest.name,
         "revision": manifest.revision,
         "tier": tier,
-        "state": CHANGED if changed else READY,
+        "state": state,
         "size": manifest.size,
         "hash": manifest.hash,
         "path": str(record.folder(layout)),
@@ -39,6 +49,8 @@ def of_record(layout: Layout, record: Record, tier: str) -> Dict[str, Any]:
         "source": manifest.source,
         "published_at": manifest.published_at,
         "last_accessed": records.last_accessed(layout, record),
+        "verified_at": manifest.published_at if reading is None else reading.at,
+        "damaged": list(record.bad[:MOST_DAMAGED]),
         "metadata": dict(manifest.metadata),
         "external": record.external,
     }
@@ -76,6 +88,8 @@ def of_partial(folder: Path, plan: Plan, done: int, tier: str) -> Dict[str, Any]
         "source": plan.source,
         "published_at": None,
         "last_accessed": None,
+        "verified_at": None,
+        "damaged": [],
         "metadata": dict(plan.metadata),
         "external": False,
     }

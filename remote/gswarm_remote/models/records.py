@@ -24,7 +24,7 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from ..errors import HelperError
 from .checks import RESERVED, check_map, invalid
@@ -90,16 +90,39 @@ class Layout:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What was found when every file of a model was last read again.
+
+    Args:
+        at: as `timestamp` writes it.
+        bad: paths of the files that were not what was published.
+    """
+
+    at: str
+    bad: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Record:
-    """A manifest as it lies in a store, and for a model adopted in place a stamp for each path."""
+    """A manifest as it lies in a store, and for a model adopted in place a stamp for each path.
+
+    Args:
+        reading: None where its files were not read since they were published or adopted.
+    """
 
     manifest: Manifest
     stamps: Mapping[str, Stamp] = field(default_factory=dict)
+    reading: Optional[Reading] = None
 
     @property
     def external(self) -> bool:
         """Whether the files are in somebody's own folder."""
         return self.manifest.location is not None
+
+    @property
+    def bad(self) -> Tuple[str, ...]:
+        """The paths of the files that were found bad, and not replaced since."""
+        return self.reading.bad if self.reading is not None else ()
 
     def folder(self, layout: Layout) -> Path:
         """Where the files are."""
@@ -109,6 +132,8 @@ class Record:
 
     def fault(self, layout: Layout) -> Optional[str]:
         """What is wrong with the files as far as can be told without reading them, or None."""
+        for path in self.bad:
+            return f"{path} was found damaged"
         folder = self.folder(layout)
         for entry in self.manifest.files:
             try:
@@ -123,11 +148,13 @@ class Record:
         return None
 
     def to_bytes(self) -> bytes:
-        values = {
+        values: Dict[str, Any] = {
             "format": FORMAT,
             "manifest": self.manifest.to_dict(),
             "stamps": {path: list(stamp) for path, stamp in self.stamps.items()},
         }
+        if self.reading is not None:
+            values["reading"] = {"at": self.reading.at, "bad": list(self.reading.bad)}
         return json.dumps(values, indent=1).encode()
 
     @classmethod
@@ -139,7 +166,8 @@ class Record:
             raise invalid(f"the record is not JSON: {error}") from None
         if values.get("format") != FORMAT:
             raise invalid(f"the record has the format {values.get('format')!r:.40}, not {FORMAT}")
-        return cls(Manifest.from_dict(values.get("manifest")), _stamps(values.get("stamps")))
+        manifest, stamps = Manifest.from_dict(values.get("manifest")), _stamps(values.get("stamps"))
+        return cls(manifest, stamps, _reading(values.get("reading")))
 
 
 def _stamps(data: object) -> Dict[str, Stamp]:
@@ -149,6 +177,16 @@ def _stamps(data: object) -> Dict[str, Stamp]:
             raise invalid("a stamp is a size and a time")
         stamps[path] = (stamp[0], stamp[1])
     return stamps
+
+
+def _reading(data: object) -> Optional[Reading]:
+    if data is None:
+        return None
+    values = check_map(data, "a reading")
+    at, bad = values.get("at"), values.get("bad")
+    if not isinstance(at, str) or not isinstance(bad, list):
+        raise invalid("a reading is a time and a list of paths")
+    return Reading(at, tuple(str(path) for path in bad))
 
 
 def write(layout: Layout, record: Record) -> None:

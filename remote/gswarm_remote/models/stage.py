@@ -81,5 +81,5 @@ def _insist(target: Store, staged: Manifest, report: Report, cancelled: threadin
             f"the copy that is there is bad, so the source is kept: {fault['path']}:"
             f" {fault['reason']}",
             where=str(target.root),
-            hint="delete that copy, then move again",
+            hint="move it again: what is bad there is replaced then",
         )

@@ -246,6 +246,22 @@ class Store:
                     changed.append(manifest)
         return changed
 
+    def note_reading(self, record: Record, bad: Iterable[str]) -> None:
+        """Note which files of a model were found bad when all were read; none clears it.
+
+        Best effort: the store may be somebody else's, and the model may be gone by now.
+        """
+        name, revision = record.manifest.name, record.manifest.revision
+        try:
+            self.prepare()
+            with locked(self.layout.lock):
+                current = records.read(self.layout, name, revision)
+                if current is not None and current.manifest.hash == record.manifest.hash:
+                    reading = records.Reading(now(), tuple(sorted(bad)))
+                    self._rewrite(current, replace(current, reading=reading))
+        except (HelperError, OSError) as error:
+            log.info("what was found of %s is not noted: %s", name, error)
+
     def prepare(self) -> None:
         """Make the store's own folders, and clean up after a crash; once is enough.
 
@@ -291,7 +307,7 @@ class Store:
                 wanted.setdefault(file.sha256, []).append(index)
         for record in records.published(self.layout) if wanted else ():
             for entry in record.manifest.files:
-                for index in wanted.get(entry.sha256, ()):
+                for index in wanted.get(entry.sha256, ()) if entry.path not in record.bad else ():
                     path = record.folder(self.layout) / entry.path
                     self._use_equal_file(partial, index, path, entry, record.external)
 

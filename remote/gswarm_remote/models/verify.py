@@ -23,7 +23,7 @@ def verify(
     report: Report,
     cancelled: threading.Event,
 ) -> Dict[str, Any]:
-    """Hash every file of a model.
+    """Hash every file of a model, and note with it (and with who shares a bad file) what was found.
 
     Returns:
         ``{ok, revision, bad: [{path, reason}], shared_with: [names]}``: the last are the models in
@@ -43,12 +43,16 @@ def verify(
         cancelled=cancelled,
     )
     reasons = {path: _fault(entries[path], digest) for path, digest in digests.items()}
-    bad = [{"path": path, "reason": reason} for path, reason in reasons.items() if reason]
+    bad = {path: reason for path, reason in reasons.items() if reason}
+    store.note_reading(record, bad)
+    sharers = _sharers(store, record, [folder / path for path in bad])
+    for other, paths in sharers:
+        store.note_reading(other, {*other.bad, *paths})
     return {
         "ok": not bad,
         "revision": record.manifest.revision,
-        "bad": bad,
-        "shared_with": _sharers(store, record, [folder / str(fault["path"]) for fault in bad]),
+        "bad": [{"path": path, "reason": reason} for path, reason in bad.items()],
+        "shared_with": sorted(f"{o.manifest.name} {o.manifest.revision}" for o, _ in sharers),
     }
 
 
@@ -62,17 +66,20 @@ def _fault(entry: FileEntry, digest: Union[Digest, OSError]) -> Optional[str]:
     return None
 
 
-def _sharers(store: Store, record: Record, bad: List[Path]) -> List[str]:
+def _sharers(store: Store, record: Record, bad: List[Path]) -> List[Tuple[Record, List[str]]]:
+    """The other models whose files are the same bytes on disk, each with their paths there."""
     inodes: Set[Tuple[int, int]] = {inode for path in bad for inode in _inode(path)}
-    names = set()
+    found = []
     for other in records.published(store.layout) if inodes else ():
-        if other.manifest.hash == record.manifest.hash and other == record:
+        if other.manifest == record.manifest:
             continue
         folder = other.folder(store.layout)
-        for entry in other.manifest.files:
-            if inodes.intersection(_inode(folder / entry.path)):
-                names.add(f"{other.manifest.name} {other.manifest.revision}")
-    return sorted(names)
+        paths = [
+            e.path for e in other.manifest.files if inodes.intersection(_inode(folder / e.path))
+        ]
+        if paths:
+            found.append((other, paths))
+    return found
 
 
 def _inode(path: Path) -> List[Tuple[int, int]]:
