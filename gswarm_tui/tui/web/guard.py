@@ -9,11 +9,11 @@ has to come from a page of this very server.
 from __future__ import annotations
 
 import ipaddress
+import re
 import secrets
 import socket
 from collections.abc import Mapping
 from typing import Final, final
-from urllib.parse import urlsplit
 
 from gswarm_tui.errors import UsageError
 from gswarm_tui.loopback import is_loopback
@@ -21,6 +21,11 @@ from gswarm_tui.loopback import is_loopback
 VARIABLE: Final = "GSWARM_WEB_TOKEN"
 LEAST: Final = 16
 """So many characters a token needs that somebody chose."""
+_HOST: Final = re.compile(
+    r"(?:(?P<name>[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)|\[(?P<v6>[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)\])"
+    r"(?::(?P<port>[1-9][0-9]{0,4}))?"
+)
+"""``name``, ``name:port``, ``[IPv6]``, ``[IPv6]:port``, in ASCII."""
 
 
 @final
@@ -59,7 +64,7 @@ class Guard:
         Another machine's page cannot have an address as its name, so every address will do where
         the server is open to the network. The port may be another one: that of ``ssh -L``.
         """
-        name = _name(host)
+        name = name_in(host or "")
         return name in self._names or (self._open and _is_address(name))
 
     def knows_origin(self, origin: str | None, host: str | None) -> bool:
@@ -89,13 +94,16 @@ def _equal(given: str, kept: str) -> bool:
     return secrets.compare_digest(given.encode(errors="surrogatepass"), kept.encode())
 
 
-def _name(host: str | None) -> str:
-    try:
-        parts = urlsplit(f"//{host or ''}")
-        _ = parts.port  # raises where it is no number
-    except ValueError:
+def name_in(host: str) -> str:
+    """The name or the address in a ``Host``, in lower case; nothing where it is written otherwise
+    than a browser does: with a user, a dot at the end, a port that is none.
+
+    What it lets through can stand in a policy or a URL as it is.
+    """
+    found = _HOST.fullmatch(host)
+    if found is None or not 0 < int(found["port"] or 80) < 65536:
         return ""
-    return parts.hostname or "" if parts.username is None else ""
+    return (found["name"] or found["v6"]).lower()
 
 
 def _bare(address: str) -> str:
