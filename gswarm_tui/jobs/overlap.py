@@ -162,16 +162,6 @@ async def acquire(
     raise LockedOutError(_under_way(name, holder), hint=f"{follow}--overlap wait waits for its end")
 
 
-def holder_of(folder: Path, name: str) -> Holder | None:
-    """Who holds the lock of the playbook called ``name``, if anybody does."""
-    path = folder / _file_name(name)
-    descriptor = _open(path)
-    try:
-        return None if _try(descriptor, path) else _holder(path)
-    finally:
-        os.close(descriptor)
-
-
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     """For a lock that somebody else has."""

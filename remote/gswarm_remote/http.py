@@ -32,13 +32,11 @@ class Response:
         status: the HTTP status code.
         headers: names in lower case, in the order in which they came.
         body: at most as many bytes as were asked for.
-        truncated: whether the body went on.
     """
 
     status: int
     headers: Tuple[Tuple[str, str], ...]
     body: bytes
-    truncated: bool = False
 
     @property
     def text(self) -> str:
@@ -238,5 +236,4 @@ async def _answer(
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers
         ),
         body=bytes(body[:max_body]),
-        truncated=len(body) > max_body,
     )

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from gswarm_tui.errors import LockedOutError, TimedOutError
-from gswarm_tui.jobs.overlap import Holder, Lock, Overlap, acquire, holder_of
+from gswarm_tui.jobs.overlap import Holder, Lock, Overlap, acquire
 from gswarm_tui.processes import Process
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs, NewJob
@@ -71,16 +71,25 @@ async def take(folder: Path, jobs: Jobs, overlap: Overlap, **options: Any) -> Lo
     return await acquire(folder, NAME, overlap, jobs, **options)
 
 
+async def told(folder: Path, jobs: Jobs, name: str = NAME) -> str | None:
+    """What another run is told, which does not wait; None where the lock is free."""
+    said: list[str] = []
+    lock = await acquire(folder, name, Overlap.SKIP, jobs, say=said.append)
+    if lock is None:
+        return said[0]
+    with lock:
+        return None
+
+
 async def test_a_lock_names_its_holder_and_is_gone_after(tmp_path: Path, jobs: Jobs) -> None:
     lock = await take(tmp_path, jobs, Overlap.FAIL)
     assert lock is not None
     with lock:
         lock.name_holder(3)
-        holder = holder_of(tmp_path, NAME)
-        assert holder is not None
-        assert (holder.job, holder.process.pid) == (3, os.getpid())
-        assert holder_of(tmp_path, "Deploy   the 7B") is None, "another name, another lock"
-    assert holder_of(tmp_path, NAME) is None
+        who = f"is under way: job 3, process {os.getpid()} since"
+        assert who in str(await told(tmp_path, jobs))
+        assert await told(tmp_path, jobs, "Deploy   the 7B") is None, "another name, another lock"
+    assert await told(tmp_path, jobs) is None
 
 
 async def test_fail_names_who_has_it(tmp_path: Path, jobs: Jobs, other: Other) -> None:
@@ -179,9 +188,9 @@ async def test_a_lock_is_handed_over_without_a_gap(tmp_path: Path, jobs: Jobs) -
         pass_fds=[lock.descriptor],
     )
     lock.hand_over()
-    assert holder_of(tmp_path, NAME) is not None
+    assert await told(tmp_path, jobs) is not None
     child.communicate()
-    assert holder_of(tmp_path, NAME) is None
+    assert await told(tmp_path, jobs) is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"job": 1}', json.dumps({"pid": 1})])
@@ -223,6 +232,4 @@ async def test_no_reader_sees_half_a_name(tmp_path: Path, jobs: Jobs) -> None:
         long = next(tmp_path.iterdir()).stat().st_size
         lock.name_holder(None)
         assert next(tmp_path.iterdir()).stat().st_size == long
-        holder = holder_of(tmp_path, NAME)
-        assert holder is not None
-        assert holder.job is None
+        assert f"is under way: process {os.getpid()} since" in str(await told(tmp_path, jobs))
