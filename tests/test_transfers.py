@@ -17,7 +17,7 @@ import pytest
 from gswarm_remote import wire
 from gswarm_remote.errors import Kind
 from gswarm_remote.helper import Helper
-from gswarm_remote.models import partial
+from gswarm_remote.models import piece
 from gswarm_remote.models.manifest import FileEntry, Manifest, Plan
 from gswarm_remote.paths import locate
 from gswarm_remote.rpc import say_hello
@@ -101,7 +101,7 @@ MakeMachine = Callable[[str], Awaitable[Machine]]
 async def make_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[MakeMachine]:
-    monkeypatch.setattr(partial, "PIECE", PIECE)
+    monkeypatch.setattr(piece, "PIECE", PIECE)
     monkeypatch.setenv("GSWARM_RUN_DIR", str(tmp_path / "run"))
     (tmp_path / "dram").mkdir()
     monkeypatch.setenv("GSWARM_DRAM_DIR", str(tmp_path / "dram"))
@@ -334,7 +334,7 @@ async def test_a_full_disk_of_the_target_is_its_own_error(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     machine = await make_machine("node1")
-    monkeypatch.setattr(partial.PieceWriter, "write", full)
+    monkeypatch.setattr(piece.PieceWriter, "write", full)
     with pytest.raises(RemoteError, match="tiny needs") as caught:
         await transfers.push_folder(machine.node, folder, manifest_of(), "disk")
     assert caught.value.kind == Kind.NO_SPACE

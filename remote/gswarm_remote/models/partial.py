@@ -9,8 +9,7 @@
         needs-credentials   there where the source was asked with some: nothing of what they are
         files/     the files; renamed to <store>/<name>/<revision> when whole and verified
 
-A piece is `PIECE` bytes of one file; a file of unknown size is one open-ended piece. Any number of
-threads may write different pieces at once.
+Any number of threads may write different pieces at once; `piece` says what one is.
 
 What an earlier run journalled is taken at its word while there are pieces to fetch, and is not read
 again for that: every file is hashed as a whole before it is published in any case. Where that hash
@@ -22,7 +21,6 @@ file about which it promises nothing (no digest, no etag) are never reused by an
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -30,30 +28,20 @@ import stat
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Set, Tuple, Type, Union
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Set, Type
 
 from ..errors import HelperError, Kind
 from ..paths import resolve_below
 from .files import write_durably
 from .journal import Journal, PieceRecord
 from .lock import Lock
-from .manifest import Plan, PlanFile
+from .manifest import Plan
+from .piece import NO_PIECE, Piece, PieceWriter, length_at, pieces_of
 
 if TYPE_CHECKING:
     from .store import Store
 
 log = logging.getLogger("gswarm.models")
-
-PIECE = 16 * 2**20
-"""Bytes in a piece."""
-
-Piece = Tuple[int, int, Optional[int]]
-"""The plan's file number, the offset, and the length: None where the file's size is not known."""
-
-Bytes = Union[bytes, bytearray, memoryview]
-
-_NO_PIECE = -1
-_sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
 class Partial:
@@ -137,7 +125,7 @@ class Partial:
                 return []
             return [
                 (index, offset, length)
-                for offset, length in _pieces(self.plan.files[index])
+                for offset, length in pieces_of(self.plan.files[index])
                 if offset not in self._records(index)
             ]
 
@@ -148,10 +136,10 @@ class Partial:
             HelperError: there is no such piece, or it is here.
             OSError: the file cannot be made.
         """
-        length = _length_at(self.plan.files[index], offset)
+        length = length_at(self.plan.files[index], offset)
         with self._guard:
             here = index in self._linked or offset in self._records(index)
-        if length != _NO_PIECE and not here:
+        if length != NO_PIECE and not here:
             return PieceWriter(self, index, offset, length)
         raise HelperError(
             Kind.INVALID,
@@ -260,7 +248,7 @@ class Partial:
         except OSError:
             size = 0
         for offset, record in list(records.items()):
-            expected = _length_at(file, offset) if file.promised else _NO_PIECE
+            expected = length_at(file, offset) if file.promised else NO_PIECE
             if expected not in (record.length, None) or offset + record.length > size:
                 self._journal.drop(index, offset)
 
@@ -295,102 +283,3 @@ class Partial:
 
     def _recount(self, index: int) -> None:
         self._written[index] = sum(record.length for record in self._records(index).values())
-
-
-class PieceWriter:
-    """One piece on its way to disk; for one thread.
-
-    A context manager: leaving it without `commit` gives the piece up.
-    """
-
-    def __init__(self, partial: Partial, index: int, offset: int, length: Optional[int]) -> None:
-        self._partial = partial
-        self._index = index
-        self.offset = offset
-        self.length = length
-        self._hash = hashlib.sha256()
-        self.received = 0
-        self._allowed = 0 if length is None else length
-        path = partial.path(index)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-
-    def __enter__(self) -> PieceWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        self.abort()
-
-    def write(self, data: Bytes) -> None:
-        """Take the next bytes of the piece.
-
-        Raises:
-            HelperError: they are more than the piece has (mismatch), or, in a piece of unknown
-                length, for which nothing was claimed, more than there is room for (no_space).
-            OSError: they cannot be written.
-        """
-        view = memoryview(data)
-        if self.received + len(view) > self._allowed:
-            if self.length is not None:
-                raise self._error(Kind.MISMATCH, "more bytes came than were promised")
-            self._allowed = self.received + self._partial.store.room(self._partial, len(view))
-        self._hash.update(view)
-        while view:
-            written = os.pwrite(self._descriptor, view, self.offset + self.received)
-            self.received += written
-            view = view[written:]
-
-    def commit(self) -> bool:
-        """Make the piece durable and journal it; returns whether its file is now complete.
-
-        Raises:
-            HelperError: bytes are missing (incomplete).
-            OSError: it cannot be written.
-        """
-        if self.length is None:
-            os.ftruncate(self._descriptor, self.received)
-        elif self.received < self.length:
-            raise self._error(
-                Kind.INCOMPLETE, f"the bytes ended after {self.received} of {self.length}"
-            )
-        _sync_data(self._descriptor)
-        self._close()
-        record = PieceRecord(self._index, self.offset, self.received, self._hash.hexdigest())
-        return self._partial.commit(record)
-
-    def abort(self) -> None:
-        """Give the piece up, unless it is committed; its bytes do not count."""
-        if self._descriptor >= 0 and self.length is None:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, 0)  # nobody else's, and of no use to a next run
-        self._close()
-
-    def _close(self) -> None:
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
-
-    def _error(self, kind: str, message: str) -> HelperError:
-        path = self._partial.plan.files[self._index].path
-        return HelperError(kind, f"{message}, in the piece at byte {self.offset}", where=path)
-
-
-def _pieces(file: PlanFile) -> List[Tuple[int, Optional[int]]]:
-    """Offset and length of the pieces that a file consists of."""
-    if file.size is None:
-        return [(0, None)]
-    return [(offset, min(PIECE, file.size - offset)) for offset in range(0, file.size, PIECE)]
-
-
-def _length_at(file: PlanFile, offset: int) -> Optional[int]:
-    """The length of the piece at `offset`, `_NO_PIECE` where none begins there."""
-    if file.size is None:
-        return None if offset == 0 else _NO_PIECE
-    if offset % PIECE or not 0 <= offset < file.size:
-        return _NO_PIECE
-    return min(PIECE, file.size - offset)

@@ -22,7 +22,8 @@ from ..errors import HelperError, Kind
 from ..models import space
 from ..models.files import Digest, digest_file, stopped
 from ..models.manifest import FileEntry, Manifest, PlanFile
-from ..models.partial import Bytes, Partial, Piece, PieceWriter
+from ..models.partial import Partial
+from ..models.piece import Bytes, Piece, PieceWriter
 from .crew import Crew
 from .localcopy import read_piece
 from .progress import Meter, Report, Reporter

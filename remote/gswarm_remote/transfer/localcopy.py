@@ -9,7 +9,7 @@ from typing import Callable, Mapping, Optional
 from ..errors import HelperError, Kind
 from ..models.files import explained
 from ..models.manifest import PlanFile
-from ..models.partial import Bytes
+from ..models.piece import Bytes
 
 READ = 2**20
 """Bytes read at once: it fits a core's cache, where it is then hashed and written from."""

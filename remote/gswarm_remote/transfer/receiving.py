@@ -17,7 +17,8 @@ from .readahead import CHUNK, SentPiece
 from .worker import Backlog, Worker
 
 if TYPE_CHECKING:
-    from ..models.partial import Partial, PieceWriter
+    from ..models.partial import Partial
+    from ..models.piece import PieceWriter
 
 log = logging.getLogger("gswarm.bulk")
 

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import yaml
 from gswarm_remote.models import journal
-from gswarm_remote.models.partial import PIECE
+from gswarm_remote.models.piece import PIECE
 
 from .. import sshd
 from ..conftest import Site

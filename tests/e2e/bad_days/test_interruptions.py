@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gswarm_remote.models.partial import PIECE
+from gswarm_remote.models.piece import PIECE
 
 from .. import sshd
 from ..conftest import Site

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from gswarm_remote.errors import HelperError, Kind
-from gswarm_remote.models import partial as partial_module
+from gswarm_remote.models import piece
 from gswarm_remote.models.manifest import Manifest, Plan, PlanFile
 from gswarm_remote.models.store import Store
 from gswarm_remote.transfer.assemble import assemble
@@ -112,7 +112,7 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> int:
     """Pieces of `SMALL_PIECE` bytes, so that small files have several."""
-    monkeypatch.setattr(partial_module, "PIECE", SMALL_PIECE)
+    monkeypatch.setattr(piece, "PIECE", SMALL_PIECE)
     return SMALL_PIECE
 
 

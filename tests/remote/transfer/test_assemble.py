@@ -31,7 +31,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gswarm_remote.models.partial.PIECE", 1000)
+    monkeypatch.setattr("gswarm_remote.models.piece.PIECE", 1000)
 
 
 def git_blob_id(data: bytes) -> str:
@@ -191,7 +191,7 @@ def test_what_the_system_refuses_is_explained(
     def refuse(descriptor: int) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("gswarm_remote.models.partial._sync_data", refuse)
+    monkeypatch.setattr("gswarm_remote.models.piece._sync_data", refuse)
     with pytest.raises(HelperError) as error:
         fetch(store, PLAN, Bytes(FILES))
     assert error.value.kind == kind

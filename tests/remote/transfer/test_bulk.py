@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from gswarm_remote import wire
 from gswarm_remote.errors import HelperError, Kind
-from gswarm_remote.models import partial
+from gswarm_remote.models import piece as piece_module
 from gswarm_remote.models.manifest import FileEntry, Manifest, Plan
 from gswarm_remote.models.store import Store
 from gswarm_remote.node import Node
@@ -49,7 +49,7 @@ CONFIG, EMPTY, WEIGHTS = range(3)
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partial, "PIECE", PIECE)
+    monkeypatch.setattr(piece_module, "PIECE", PIECE)
 
 
 @pytest.fixture
@@ -240,7 +240,7 @@ async def test_a_full_disk_is_answered_while_the_sender_still_sends(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     pieces = missing(store) * 400  # more than all buffers on the way hold
-    monkeypatch.setattr(partial.PieceWriter, "write", full)
+    monkeypatch.setattr(piece_module.PieceWriter, "write", full)
     async with receiving(tmp_path, store, pieces) as connection:
 
         async def send_all() -> None:

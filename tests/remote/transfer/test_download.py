@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from gswarm_remote.errors import HelperError, Kind
-from gswarm_remote.models import partial
+from gswarm_remote.models import piece as piece_module
 from gswarm_remote.models.manifest import Plan, PlanFile
 from gswarm_remote.models.store import Store
 from gswarm_remote.transfer.assemble import assemble
@@ -593,14 +593,14 @@ def test_the_proxy_of_the_environment_is_used_but_not_for_this_machine(
 KILLED = """
 import sys, threading
 from pathlib import Path
-from gswarm_remote.models import partial
+from gswarm_remote.models import piece as piece_module
 from gswarm_remote.models.manifest import Plan
 from gswarm_remote.models.store import Store
 from gswarm_remote.transfer.assemble import assemble
 from gswarm_remote.transfer.download import HttpSource
 import json
 
-partial.PIECE = int(sys.argv[3])
+piece_module.PIECE = int(sys.argv[3])
 with Store(Path(sys.argv[1])).open_partial(Plan.from_dict(json.loads(sys.argv[2]))) as fetched:
     assemble(fetched, HttpSource(), workers=2, report=print, cancelled=threading.Event())
 """
@@ -626,7 +626,7 @@ def test_after_a_kill_no_verified_byte_is_fetched_again(server, source, tmp_path
     with server.lock:
         server.asked.clear()
     server.fault = lambda exchange: False
-    monkeypatch.setattr(partial, "PIECE", piece)
+    monkeypatch.setattr(piece_module, "PIECE", piece)
     store = Store(tmp_path)
     with store.open_partial(plan) as fetched:
         manifest = assemble(fetched, source, report=lambda _: None, cancelled=threading.Event())
