@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
-from gswarm_tui.errors import GswarmError, UnreachableError
+from gswarm_tui.errors import UnreachableError
 
 if TYPE_CHECKING:
     from gswarm_tui.fleet import Fleet
@@ -49,6 +49,15 @@ class Settings:
 
         return inventory.load(self.inventory_path, home=self.home())
 
+    def options(self) -> list[str]:
+        """The options of `gswarm` that mean the same fleet and the same jobs."""
+        words: list[str] = []
+        if self.inventory_path is not None:
+            words += ["-i", str(self.inventory_path)]
+        if self.data_dir is not None:
+            words += ["--data-dir", str(self.data_dir)]
+        return words
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -58,20 +67,6 @@ class Session:
     inventory: Inventory
     fleet: Fleet
     models: Models
-
-    async def ask(self, nodes: Sequence[str], method: str) -> dict[str, Any]:
-        """The answer of each node, or the `GswarmError` that came instead; all at once."""
-
-        import asyncio
-
-        async def one(node: str) -> Any:
-            try:
-                return await self.fleet.node(node).call(method, {})
-            except GswarmError as error:
-                return error
-
-        answers = await asyncio.gather(*(one(node) for node in nodes))
-        return dict(zip(nodes, answers, strict=True))
 
     async def model_on(self, name: str, nodes: Sequence[str]) -> ModelView | None:
         """What these nodes have of a model; None where that is nothing.

@@ -119,11 +119,7 @@ def _spawn(
     settings: Settings, home: Home, job_id: int, lock: Lock, manner: Manner
 ) -> subprocess.Popen[bytes]:
     """The process: of a session of its own, so that nothing of the terminal reaches it."""
-    words = [sys.executable, "-P", "-m", "gswarm_tui.cli"]
-    if settings.inventory_path is not None:
-        words += ["-i", str(settings.inventory_path)]
-    if settings.data_dir is not None:
-        words += ["--data-dir", str(settings.data_dir)]
+    words = [sys.executable, "-P", "-m", "gswarm_tui.cli", *settings.options()]
     words += [COMMAND, str(job_id), "--lock", str(lock.descriptor)]
     remaining_s = manner.remaining_s()
     if remaining_s is not None:

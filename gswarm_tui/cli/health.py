@@ -62,7 +62,7 @@ async def _look(session: Session, patterns: list[str] | None) -> tuple[list[Chec
     specs = session.inventory.select(patterns)
     names = [spec.name for spec in specs]
     info, survey = await asyncio.gather(
-        session.ask(names, "node.info"), session.models.survey(names)
+        session.fleet.gather(names, "node.info"), session.models.survey(names)
     )
     checks: list[Check] = []
     for spec in specs:

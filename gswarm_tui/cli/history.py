@@ -90,12 +90,7 @@ def open_history(ctx: typer.Context) -> Iterator[History]:
 
 def command(settings: Settings) -> str:
     """How `gswarm` is called to see the same fleet and the same jobs."""
-    words = ["gswarm"]
-    if settings.inventory_path is not None:
-        words += ["-i", str(settings.inventory_path)]
-    if settings.data_dir is not None:
-        words += ["--data-dir", str(settings.data_dir)]
-    return shlex.join(words)
+    return shlex.join(["gswarm", *settings.options()])
 
 
 def is_interactive() -> bool:

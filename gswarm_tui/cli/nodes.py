@@ -31,7 +31,7 @@ def nodes(
     async def work(session: Session) -> nodeview.Answers:
         nodeview.say_where_nodes_come_from(session)
         names = [spec.name for spec in session.inventory.select(patterns)]
-        return await session.ask(names, "node.info")
+        return await session.fleet.gather(names, "node.info")
 
     answers = context.run(ctx, work)
     if json:
@@ -51,7 +51,7 @@ def status(ctx: typer.Context, json: options.Json = False) -> None:
         nodeview.say_where_nodes_come_from(session)
         names = list(session.inventory.nodes)
         info, survey = await asyncio.gather(
-            session.ask(names, "node.info"), session.models.survey()
+            session.fleet.gather(names, "node.info"), session.models.survey()
         )
         return info, survey
 
@@ -88,7 +88,7 @@ def node_status(
 
     async def work(session: Session) -> tuple[str, Any, Survey]:
         name = session.inventory.node(node).name
-        info = (await session.ask([name], "node.info"))[name]
+        info = (await session.fleet.gather([name], "node.info"))[name]
         if isinstance(info, GswarmError):
             raise info
         return name, info, await session.models.survey([name])

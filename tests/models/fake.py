@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 import msgpack
 from gswarm_remote.models.manifest import FileEntry, Manifest, content_revision
 
-from gswarm_tui.errors import DeviceError, RemoteError, UnreachableError
+from gswarm_tui.errors import DeviceError, GswarmError, RemoteError, UnreachableError
 from gswarm_tui.fleet import in_the_name_of_the_task
 from gswarm_tui.inventory import Inventory
 from gswarm_tui.nodespec import NodeSpec
@@ -387,6 +387,15 @@ class FakeFleet:
         if name not in self.nodes:
             raise DeviceError(f"no node `{name}`")
         return self.nodes[name]
+
+    async def gather(self, nodes: Iterable[str], method: str) -> dict[str, Any]:
+        async def ask(name: str) -> Any:
+            try:
+                return await self.node(name).call(method, {})
+            except GswarmError as error:
+                return error
+
+        return {name: await ask(name) for name in nodes}
 
     async def __aenter__(self) -> Self:
         return self
