@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from gswarm_tui import wording
 from gswarm_tui.errors import UsageError
@@ -10,99 +11,149 @@ from gswarm_tui.tui import placing
 from gswarm_tui.tui.widgets.dialog import Field, Flag, Form
 from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, GpuState, Model, NodeState
 
-_SEVERAL = "several with commas; Tab completes"
+_SEVERAL: Final = "several with commas; Tab completes"
+_TO_STORES: Final = f"node2:disk, {_SEVERAL}"
+_ENGINES: Final = "vllm, mlx…; what the node has if nothing stands here"
+_SHOWN: Final = 12
+"""As many places are named in a form."""
 
 
 def download(models: Sequence[Model], snapshot: FleetSnapshot) -> Form:
     """Bring models from where they come from."""
     names = [model.name for model in models]
     fields: list[Field | Flag] = [
-        Field("to", "to", words=stores(snapshot), hint=f"node1:disk, {_SEVERAL}")
+        Field("device", "device", words=stores(snapshot), hint=f"node1:disk, {_SEVERAL}")
     ]
     if len(models) == 1:
         known = models[0].source or ""
         hint = f"{known} if nothing stands here" if known else "hf://org/name, https://…"
-        fields.append(Field("source", "from", hint=hint))
+        fields.append(Field("source", "source", hint=hint))
     return Form(
         f"download {_listed(names)}",
         tuple(fields),
-        lambda given: placing.download(names, given["to"], given.get("source", "")),
+        lambda given: placing.download(names, given["device"], given.get("source", "")),
         about=_sizes(models),
     )
 
 
-def replicate(models: Sequence[Model], snapshot: FleetSnapshot, source: str = "") -> Form:
+def copy(models: Sequence[Model], snapshot: FleetSnapshot, source: str = "") -> Form:
     """Copy models to more places."""
-    names = [model.name for model in models]
-    origins = {model.name: source or _first_whole(model) for model in models}
-    fields: list[Field | Flag] = []
-    if len(models) == 1:
-        fields.append(Field("from", "from", origins[names[0]], _holders(models[0])))
-    fields.append(Field("to", "to", words=stores(snapshot), hint=f"node2:disk, {_SEVERAL}"))
+    origins = _origins(models, source)
     return Form(
-        f"copy {_listed(names)}",
-        tuple(fields),
-        lambda given: placing.replicate(
-            {**origins, **({names[0]: given["from"]} if "from" in given else {})}, given["to"]
-        ),
+        f"copy {_listed(list(origins))}",
+        (*_from(models, origins), Field("to", "to", words=stores(snapshot), hint=_TO_STORES)),
+        lambda given: placing.copy(_chosen(origins, given), given["to"]),
         about=_sizes(models),
     )
 
 
-def move(model: Model, snapshot: FleetSnapshot, source: str = "") -> Form:
-    """Move one model."""
+def move(models: Sequence[Model], snapshot: FleetSnapshot, source: str = "") -> Form:
+    """Move models."""
+    origins = _origins(models, source)
     return Form(
-        f"move {model.name}",
+        f"move {_listed(list(origins))}",
         (
-            Field("from", "from", source or _first_whole(model), _holders(model)),
+            *_from(models, origins),
             Field("to", "to", words=places(snapshot), hint="node1:gpu0, node1:dram, node2:disk"),
-            Field("engine", "engine", hint="vllm, mlx…; what the node has if nothing stands here"),
-            Flag("keep", "the source keeps its copy", True),
+            Field("engine", "engine", hint=_ENGINES),
+            Flag("keep", "keep the source", True),
         ),
         lambda given: placing.move(
-            *(model.name, given["from"], given["to"]),
+            _chosen(origins, given),
+            given["to"],
             keep=bool(given["keep"]),
             snapshot=snapshot,
             engine=given["engine"],
         ),
-        about=_sizes([model]),
+        about=_sizes(models),
     )
 
 
-def serve(model: Model, snapshot: FleetSnapshot, place: str = "") -> Form:
-    """Publish one model."""
+def serve(models: Sequence[Model], snapshot: FleetSnapshot, place: str = "") -> Form:
+    """Publish models: one at a chosen port, several each on its own devices at a free one."""
+    words = engines(snapshot)
+    engine = Field("engine", "engine", hint=_ENGINES)
+    if len(models) == 1:
+        (model,) = models
+        where = _listed([copy.device for copy in placing.whole(model)])
+        return Form(
+            f"serve {model.name}",
+            (
+                Field("device", "device", place, words, f"node1:gpu0, {_SEVERAL}"),
+                Field("port", "port", hint="a free one if nothing stands here"),
+                engine,
+            ),
+            lambda given: placing.serve(
+                {model.name: given["device"]}, port=given["port"], engine=given["engine"]
+            ),
+            about=f"it is on {where or 'no node'}",
+        )
+    lines = {f"device-{number}": model.name for number, model in enumerate(models)}
+    hint = f"node1:gpu0, {_SEVERAL}"
     return Form(
-        f"serve {model.name}",
-        (
-            Field("on", "on", place, engines(snapshot), f"node1:gpu0, {_SEVERAL}"),
-            Field("port", "port", hint="a free one if nothing stands here"),
-            Field("engine", "engine", hint="vllm, mlx…; what the node has if nothing stands here"),
-        ),
+        f"serve {_listed(list(lines.values()))}",
+        (*(Field(key, name, words=words, hint=hint) for key, name in lines.items()), engine),
         lambda given: placing.serve(
-            model.name, given["on"], port=given["port"], engine=given["engine"]
+            {name: given[key] for key, name in lines.items()}, engine=given["engine"]
         ),
-        about=f"it is on {_listed([copy.device for copy in placing.whole(model)]) or 'no node'}",
+        about="each at a free port of its nodes",
     )
 
 
 def delete(models: Sequence[Model], snapshot: FleetSnapshot) -> Form:
     """Remove copies of models."""
     held = {copy.device: None for model in models for copy in model.copies}
-
-    def chosen(text: str) -> list[Copy]:
-        devices = placing.read_devices(text)
-        found = [c for model in models for c in model.copies if c.device in devices]
-        for device in devices:
-            if device not in held:
-                raise UsageError(f"{device} has none of {_listed([m.name for m in models])}")
-        return found
-
     return Form(
         f"delete {_listed([model.name for model in models])}",
-        (Field("from", "from", words=tuple(held), hint=f"node1:disk, {_SEVERAL}"),),
-        lambda given: placing.delete(chosen(given["from"]), snapshot),
-        about=f"there are copies on {_listed(list(held)[:12]) or 'no node'}",
+        (Field("device", "device", words=tuple(held), hint=f"node1:disk, {_SEVERAL}"),),
+        lambda given: placing.delete(_copies(models, given["device"]), snapshot),
+        about=_there_are(list(held)),
     )
+
+
+def verify(models: Sequence[Model]) -> Form:
+    """Read copies of models again."""
+    every = [copy for model in models for copy in model.copies]
+    held = list(dict.fromkeys(copy.device for copy in every if copy.verified is not None))
+    hint = f"all of them if nothing stands here; {_SEVERAL}"
+    return Form(
+        f"verify {_listed([model.name for model in models])}",
+        (Field("device", "device", words=held, hint=hint),),
+        lambda given: placing.verify(
+            _copies(models, given["device"]) if given["device"] else every
+        ),
+        about=_there_are(held),
+    )
+
+
+def _copies(models: Sequence[Model], text: str) -> list[Copy]:
+    """The copies on the devices in a text.
+
+    Raises:
+        UsageError: one of them has none.
+    """
+    devices = placing.read_devices(text)
+    found = [copy for model in models for copy in model.copies if copy.device in devices]
+    for device in devices:
+        if not any(copy.device == device for copy in found):
+            raise UsageError(f"{device} has none of {_listed([m.name for m in models])}")
+    return found
+
+
+def _origins(models: Sequence[Model], source: str) -> dict[str, str]:
+    """The place of each that it is taken from."""
+    return {model.name: source or _first_whole(model) for model in models}
+
+
+def _from(models: Sequence[Model], origins: Mapping[str, str]) -> list[Field | Flag]:
+    """The line that asks for it; several models are each taken from where they are whole."""
+    if len(models) > 1:
+        return []
+    return [Field("from", "from", origins[models[0].name], _holders(models[0]))]
+
+
+def _chosen(origins: Mapping[str, str], given: Mapping[str, str]) -> Mapping[str, str]:
+    return dict.fromkeys(origins, given["from"]) if "from" in given else origins
 
 
 def stores(snapshot: FleetSnapshot) -> list[str]:
@@ -132,6 +183,11 @@ def _first_whole(model: Model) -> str:
     """Where it is copied from: a disk rather than memory."""
     found = sorted(placing.whole(model), key=lambda copy: not copy.device.endswith(":disk"))
     return found[0].device if found else ""
+
+
+def _there_are(places: Sequence[str]) -> str:
+    more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
+    return f"there are copies on {_listed(places[:_SHOWN]) or 'no node'}{more}"
 
 
 def _sizes(models: Sequence[Model]) -> str:

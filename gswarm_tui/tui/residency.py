@@ -23,13 +23,12 @@ GPU_MARK: Final = Piece("▲", Tone.BUSY)
 SERVING_MARK: Final = Piece("●", Tone.GOOD)
 PARTIAL_MARK: Final = Piece("◌", Tone.WARN)
 FLIGHT_MARK: Final = Piece("◐", Tone.BUSY)
-UNVERIFIED_MARK: Final = Piece("□", Tone.PLAIN)
+DAMAGED_MARK: Final = Piece("✗", Tone.BAD)
 
 LEGEND: Final = (
-    *(DISK_MARK, Piece(" disk  "), UNVERIFIED_MARK, Piece(" disk, not verified  ")),
-    *(DRAM_MARK, Piece(" dram  "), GPU_MARK, Piece(" gpu  ")),
+    *(DISK_MARK, Piece(" disk  "), DRAM_MARK, Piece(" dram  "), GPU_MARK, Piece(" gpu  ")),
     *(SERVING_MARK, Piece(" serving  "), FLIGHT_MARK, Piece(" in flight  ")),
-    *(PARTIAL_MARK, Piece(" partial")),
+    *(PARTIAL_MARK, Piece(" partial  "), DAMAGED_MARK, Piece(" damaged")),
 )
 
 
@@ -86,12 +85,12 @@ def marks(row: ModelRow, node: str) -> Cell:
         tier = _kind(copy)
         if tier == "gpu":
             places[tier] = GPU_MARK if copy.state == WHOLE else PARTIAL_MARK
+        elif copy.verified is False:
+            places[tier] = DAMAGED_MARK
         elif copy.state != WHOLE:
             places[tier] = PARTIAL_MARK
-        elif tier == "dram":
-            places[tier] = DRAM_MARK
         else:
-            places[tier] = UNVERIFIED_MARK if copy.verified is False else DISK_MARK
+            places[tier] = DRAM_MARK if tier == "dram" else DISK_MARK
     if row.served_on(node):
         places["serving"] = SERVING_MARK
     none = Piece("·", Tone.DIM)
@@ -117,27 +116,29 @@ def under_way(row: ModelRow) -> list[Copy]:
 
 def hash_state(row: ModelRow) -> Cell:
     """Whether the files are those that they should be."""
-    checked = [copy.verified for copy in row.model.copies if copy.verified is not None]
-    if not checked:
+    files = [copy for copy in row.model.copies if copy.verified is not None]
+    bad = sum(copy.verified is False for copy in files)
+    if not files:
         return Piece(wording.NOTHING, Tone.DIM)
-    if len({copy.hash for copy in row.model.copies if copy.hash}) > 1:
+    if bad:
+        return Piece(f"✗ {bad} of {len(files)} bad", Tone.BAD)
+    if len({copy.hash for copy in files if copy.hash}) > 1:
         return Piece("≠ they differ", Tone.WARN)
-    if all(checked):
-        return Piece("✓ all", Tone.GOOD)
-    return Piece(f"□ {sum(checked)} of {len(checked)}", Tone.WARN)
+    return Piece("✓ all", Tone.GOOD)
 
 
 def unfinished(row: ModelRow) -> Cell:
-    """What is under way, or waits: ``◐ 42 %``, ``◌ 2 partial``."""
+    """What is under way, waits or is bad: ``◐ 42 %``, ``◌ 2 partial``, ``✗ 1 bad``."""
     coming = [copy for copy in row.model.copies if copy.state == IN_FLIGHT]
     partial = sum(copy.state == PARTIAL for copy in row.model.copies)
-    found: list[Piece] = []
+    bad = sum(copy.verified is False for copy in row.model.copies)
+    found: list[Piece] = [DAMAGED_MARK, Piece(f" {bad} bad ", Tone.BAD)] if bad else []
     if coming:
         done = share(coming[0])
         text = wording.NOTHING if done is None else f"{done:.0f} %"
         found += [FLIGHT_MARK, Piece(f" {text}" if len(coming) == 1 else f" {len(coming)} coming")]
     if partial:
-        found += [Piece(" " * bool(found)), PARTIAL_MARK, Piece(f" {partial} partial", Tone.WARN)]
+        found += [Piece(" " * bool(coming)), PARTIAL_MARK, Piece(f" {partial} partial", Tone.WARN)]
     return found or Piece("")
 
 
@@ -148,10 +149,11 @@ def state_of(copy: Copy) -> Cell:
         return [FLIGHT_MARK, Piece(f" {copy.state}{'' if done is None else f' {done:.0f} %'}")]
     if copy.state == PARTIAL:
         return [PARTIAL_MARK, Piece(f" {copy.state}", Tone.WARN)]
+    if copy.verified is False:
+        return [DAMAGED_MARK, Piece(f" {copy.state}", Tone.BAD)]
     if copy.state != WHOLE:
         return Piece(f"… {copy.state}", Tone.BUSY)
-    on_disk = UNVERIFIED_MARK if copy.verified is False else DISK_MARK
-    mark = {"dram": DRAM_MARK, "gpu": GPU_MARK}.get(_kind(copy), on_disk)
+    mark = {"dram": DRAM_MARK, "gpu": GPU_MARK}.get(_kind(copy), DISK_MARK)
     return [mark, Piece(f" {copy.state}", Tone.GOOD)]
 
 

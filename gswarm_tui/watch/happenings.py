@@ -121,11 +121,15 @@ def _of_models(before: FleetSnapshot, after: FleetSnapshot) -> Iterator[_Said]:
 
 
 def _of_model(old: Model, new: Model) -> Iterator[_Said]:
-    """A copy that was on its way is whole. What nodes tell that answer now was there before."""
+    """A copy that was on its way is whole, or a whole one was found damaged. What nodes tell that
+    answer now was there before."""
     coming = {copy.device for copy in old.copies if copy.state != "ready"}
+    whole = {(copy.device, copy.revision) for copy in old.copies if copy.state == "ready"}
     for copy in new.copies:
         if copy.state == "ready" and copy.device in coming:
             yield "info", new.name, f"{new.name} is on {copy.device}"
+        elif copy.state == "damaged" and (copy.device, copy.revision) in whole:
+            yield "error", new.name, f"{new.name} on {copy.device} is damaged"
 
 
 def _of_services(before: FleetSnapshot, after: FleetSnapshot) -> Iterator[_Said]:

@@ -155,17 +155,19 @@ class SimulatedSource:
             for node, models in stored.items():
                 for number, model in enumerate(models):
                     whole = number != 4  # an unfinished one here and there
+                    damaged = number == 3 and node.endswith("7")
                     found[model.name].append(
                         Copy(
                             model=model.name,
                             revision=revision_of(model),
                             device=f"{node}:{tier}",
-                            state="ready" if whole else "partial",
+                            state="damaged" if damaged else "ready" if whole else "partial",
                             size_bytes=model.size_bytes,
                             done_bytes=None if whole else model.size_bytes // 3,
                             hash=hash_of(model) if whole else None,
-                            verified=number != 3 if whole else None,
+                            verified=not damaged if whole else None,
                             waiting=None if whole else "credentials for the source",
+                            bad_files=int(damaged),
                         )
                     )
         for replica in self._site.replicas:

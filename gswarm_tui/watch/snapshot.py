@@ -219,8 +219,12 @@ class Copy:
 
     Args:
         device: ``node1:disk``.
-        state: ``ready``, ``partial``, ``in flight``, or an engine's (``starting``, ``ready``…).
-        verified: whether its hash was checked; None where that does not apply.
+        state: ``ready``, ``partial``, ``in flight``, ``damaged`` (it has bad files), ``changed``
+            (by their owner since they were adopted) or an engine's (``starting``, ``ready``…).
+        verified: whether its files had their hashes when they were read last; None where it has no
+            files, or not all.
+        verified_at: when that was, in seconds since the epoch; None where it is not known.
+        bad_files: how many were found bad.
         done_bytes: of one that is not whole.
     """
 
@@ -233,6 +237,8 @@ class Copy:
     hash: str | None = None
     verified: bool | None = None
     waiting: str | None = None
+    verified_at: float | None = None
+    bad_files: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from gswarm_tui.models.addresses import endpoint_of
-from gswarm_tui.models.ground import shown_hash, status_from_wire
+from gswarm_tui.models.ground import NOT_AS_PUBLISHED, shown_hash, status_from_wire
 from gswarm_tui.nodespec import NodeSpec
 from gswarm_tui.watch import frames
 from gswarm_tui.watch.frames import Wire, number, text, whole
@@ -125,19 +125,21 @@ def _is_service(each: Wire) -> bool:
 
 
 def _copy(node: str, each: Wire, under_way: set[tuple[Any, Any]]) -> Copy:
-    state = "in flight" if (each["name"], each["tier"]) in under_way else each["state"]
-    whole_one = each["state"] == "ready"
+    state, bad = each["state"], each.get("damaged")
+    begun = state == "partial"
     return Copy(
         model=each["name"],
         revision=each["revision"],
         device=f"{node}:{each['tier']}",
-        state="ready" if whole_one else state,
+        state="in flight" if begun and (each["name"], each["tier"]) in under_way else state,
         size_bytes=whole(each.get("size")),
-        done_bytes=None if whole_one else whole(each.get("done")),
+        done_bytes=whole(each.get("done")) if begun else None,
         hash=shown_hash(text(each.get("hash"))) or None,
-        # What is published was verified file by file; what was adopted in place was not moved.
-        verified=whole_one if each["state"] in ("ready", "changed") else None,
+        # What is published was verified file by file.
+        verified=state == "ready" if state in ("ready", *NOT_AS_PUBLISHED) else None,
         waiting=text(each.get("waiting")),
+        verified_at=moment(each.get("verified_at") or each.get("published_at")),
+        bad_files=len(bad) if isinstance(bad, (list, tuple)) else 0,
     )
 
 

@@ -12,8 +12,14 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
 def copy(model: str, device: str, state: str = "ready", **fields: object) -> Copy:
-    known: dict[str, object] = {"size_bytes": 16 * GB, "hash": "sha256:ab", "verified": True}
-    return Copy(model=model, revision=REVISION, device=device, state=state, **{**known, **fields})
+    verified = {"ready": True, "damaged": False, "changed": False}.get(state)
+    known: dict[str, object] = {
+        "revision": REVISION,
+        "size_bytes": 16 * GB,
+        "hash": "sha256:ab",
+        "verified": verified,
+    }
+    return Copy(model=model, device=device, state=state, **{**known, **fields})  # type: ignore[arg-type]
 
 
 def service(model: str = "llama", at: str = "beta", **fields: object) -> Service:
@@ -71,7 +77,7 @@ def placed() -> FleetSnapshot:
             16 * GB,
             (
                 copy("llama", "alpha:disk"),
-                copy("llama", "beta:disk", verified=False),
+                copy("llama", "beta:disk"),
                 copy("llama", "beta:dram"),
                 copy("llama", "beta:gpu0", size_bytes=None, hash=None, verified=None),
             ),
@@ -90,6 +96,15 @@ def placed() -> FleetSnapshot:
         ),
         Model("lone", None, None, 2 * GB, (copy("lone", "alpha:disk"),), registered=False),
         Model("paper", "hf://org/paper", "llm", None, (), registered=True),
+        Model(
+            *("rotten", "hf://org/rotten", "llm", 16 * GB),
+            (
+                copy("rotten", "alpha:disk", verified_at=NOW),
+                copy("rotten", "beta:disk", "damaged", verified_at=NOW, bad_files=2),
+                copy("rotten", "beta:dram", "changed"),
+            ),
+            registered=True,
+        ),
     )
     return fleet(*nodes, models=models, services=(service(),), transfers=(transfer(),))
 

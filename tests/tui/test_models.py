@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 import pytest
 
@@ -13,7 +14,7 @@ from gswarm_tui.tui.screens.models import ModelsView
 from gswarm_tui.tui.widgets.dialog import FormScreen, NoticeScreen, PlanScreen
 from gswarm_tui.tui.widgets.model_table import ModelTable
 
-from .fleets import fleet, node, simulated
+from .fleets import NOW, fleet, node, simulated
 from .some_models import placed, without_services
 from .stage import LARGE, MIDDLE, SIZES, SMALL, Stage, harmless, on_stage
 
@@ -39,12 +40,14 @@ async def test_a_mark_for_each_tier_and_the_share_of_what_comes() -> None:
         await stage.open("models")
         assert "ALPHA" in stage.text()
         words = row(stage, "llama").split()
-        assert words[-2:] == ["■", "□▣▲●"]
+        assert words[-2:] == ["■", "■▣▲●"]
+        assert row(stage, "rotten").split()[-2:] == ["■", "✗✗"]
         assert row(stage, "qwen").split()[-3:] == ["◌", "◐", "40%"]
         assert row(stage, "paper").split()[-2:] == ["·", "·"]
-        assert "2 of 3" in row(stage, "llama")
+        assert "✓ all" in row(stage, "llama")
+        assert "✗ 2 of 3 bad" in row(stage, "rotten")
         legend = stage.line_with("in flight  ◌ partial")
-        for word in ("disk", "dram", "gpu", "serving"):
+        for word in ("disk", "dram", "gpu", "serving", "damaged"):
             assert word in legend
 
 
@@ -61,8 +64,9 @@ async def test_on_a_narrow_terminal_there_are_counts_and_details() -> None:
         await stage.open("models")
         assert row(stage, "llama").split()[1:] == ["16.0", "GB", "2", "1", "1", "●", "1"]
         assert "◐ 40 % ◌ 1" in row(stage, "qwen")
+        assert "✗ 2 bad" in row(stage, "rotten")
         assert "alpha:  disk ■ ready" in stage.text()
-        assert "beta:  disk □ ready" in stage.text()
+        assert "beta:  disk ■ ready" in stage.text()
         await put_cursor_on(stage, "paper")
         assert "no node has it" in stage.text()
 
@@ -100,7 +104,7 @@ async def test_enter_shows_every_copy_of_a_model() -> None:
         await stage.open("models")
         await stage.press("enter")
         assert stage.app.trail()[-1] == "Model llama"
-        assert "not checked" in stage.line_with("beta:disk")
+        assert "✓ verified" in stage.line_with("beta:disk")
         assert "0123456789ab" in stage.line_with("alpha:disk")
         assert "● ready at http://beta:8000 on beta gpu0" in stage.text()
         await stage.press("escape")
@@ -109,6 +113,16 @@ async def test_enter_shows_every_copy_of_a_model() -> None:
         await stage.press("enter")
         assert "◐ in flight 40 %" in stage.line_with("beta:disk")
         assert "credentials" in stage.line_with("alpha:disk")
+
+
+async def test_a_damaged_copy_says_how_many_files_and_when_they_were_read() -> None:
+    async with on_stage(placed()) as stage:
+        await stage.open("model", "rotten")
+        assert "✗ damaged" in stage.line_with("beta:disk")
+        assert "✗ 2 bad files" in stage.line_with("beta:disk")
+        assert "✗ by its owner" in stage.line_with("beta:dram")
+        day = datetime.fromtimestamp(NOW).astimezone()
+        assert f"✓ {day:%Y-%m-%d %H:%M}" in stage.line_with("alpha:disk")
 
 
 async def test_a_model_that_went_away_says_so() -> None:
@@ -143,13 +157,28 @@ async def test_marked_models_are_downloaded_together() -> None:
         assert len(actor.done[0].actions) == 2
 
 
-async def test_replicate_copies_from_a_whole_copy() -> None:
+@pytest.mark.parametrize("key", ["C", "R"])
+async def test_copy_replicates_a_whole_copy(key: str) -> None:
     actor = Recording()
     async with on_stage(placed(), actor=actor) as stage:
         await stage.open("models")
         await put_cursor_on(stage, "lone")
-        await stage.press("R", *"beta:disk", "enter", "enter")
+        await stage.press(key, *"beta:disk", "enter", "enter")
         assert [deed.title for deed in actor.done] == ["copy lone from alpha:disk to beta:disk"]
+
+
+async def test_marked_models_are_copied_and_moved_each_from_where_it_is() -> None:
+    actor = Recording()
+    async with on_stage(placed(), actor=actor) as stage:
+        await stage.open("models")
+        await stage.press("space", "space", "C", *"beta:disk", "enter", "enter")
+        await stage.press("M", *"beta:disk", "enter", "enter")
+        title = "llama, lone from alpha:disk to beta:disk"
+        assert [deed.title for deed in actor.done] == [f"copy {title}", f"move {title}"]
+        assert len(actor.done[1].actions) == 2
+        await put_cursor_on(stage, "paper")
+        await stage.press("space", "C", *"beta:disk", "enter")
+        assert "no node has a whole copy of paper" in stage.text()
 
 
 async def test_a_move_keeps_its_source_unless_it_is_told_not_to() -> None:
@@ -161,7 +190,7 @@ async def test_a_move_keeps_its_source_unless_it_is_told_not_to() -> None:
         assert "--keep-source" in stage.text()
         await stage.press("escape", "M", *"beta:dram", "tab", "tab", "space", "enter")
         assert "--no-keep-source" in stage.text()
-        assert "last whole copy of lone" in stage.text()
+        assert "LAST COPY ON A DISK" in stage.text()
         await stage.press("enter")
         assert actor.done[0].losses
 
@@ -175,6 +204,19 @@ async def test_serve_asks_on_what() -> None:
         assert "8080" in actor.done[0].commands[0]
 
 
+async def test_marked_models_are_served_each_on_its_own() -> None:
+    actor = Recording()
+    async with on_stage(placed(), actor=actor) as stage:
+        await stage.open("models")
+        await stage.press("space", "space", "S", *"beta:g", "tab", "tab", *"alpha:gpu0", "enter")
+        await stage.press("enter")
+        assert actor.done[0].commands[1] == ("model", "serve", "lone", "--device", "alpha:gpu0")
+        assert [action["devices"] for action in actor.done[0].actions] == [
+            ["beta:gpu0"],
+            ["alpha:gpu0"],
+        ]
+
+
 async def test_delete_asks_from_where_and_names_what_is_lost() -> None:
     actor = Recording()
     async with on_stage(placed(), actor=actor) as stage:
@@ -183,27 +225,55 @@ async def test_delete_asks_from_where_and_names_what_is_lost() -> None:
         await stage.press("X", *"beta:disk", "enter")
         assert "beta:disk has none of lone" in stage.text()
         await stage.press(*["backspace"] * 9, *"al", "tab", "enter")
-        assert "it is the last whole copy of lone" in stage.text()
+        assert "LAST COPY ANYWHERE: nothing is left of lone" in stage.text()
         await stage.press("enter")
         assert [deed.title for deed in actor.done] == ["delete lone from alpha:disk"]
 
 
-async def test_verify_is_confirmed() -> None:
-    actor = Recording()
+async def test_verify_asks_where_and_becomes_a_job() -> None:
+    actor = Recording(plan=("verify llama on alpha:disk: would do", "  reads 16.0 GB"))
     async with on_stage(placed(), actor=actor) as stage:
         await stage.open("models")
         await stage.press("V")
-        assert on_top(stage) is PlanScreen
+        assert on_top(stage) is FormScreen
+        assert "there are copies on alpha:disk, beta:disk, beta:dram" in stage.text()
         await stage.press("enter")
-        assert actor.done[0].commands == (("model", "verify", "llama"),)
+        assert on_top(stage) is PlanScreen
+        assert "reads 16.0 GB" in stage.text()
+        await stage.press("enter", "V", *"beta:disk", "enter", "enter")
+        places = [deed.actions[0]["devices"] for deed in actor.done]
+        assert places == [["alpha:disk", "beta:disk", "beta:dram"], ["beta:disk"]]
+        assert all(deed.is_playbook for deed in actor.done)
 
 
-async def test_move_and_serve_are_for_one_model() -> None:
+async def test_marked_models_are_verified_and_deleted_together() -> None:
+    actor = Recording()
+    async with on_stage(placed(), actor=actor) as stage:
+        await stage.open("models")
+        await stage.press("space", "space", "V", "enter", "enter")
+        await stage.press("X", *"alpha:disk", "enter", "enter")
+        assert [deed.title for deed in actor.done] == [
+            "verify llama, lone on alpha:disk, beta:disk, beta:dram",
+            "delete llama, lone from alpha:disk",
+        ]
+        assert len(actor.done[0].actions) == 2
+        assert actor.done[1].losses[-1] == "in all 32.0 GB"
+
+
+async def test_a_model_without_files_is_not_verified() -> None:
     async with on_stage(placed(), actor=Recording()) as stage:
         await stage.open("models")
-        await stage.press("ctrl+space", "M", "S")
+        await put_cursor_on(stage, "paper")
+        await stage.press("V", "enter")
+        assert "there is no whole copy to verify" in stage.text()
+
+
+async def test_one_copy_at_a_time_is_moved() -> None:
+    async with on_stage(placed(), actor=Recording()) as stage:
+        await stage.open("model", "llama")
+        await stage.press("ctrl+space", "M")
         assert stage.app.screen is stage.view
-        assert len(stage.notices()) == 2
+        assert len(stage.notices()) == 1
 
 
 async def test_the_keys_on_a_copy_are_for_it() -> None:
@@ -212,7 +282,7 @@ async def test_the_keys_on_a_copy_are_for_it() -> None:
         await stage.open("model", "llama")
         await stage.press("j", "X")
         assert "llama on beta:disk is removed" in stage.text()
-        await stage.press("enter", "V", "enter", "R", *"alpha:dram", "enter", "enter")
+        await stage.press("enter", "V", "enter", "C", *"alpha:dram", "enter", "enter")
         assert [deed.title for deed in actor.done] == [
             "delete llama from beta:disk",
             "verify llama on beta:disk",
@@ -221,7 +291,7 @@ async def test_the_keys_on_a_copy_are_for_it() -> None:
         await stage.press("j", "j", "M")
         assert "beta:gpu0" in stage.line_with("│ from")
         await stage.press("escape", "S")
-        assert "beta:gpu0" in stage.line_with("│ on")
+        assert "beta:gpu0" in stage.line_with("│ device")
 
 
 async def test_filter_and_describe() -> None:
@@ -236,7 +306,7 @@ async def test_filter_and_describe() -> None:
         assert "qwen" not in [r.name for r in stage.app.screen.query_one(ModelTable).rows]
 
 
-@pytest.mark.parametrize("key", ["D", "R", "M", "S", "X", "V"])
+@pytest.mark.parametrize("key", ["D", "C", "M", "S", "X", "V"])
 @pytest.mark.parametrize(("word", "subject"), [("models", None), ("model", "llama")])
 async def test_read_only_refuses_every_key(key: str, word: str, subject: str | None) -> None:
     actor = Recording()

@@ -104,13 +104,16 @@ def test_jobs_begin_and_those_of_before_are_no_news() -> None:
     assert said(nothing, replace(nothing, time=3.0, jobs=(JOB, old))) == [began]
 
 
-def test_a_copy_arrives_but_one_that_was_there_does_not() -> None:
+def test_a_copy_arrives_or_is_found_damaged_but_one_that_was_so_is_no_news() -> None:
     def model(*copies: Copy) -> FleetSnapshot:
         return FleetSnapshot(1.0, models=(Model("m", None, None, 1, copies, True),))
 
     ready, partial = Copy("m", "r", "n1:disk", "ready", 1), Copy("m", "r", "n1:disk", "partial", 1)
     assert said(model(partial), model(ready)) == [("info", "m", "m is on n1:disk")]
     assert said(model(), model(ready)) == []  # its node has just answered
+    damaged = replace(ready, state="damaged")
+    assert said(model(ready), model(damaged)) == [("error", "m", "m on n1:disk is damaged")]
+    assert said(model(), model(damaged)) == []
 
 
 def test_services_come_and_go() -> None:

@@ -85,12 +85,22 @@ def test_work_that_moves_nothing_is_no_transfer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "verified"), [("ready", True), ("changed", False), ("partial", None)]
+    ("state", "verified"),
+    [("ready", True), ("changed", False), ("damaged", False), ("partial", None)],
 )
 def test_whether_a_copy_was_verified(state: str, verified: bool | None) -> None:
     (copy,) = read(copies=[{**COPY, "state": state}]).copies
     assert copy.verified is verified
     assert copy.state == state
+    assert (copy.done_bytes is None) == (state != "partial")
+
+
+def test_when_it_was_verified_and_how_many_files_are_bad() -> None:
+    known = {**COPY, "state": "damaged", "verified_at": "1970-01-01T00:01:00Z"}
+    (copy,) = read(copies=[{**known, "damaged": ["a", "b"]}]).copies
+    assert (copy.verified_at, copy.bad_files) == (60.0, 2)
+    (older,) = read(copies=[{**known, "verified_at": None, "damaged": 7}]).copies
+    assert older.bad_files == 0
 
 
 def test_models_are_on_the_gpus_of_their_replicas() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
+from textual import on
 from textual.widget import Widget
 
 from gswarm_tui import wording
@@ -49,6 +51,10 @@ class ModelView(PlacingView):
             ]
         )
 
+    @on(LineTable.Chosen)
+    def _chosen(self, event: LineTable.Chosen) -> None:
+        self.gswarm.open_view("node", placing.node_of(event.row.device))
+
     def _model(self) -> Model | None:
         models = self.gswarm.snapshot.models
         return next((model for model in models if model.name == self.subject), None)
@@ -74,7 +80,7 @@ def copy_table() -> LineTable[Copy]:
             Column("device", lambda c: c.device, 14, 2, order=lambda c: c.device),
             Column("state", residency.state_of, 16, order=lambda c: c.state),
             Column("size", _size, 9, right=True, order=lambda c: c.size_bytes),
-            Column("verified", _verified, 14, order=lambda c: c.verified),
+            Column("verified", _verified, 18, order=_read_last),
             Column("revision", lambda c: Piece(c.revision[:12], Tone.DIM), 12),
             Column("hash", lambda c: Piece((c.hash or "")[:19], Tone.DIM), 19, least=110),
             Column("waits for", lambda c: Piece(c.waiting or "", Tone.WARN), 10, 2, least=84),
@@ -89,10 +95,23 @@ def _size(copy: Copy) -> Cell:
     return Piece(wording.size(copy.size_bytes), Tone.PLAIN if copy.size_bytes else Tone.DIM)
 
 
+def _read_last(copy: Copy) -> tuple[bool, float] | None:
+    """The damaged ones first, then those that were not read for the longest time."""
+    return None if copy.verified is None else (copy.verified, copy.verified_at or 0.0)
+
+
 def _verified(copy: Copy) -> Cell:
+    """Whether its files are right, and when they were read last."""
     if copy.verified is None:
         return Piece(wording.NOTHING, Tone.DIM)
-    return Piece("✓ verified", Tone.GOOD) if copy.verified else Piece("□ not checked", Tone.WARN)
+    if copy.bad_files:
+        return Piece(f"✗ {copy.bad_files} bad file{'s' * (copy.bad_files > 1)}", Tone.BAD)
+    if not copy.verified:
+        return Piece("✗ by its owner", Tone.BAD)
+    if copy.verified_at is None:
+        return Piece("✓ verified", Tone.GOOD)
+    day = datetime.fromtimestamp(copy.verified_at).astimezone()
+    return Piece(f"✓ {day:%Y-%m-%d %H:%M}", Tone.GOOD)
 
 
 def _facts(model: Model, snapshot: FleetSnapshot) -> list[Cell]:

@@ -16,9 +16,11 @@ from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Model
 class PlacingView(View):
     """A screen on which models are chosen, and perhaps a copy of one."""
 
+    CHANGES = frozenset({"download", "copy", "move", "serve", "verify", "delete"})
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("D", "download", "Download"),
-        Binding("R", "replicate", "Replicate"),
+        Binding("C,R", "copy", "Copy"),
         Binding("M", "move", "Move"),
         Binding("S", "serve", "Serve"),
         Binding("V", "verify", "Verify"),
@@ -38,28 +40,34 @@ class PlacingView(View):
         """Bring it from where it comes from."""
         self._ask(model_forms.download)
 
-    def action_replicate(self) -> None:
-        """Copy it to more nodes."""
+    def action_copy(self) -> None:
+        """Replicate it: copy it to more nodes."""
         source = self._store()
-        self._ask(lambda models, now: model_forms.replicate(models, now, source))
+        self._ask(lambda models, now: model_forms.copy(models, now, source))
 
     def action_move(self) -> None:
         """Move it, for example onto a GPU."""
-        place = next((copy.device for copy in self.copies_chosen()), "")
-        self._ask_for_one("move", lambda model, now: model_forms.move(model, now, place))
+        copies = self.copies_chosen()
+        if len(copies) > 1:
+            said = f"it is moved from one place at a time: {len(copies)} are marked"
+            self.notify(said, severity="warning", markup=False)
+            return
+        place = copies[0].device if copies else ""
+        self._ask(lambda models, now: model_forms.move(models, now, place))
 
     def action_serve(self) -> None:
         """Publish it at a port."""
-        place = next((copy.device for copy in self.copies_chosen()), "")
-        on = "" if place.endswith(":disk") else place
-        self._ask_for_one("serve", lambda model, now: model_forms.serve(model, now, on))
+        places = [copy.device for copy in self.copies_chosen()]
+        on = ", ".join(place for place in places if not place.endswith(":disk"))
+        self._ask(lambda models, now: model_forms.serve(models, now, on))
 
     def action_verify(self) -> None:
         """Read its copies again."""
-        names = [model.name for model in self.models_chosen()]
-        stores = [c.device for c in self.copies_chosen() if ":gpu" not in c.device]
-        if names:
-            self.gswarm.deeds.begin(lambda: placing.verify(names, stores))
+        copies = self.copies_chosen()
+        if copies:
+            self.gswarm.deeds.begin(lambda: placing.verify(copies))
+        else:
+            self._ask(lambda models, _: model_forms.verify(models))
 
     def action_delete(self) -> None:
         """Remove copies of it."""
@@ -79,11 +87,3 @@ class PlacingView(View):
         models = self.models_chosen()
         if models:
             self.gswarm.deeds.ask(form(models, self.gswarm.snapshot))
-
-    def _ask_for_one(self, verb: str, form: Callable[[Model, FleetSnapshot], Form]) -> None:
-        models = self.models_chosen()
-        if len(models) > 1:
-            said = f"one model at a time can be {verb}d: {len(models)} are marked"
-            self.notify(said, severity="warning", markup=False)
-        elif models:
-            self.gswarm.deeds.ask(form(models[0], self.gswarm.snapshot))

@@ -63,8 +63,9 @@ def _tier(copy: Copy) -> str:
 
 
 def _state(copy: Copy) -> Cell:
-    tone = Tone.GOOD if copy.state == "ready" else Tone.BUSY
-    return Piece(copy.state, tone)
+    if copy.verified is False:
+        return Piece(f"✗ {copy.state}", Tone.BAD)
+    return Piece(copy.state, Tone.GOOD if copy.state == "ready" else Tone.BUSY)
 
 
 def _size(copy: Copy) -> Cell:
@@ -76,7 +77,7 @@ def _size(copy: Copy) -> Cell:
 def _checked(copy: Copy) -> Cell:
     if copy.verified is None:
         return ""
-    return Piece("✓ verified", Tone.GOOD) if copy.verified else Piece("not checked", Tone.DIM)
+    return Piece("✓ verified", Tone.GOOD) if copy.verified else Piece("✗ bad", Tone.BAD)
 
 
 def _devices(each: Service) -> str:
