@@ -28,7 +28,7 @@ from gswarm_tui.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gswarm_tui.cli.running import Manner
+    from gswarm_tui.cli.manner import Manner
     from gswarm_tui.home import Home
     from gswarm_tui.jobs.overlap import Lock
     from gswarm_tui.playbook import Plan
@@ -78,9 +78,7 @@ def start_job(
 
 
 def _start(plan: Plan, settings: Settings, manner: Manner, obtain: Callable[[Jobs], int]) -> int:
-    from gswarm_tui.cli import running
-
-    with running.recorded(settings, manner, plan.name):
+    with manner.recorded(plan.name):
         job_id = asyncio.run(_hand_over(plan, settings, manner, obtain))
     if job_id is not None:
         _say(job_id, settings, manner)
@@ -92,11 +90,12 @@ async def _hand_over(
 ) -> int | None:
     """The job that a background process runs now; None where it is skipped."""
     from gswarm_tui.cli import running
+    from gswarm_tui.cli.interrupts import Interrupts
     from gswarm_tui.state.database import Database
     from gswarm_tui.state.jobs import Jobs
 
     home = settings.home()
-    running.Interrupts()
+    Interrupts()
     with Database(home.database) as database:
         jobs = Jobs(database)
         lock = await running.take_lock(plan, home, database, manner)
@@ -203,9 +202,10 @@ def run_handed_over(
 ) -> None:
     """(Runs a job that was handed over.)"""
     from gswarm_tui.cli import running
+    from gswarm_tui.cli.manner import Manner
     from gswarm_tui.jobs.overlap import Lock
 
     held = Lock(lock)
     held.name_holder(job_id)
-    manner = running.Manner(timeout_s=timeout, junit=junit, log_file=log_file)
+    manner = Manner(timeout_s=timeout, junit=junit, log_file=log_file)
     raise typer.Exit(running.run_job(settings_of(ctx), job_id, manner, lock=held))

@@ -256,9 +256,10 @@ def _run(
     as_json: bool,
 ) -> None:
     from gswarm_tui.cli import running
+    from gswarm_tui.cli.manner import Manner
     from gswarm_tui.cli.run import read_overlap
 
-    manner = running.Manner(as_json=as_json, overlap=read_overlap(overlap))
+    manner = Manner(as_json=as_json, overlap=read_overlap(overlap))
     if detach:
         from gswarm_tui.cli import detached
 

@@ -65,8 +65,9 @@ def run(
         _agree(check=check, offline=offline, detach=detach)
         from gswarm_tui import playbook as playbooks
         from gswarm_tui.cli import detached, running
+        from gswarm_tui.cli.manner import Manner
 
-        manner = running.Manner(
+        manner = Manner(
             as_json=json,
             quiet=quiet,
             junit=junit,
@@ -75,7 +76,7 @@ def run(
             timeout_s=None if timeout is None else options.limit(timeout),
             note=note,
         )
-        with running.recorded(settings, manner, playbook.stem):
+        with manner.recorded(playbook.stem):
             loaded = load(playbook, variables, priority=priority)
             plan = playbooks.plan(loaded, settings.inventory())
         if check:

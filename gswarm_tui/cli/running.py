@@ -5,71 +5,23 @@ over. The one way to do it; `gswarm_tui.cli.detached` has another process do it.
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, final
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from gswarm_tui.cli import output
 from gswarm_tui.cli.context import Settings, open_session
+from gswarm_tui.cli.interrupts import Interrupts
+from gswarm_tui.cli.manner import Manner
 from gswarm_tui.errors import EXIT_OK, CancelledError, GswarmError, UsageError
-from gswarm_tui.jobs.overlap import Lock, Overlap, acquire
+from gswarm_tui.jobs.overlap import Lock, acquire
 
 if TYPE_CHECKING:
-    from gswarm_tui.cli.job_view import View
-    from gswarm_tui.cron.history import Note
     from gswarm_tui.home import Home
-    from gswarm_tui.jobs import JobResult, Runner
+    from gswarm_tui.jobs import JobResult
     from gswarm_tui.playbook import Plan
     from gswarm_tui.state.database import Database
     from gswarm_tui.state.jobs import Jobs
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How a job is run and shown.
-
-    Args:
-        as_json: one JSON object a line on stdout.
-        quiet: say nothing but what failed.
-        junit: a file that says how each task went, for CI servers.
-        log_file: gets what the job's own log gets, and what comes before.
-        overlap: where another run of the playbook is under way.
-        timeout_s: for all of it, waiting for another run included.
-        note: what cron's record of its runs is told.
-    """
-
-    as_json: bool = False
-    quiet: bool = False
-    junit: Path | None = None
-    log_file: Path | None = None
-    overlap: Overlap = Overlap.FAIL
-    timeout_s: float | None = None
-    note: Note | None = None
-    began: float = field(default_factory=time.monotonic)
-
-    def remaining_s(self) -> float | None:
-        """What is left of the time."""
-        if self.timeout_s is None:
-            return None
-        return max(self.timeout_s - (time.monotonic() - self.began), 0.001)
-
-    def tell(self, sentence: str) -> None:
-        """Say something that is no part of the job: whom it waits for, why it is skipped."""
-        from gswarm_tui.cli import job_view
-        from gswarm_tui.jobs.lines import date_and_time
-
-        append(self.log_file, sentence)
-        if self.as_json:
-            job_view.print_event("notice", message=sentence)
-        elif not self.quiet:
-            stamp = "" if sys.stderr.isatty() else f"{date_and_time()}  "
-            output.say(stamp + output.clean(sentence))
 
 
 def run_plan(plan: Plan, settings: Settings, manner: Manner) -> int:
@@ -142,45 +94,6 @@ def plan_of(settings: Settings, job_id: int) -> Plan:
     return playbook.plan(loaded, settings.inventory())
 
 
-@contextmanager
-def recorded(settings: Settings, manner: Manner, name: str) -> Iterator[None]:
-    """Around all that is done for a run: an error is also where nobody sees stderr.
-
-    Args:
-        name: of the playbook, as far as it is known.
-    """
-    from gswarm_tui.cli import junit
-
-    if manner.junit is not None:
-        junit.check(manner.junit)
-    try:
-        yield
-    except GswarmError as error:
-        append(manner.log_file, f"error: {error}")
-        if manner.junit is not None:
-            junit.write_refusal(manner.junit, name, error)
-        raise
-
-
-def append(log_file: Path | None, sentence: str) -> None:
-    """Write a sentence, with the time, to the end of ``--log-file``.
-
-    Raises:
-        UsageError: it cannot be written.
-    """
-    from gswarm_tui.jobs.lines import date_and_time
-    from gswarm_tui.jobs.logs import LogFile
-
-    if log_file is None:
-        return
-    try:
-        with closing(LogFile(log_file, lambda path, error: None)) as file:
-            said = output.clean(sentence, keep="\n")
-            file.write(f"{date_and_time()}  {said}\n")
-    except OSError as error:
-        raise UsageError(f"cannot be written: {error.strerror}", where=str(log_file)) from None
-
-
 def _run(
     plan: Plan,
     settings: Settings,
@@ -189,7 +102,7 @@ def _run(
     *,
     lock: Lock | None = None,
 ) -> int:
-    with recorded(settings, manner, plan.name):
+    with manner.recorded(plan.name):
         ended = asyncio.run(_under_lock(plan, settings, manner, obtain, lock))
         if ended is None:
             if manner.note is not None:
@@ -293,50 +206,6 @@ def _prune(home: Home, database: Database) -> None:
         retention.prune_if_due(database, config.load(home).retention, home.logs)
     except GswarmError as error:  # the run itself is over and went as it went
         output.say(output.clean(f"warning: old jobs were not removed: {error}"))
-
-
-@final
-class Interrupts:
-    """What Ctrl-C and TERM do: the first cancels the run, the second leaves at once.
-
-    Until there is a run, the first cancels the task that made this.
-    """
-
-    def __init__(self) -> None:
-        self._task = asyncio.current_task()
-        self._runner: Runner | None = None
-        self._view: View | None = None
-        self._job_id: int | None = None
-        self._asked = False
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            # A shell starts what it puts in the background with SIGINT ignored: so it stays.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                loop.add_signal_handler(number, self._handle)
-
-    def go_to(self, runner: Runner, view: View, job_id: int) -> None:
-        """From now on they are for this run."""
-        self._runner, self._view, self._job_id = runner, view, job_id
-
-    def _handle(self) -> None:
-        if self._asked:
-            self._leave()
-        self._asked = True
-        if self._runner is not None and self._view is not None:
-            self._view.cancelling()
-            self._runner.cancel()
-        elif self._task is not None:
-            self._task.cancel()
-
-    def _leave(self) -> None:
-        from gswarm_tui.cli import EXIT_INTERRUPTED
-
-        if self._view is not None:
-            self._view.leave()
-            output.flush()
-            output.say(f"nodes may go on; gswarm job resume {self._job_id} goes on from there")
-        # Nothing is waited for: the next run marks this one as lost.
-        os._exit(EXIT_INTERRUPTED)
 
 
 def show_end(
