@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from .idle import at_rest
 from .stage import Stage
 
 SNAPSHOTS = Path(__file__).parent / "__snapshots__"
@@ -25,6 +26,13 @@ def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture(autouse=True)
+def _no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pilot waits for what there is to do, not for a quiet moment of the machine."""
+    monkeypatch.setattr("textual.app.wait_for_idle", at_rest)
+    monkeypatch.setattr("textual.pilot.wait_for_idle", at_rest)
 
 
 @pytest.fixture
