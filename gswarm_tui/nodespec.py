@@ -96,3 +96,14 @@ class NodeSpec:
             },
             "simulate": dict(self.simulate or {}),
         }
+
+    def ssh(self, *options: str) -> list[str]:
+        """OpenSSH's command line for the node, with what the inventory says of the way."""
+        words = ["ssh", *options]
+        if self.port is not None:
+            words += ["-p", str(self.port)]
+        if self.jump is not None:
+            words += ["-J", self.jump]
+        if self.identity is not None:
+            words += ["-i", str(self.identity)]
+        return [*words, self.host if self.user is None else f"{self.user}@{self.host}"]

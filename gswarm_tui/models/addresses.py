@@ -31,15 +31,7 @@ def tunnel_to(spec: NodeSpec, address: str, port: int) -> str | None:
     """The ``ssh -L`` line that makes a service answer on the user's loopback, if one is needed."""
     if endpoint_of(spec, address, port) is not None:
         return None
-    words = ["ssh", "-L", f"{port}:{bracketed(address)}:{port}", "-N"]
-    if spec.port is not None and spec.port != 22:
-        words += ["-p", str(spec.port)]
-    if spec.jump is not None:
-        words += ["-J", spec.jump]
-    if spec.identity is not None:
-        words += ["-i", str(spec.identity)]
-    words.append(spec.host if spec.user is None else f"{spec.user}@{spec.host}")
-    return shlex.join(words)
+    return shlex.join(spec.ssh("-L", f"{port}:{bracketed(address)}:{port}", "-N"))
 
 
 def is_wildcard(address: str) -> bool:

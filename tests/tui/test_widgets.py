@@ -144,9 +144,9 @@ async def test_one_value_repaints_one_cell() -> None:
 
 
 def test_a_shell_is_opened_as_the_inventory_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert shell.command(NodeSpec("a", "gpu-1")) == ["ssh", "--", "gpu-1"]
+    assert shell.command(NodeSpec("a", "gpu-1")) == ["ssh", "gpu-1"]
     spec = NodeSpec("a", "::1", user="ana", port=2222, identity=Path("/k"), jump="gate")
-    known = ["ssh", "-p", "2222", "-l", "ana", "-i", "/k", "-J", "gate", "--", "::1"]
+    known = ["ssh", "-p", "2222", "-J", "gate", "-i", "/k", "ana@::1"]
     assert shell.command(spec) == known
     monkeypatch.setenv("SHELL", "/bin/fish")
     assert shell.command(NodeSpec("a", "here", connection="local")) == ["/bin/fish"]
