@@ -28,10 +28,8 @@ its kind and whether it can pass by itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
-
-if TYPE_CHECKING:
-    from gswarm_tui.playbook.language.problems import Problem
+from dataclasses import dataclass
+from typing import ClassVar
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -85,6 +83,22 @@ class UsageError(GswarmError):
 
 class InventoryError(UsageError):
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a playbook; ``line`` and ``column`` count from 1.
+
+    Args:
+        file: which of the files it is in, in the order in which problems were found in them.
+    """
+
+    file: int
+    where: str
+    line: int
+    column: int
+    message: str
+    hint: str | None = None
 
 
 class PlaybookError(UsageError):

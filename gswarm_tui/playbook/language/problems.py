@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
 from typing import final
 
-from gswarm_tui.errors import PlaybookError
+from gswarm_tui.errors import PlaybookError, Problem
 from gswarm_tui.playbook.language.expressions import Path
 from gswarm_tui.yamlfile import Document
 
@@ -16,22 +15,6 @@ MAX_NOTED = 1000
 
 _PLACED = re.compile(r"(.+?):(\d+):(\d+): (.*)")
 _PLACE = re.compile(r":(\d+):(\d+): ")
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong; ``line`` and ``column`` count from 1.
-
-    Args:
-        file: which of the files it is in, in the order in which problems were found in them.
-    """
-
-    file: int
-    where: str
-    line: int
-    column: int
-    message: str
-    hint: str | None = None
 
 
 @final
