@@ -99,7 +99,7 @@ class View(Screen[None]):
         yield Header()
         yield from self.body()
         yield Prompt(self._words)
-        yield Keys(show_command_palette=False)
+        yield Keys()
 
     def on_mount(self) -> None:
         for each in (self, *self.query(LineTable), *self.query(LogText)):

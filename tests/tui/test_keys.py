@@ -1,0 +1,76 @@
+"""The line with the keys: it is right, the mouse works on it, and it is drawn when it changes."""
+
+from __future__ import annotations
+
+import pytest
+from textual import events
+
+from gswarm_tui.tui.widgets.keys import Keys
+
+from .fleets import fleet
+from .stage import SMALL, Stage, on_stage
+
+
+def keys(stage: Stage) -> Keys:
+    return stage.view.query_one(Keys)
+
+
+def said(stage: Stage) -> str:
+    return keys(stage).render_line(0).text
+
+
+async def test_a_click_on_a_key_presses_it() -> None:
+    async with on_stage(fleet()) as stage:
+        await stage.pilot.click(Keys, offset=(said(stage).index("Help"), 0))
+        await stage.pilot.pause()
+        assert stage.app.screen is not stage.view
+        await stage.press("escape")
+        await stage.pilot.click(Keys, offset=(stage.app.size.width - 1, 0))
+        assert stage.app.screen is stage.view
+
+
+async def test_it_is_drawn_when_other_keys_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with on_stage(fleet()) as stage:
+        drawn: list[str] = []
+        monkeypatch.setattr(keys(stage), "refresh", lambda: drawn.append("again"))
+        stage.view.refresh_bindings()
+        await stage.press("j", "k")
+        assert drawn == []
+        await stage.press("colon")
+        assert "Cards" not in said(stage)
+        await stage.press("escape")
+        assert "Cards" in said(stage)
+        assert drawn == ["again", "again"]
+
+
+async def test_where_there_is_no_room_the_wheel_moves_it() -> None:
+    async with on_stage(fleet(), size=(24, 10)) as stage:
+        assert said(stage) == " : Go to  / Filter  ? He"
+        line = keys(stage)
+
+        def turn(kind: type[events.MouseEvent]) -> None:
+            line.post_message(kind(line, 0, 0, 0, 0, 0, False, False, False, 0, 0))
+
+        turn(events.MouseScrollDown)
+        await stage.pilot.pause()
+        assert said(stage).startswith("  / Filter")
+        for _ in range(20):
+            turn(events.MouseScrollDown)
+        await stage.pilot.pause()
+        assert said(stage).endswith("Group ")
+        for _ in range(20):
+            turn(events.MouseScrollUp)
+        await stage.pilot.pause()
+        assert said(stage).startswith(" : Go to")
+
+
+async def test_the_key_under_the_mouse_is_seen() -> None:
+    async with on_stage(fleet(), size=SMALL) as stage:
+        before = keys(stage).render_line(0)
+        await stage.pilot.hover(Keys, offset=(2, 0))
+        after = keys(stage).render_line(0)
+        assert after.text == before.text
+        assert [s.style for s in after][:2] != [s.style for s in before][:2]
+        assert [s.style for s in after][2:] == [s.style for s in before][2:]
+        await stage.pilot.hover(None, offset=(2, 5))
+        assert list(keys(stage).render_line(0)) == list(before)
