@@ -12,7 +12,8 @@ import typer
 from gswarm_tui.cli import context, nodeview, options, output
 from gswarm_tui.cli.context import Session
 from gswarm_tui.errors import EXIT_FAILED, EXIT_UNREACHABLE, GswarmError
-from gswarm_tui.models.results import ServiceView
+from gswarm_tui.models.ground import NOT_AS_PUBLISHED
+from gswarm_tui.models.results import ModelView, ServiceView
 
 if TYPE_CHECKING:
     from gswarm_tui.nodespec import NodeSpec
@@ -72,6 +73,7 @@ async def _look(session: Session, patterns: list[str] | None) -> tuple[list[Chec
         else:
             checks += _node_checks(spec, answer)
     for model in survey.models:
+        checks += _damaged(model)
         for engine in model.replicas:
             fine = engine.state in ("ready", "starting")
             why = f"{engine.state}: {engine.reason}; its log is {engine.log}"
@@ -81,6 +83,16 @@ async def _look(session: Session, patterns: list[str] | None) -> tuple[list[Chec
     order = {name: index for index, name in enumerate(names)}
     reached = not any(isinstance(answer, GswarmError) for answer in info.values())
     return sorted(checks, key=lambda check: order[check.node]), reached
+
+
+def _damaged(model: ModelView) -> Iterator[Check]:
+    """The copies with files that are not what was published."""
+    for copy in model.copies:
+        if copy.state in NOT_AS_PUBLISHED:
+            files = f": {', '.join(copy.damaged)}" if copy.damaged else ""
+            how = f"see: gswarm model verify {model.name} --device {copy.device}"
+            what = f"files of {model.name}"
+            yield Check(copy.node, what, False, f"{copy.device} is {copy.state}{files}; {how}")
 
 
 def _node_checks(spec: NodeSpec, answer: Mapping[str, Any]) -> Iterator[Check]:

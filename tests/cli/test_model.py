@@ -221,6 +221,23 @@ def test_verify_fails_where_a_file_is_damaged(gswarm: Command, fleet: FakeFleet)
     assert "tiny has no whole copy on node2" in nowhere.err
 
 
+def test_a_damaged_copy_is_shown_with_its_files(gswarm: Command, fleet: FakeFleet) -> None:
+    copy = fleet["node1"]._copy("disk", fleet["node2"].has("tiny", revision="r1"))
+    bad = {"state": "damaged", "damaged": ["w.bin"], "verified_at": "2026-11-21T03:00:00Z"}
+    fleet["node1"].partial.append({**copy, **bad})
+    fleet["node2"].manifests.clear()
+    ended = gswarm("model", "status", "tiny")
+    assert ended.out.startswith("tiny: damaged\n")
+    assert "damaged: w.bin" in ended.out
+    checks = gswarm("health", "--json").document["checks"]
+    assert [(check["check"], check["detail"]) for check in checks if not check["ok"]] == [
+        (
+            "files of tiny",
+            "node1:disk is damaged: w.bin; see: gswarm model verify tiny --device node1:disk",
+        )
+    ]
+
+
 def test_scan_shows_and_adopts(gswarm: Command, fleet: FakeFleet) -> None:
     fleet["node1"].found = [
         {

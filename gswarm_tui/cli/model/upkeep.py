@@ -29,13 +29,18 @@ class How(StrEnum):
 def verify(
     ctx: typer.Context,
     name: options.Name,
-    device: options.Devices = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--device", metavar="DEVICE", help="disk, dram, node1:disk…; every copy by default."
+        ),
+    ] = None,
     node: options.Node = None,
     json: options.Json = False,
 ) -> None:
-    """Read copies of a model again, and compare them.
+    """Read copies of a model again, and compare them with what was published.
 
-    Every file is compared with what its manifest says.
+    A copy with a bad file is damaged: nothing is loaded or copied from it until it is repaired.
     """
 
     async def work(session: Session) -> tuple[VerifyResult, ModelView | None]:
