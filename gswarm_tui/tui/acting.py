@@ -178,7 +178,7 @@ class CommandLine:
         Raises:
             GswarmError: it failed, in its own words.
         """
-        argv = [sys.executable, "-P", "-m", "gswarm_tui.cli", *options(self._settings), *words]
+        argv = [sys.executable, "-P", "-m", "gswarm_tui.cli", *self._settings.options(), *words]
         process = await asyncio.create_subprocess_exec(
             *argv,
             stdin=asyncio.subprocess.DEVNULL,
@@ -234,19 +234,9 @@ def run_playbook(file: Path, values: Mapping[str, str]) -> Deed:
     return replace(deed, commands=(("run", path, *deed.options, "--detach"),))
 
 
-def options(settings: Settings) -> list[str]:
-    """The options of `gswarm` itself that mean the same fleet and the same jobs."""
-    words: list[str] = []
-    if settings.inventory_path is not None:
-        words += ["-i", str(settings.inventory_path)]
-    if settings.data_dir is not None:
-        words += ["--data-dir", str(settings.data_dir)]
-    return words
-
-
 def equal_command(deed: Deed, settings: Settings | None = None) -> str:
     """The command line that does the same, to be pasted into a shell."""
-    before = ["gswarm", *options(settings or Settings())]
+    before = ["gswarm", *(settings or Settings()).options()]
     lines = [shlex.join([*before, *words]) for words in deed.commands]
     return wording.clean(" && ".join(lines))
 
