@@ -226,6 +226,7 @@ def _service(replica: Replica, time: float) -> Service:
         f"{model}-{places[0]}",
         replica.since,
         int((time - replica.since) * 0.7),
+        0.7,
         int(40 * busy),
         max(0, int(60 * (busy - 0.75))),
         float(int(92 * busy)),

@@ -269,6 +269,7 @@ class Service:
     replica: str
     started_at: float | None = None
     requests: int | None = None
+    requests_per_s: float | None = None
     running: int | None = None
     waiting: int | None = None
     kv_cache_percent: float | None = None

@@ -97,6 +97,7 @@ def with_rates(service: Service, row: Wire | None) -> Service:
     return replace(
         service,
         requests=service.requests if requests is None else requests,
+        requests_per_s=number(row.get("requests_per_s")),
         running=whole(row.get("running")),
         waiting=whole(row.get("waiting")),
         kv_cache_percent=number(row.get("kv_cache_percent")),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gswarm_tui.nodespec import NodeSpec
 from gswarm_tui.watch.nodewatch import NodeWatch, Wishes
 from gswarm_tui.watch.snapshot import Node
-from gswarm_tui.watch.statuses import NOTHING, Holdings, holdings, moment
+from gswarm_tui.watch.statuses import NOTHING, Holdings, holdings, moment, with_rates
 
 from .fake import FakeNode, frame, gpu
 from .test_watcher import COPY, REPLICA, SERVICE
@@ -106,6 +106,15 @@ def test_when_it_was_verified_and_how_many_files_are_bad() -> None:
 def test_models_are_on_the_gpus_of_their_replicas() -> None:
     two = {**REPLICA, "model": "qwen", "devices": ["gpu1", "gpu2", "elsewhere"]}
     assert read(replicas=[REPLICA, two]).loaded == {1: ("llama", "qwen"), 2: ("qwen",)}
+
+
+def test_a_service_has_the_rates_of_its_row() -> None:
+    (service,) = read(services=[SERVICE]).services
+    row = {"requests": 9, "requests_per_s": 0.5, "running": 2, "generation_tokens_per_s": "many"}
+    rated = with_rates(service, row)
+    assert (rated.requests, rated.requests_per_s, rated.running) == (9, 0.5, 2)
+    assert (rated.generation_tokens_per_s, rated.waiting) == (None, None)
+    assert with_rates(service, None) is service
 
 
 def test_a_service_that_only_the_node_reaches_has_no_url() -> None:

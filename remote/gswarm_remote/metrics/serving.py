@@ -1,7 +1,8 @@
 """What the node's services do, as far as their engines and forwarders tell.
 
-vLLM tells at ``/metrics`` of its own endpoint, which no forwarder lets anybody reach. Rates are
-differences of its counters. Source of the names: vLLM 0.33, ``vllm/v1/metrics/loggers.py``.
+vLLM tells at ``/metrics`` of its own endpoint, which no forwarder lets anybody reach. Of another
+engine there is what its forwarder counts (`services.traffic`). Rates are differences.
+Source of the names: vLLM 0.33, ``vllm/v1/metrics/loggers.py``.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ _COUNTERS = {
 NAMES = {**_GAUGES, **_COUNTERS}
 UNKNOWN: Values = dict.fromkeys(
     (
+        "requests_per_s",
         "running",
         "waiting",
         "kv_cache_percent",
@@ -49,29 +51,78 @@ UNKNOWN: Values = dict.fromkeys(
 )
 
 
+class _Sums:
+    """What was told in the last seconds, ``(time, sums by our name)``, the newest last."""
+
+    def __init__(self) -> None:
+        self._told: Deque[Tuple[float, Mapping[str, float]]] = deque()
+
+    def add(self, now: float, sums: Mapping[str, float]) -> None:
+        while self._told and now - self._told[0][0] > _WINDOW_S:
+            self._told.popleft()
+        self._told.append((now, sums))
+
+    def clear(self) -> None:
+        self._told.clear()
+
+    @property
+    def newest(self) -> Optional[Mapping[str, float]]:
+        return self._told[-1][1] if self._told else None
+
+    @property
+    def seconds(self) -> float:
+        return self._told[-1][0] - self._told[0][0] if self._told else 0.0
+
+    def passed(self, name: str) -> Optional[float]:
+        """How much more one sum is than at first; None where that is not known."""
+        if self.seconds <= 0:
+            return None
+        (_, before), (_, newest) = self._told[0], self._told[-1]
+        # less than before: who counts was started again
+        if name not in newest or name not in before or newest[name] < before[name]:
+            return None
+        return newest[name] - before[name]
+
+    def rate(self, name: str) -> Optional[float]:
+        """The same, for each second."""
+        passed = self.passed(name)
+        return None if passed is None else passed / self.seconds
+
+    def mean(self, total: str, count: str) -> Optional[float]:
+        """What each of the new ones of `count` added to `total`; None where there was none."""
+        passed, counted = self.passed(total), self.passed(count)
+        return passed / counted if passed is not None and counted else None
+
+
 @dataclass
 class _Engine:
-    """What one replica has told lately, ``(time, sums by our name)``, the newest last."""
+    """One replica, and when it is to be asked."""
 
-    told: Deque[Tuple[float, Mapping[str, float]]]
+    sums: _Sums
     ask_at: float = 0.0
 
 
 class Serving:
-    """Asks the engines behind a node's services."""
+    """Asks the engines behind a node's services, and reads what their forwarders count."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._engines: Dict[str, _Engine] = {}
+        self._forwarders: Dict[str, _Sums] = {}
 
     async def rows(self) -> List[Values]:
         """One for each service; what is not told is None."""
         if not any(self._node.paths.services.glob("*.json")):
             return []
         services = self._node.services.list()
-        replicas = {service["replica"] for service in services if service["state"] == "ready"}
+        ready = [service for service in services if service["state"] == "ready"]
+        replicas = {service["replica"] for service in ready}
         for gone in set(self._engines) - replicas:
             del self._engines[gone]
+        for gone in set(self._forwarders) - {service["id"] for service in ready}:
+            del self._forwarders[gone]
+        for service in ready:
+            self._look(service["id"])
         await asyncio.gather(*(self._ask(replica) for replica in replicas))
         return [
             {
@@ -79,55 +130,68 @@ class Serving:
                 "model": service["model"],
                 "replica": service["replica"],
                 "requests": service["requests"],
-                **self._values(service["replica"]),
+                **self._values(service["id"], service["replica"]),
             }
             for service in services
         ]
 
+    def _look(self, service_id: str) -> None:
+        sums = self._forwarders.setdefault(service_id, _Sums())
+        sums.add(time.monotonic(), self._node.services.traffic(service_id).to_dict())
+
     async def _ask(self, replica_id: str) -> None:
-        engine = self._engines.setdefault(replica_id, _Engine(deque()))
+        engine = self._engines.setdefault(replica_id, _Engine(_Sums()))
         replica = self._node.replicas.get(replica_id)
         now = time.monotonic()
         if replica is None or now < engine.ask_at:
             return
         found = await _scrape(replica.endpoint)
         if found is None:
-            engine.told.clear()
+            engine.sums.clear()
             engine.ask_at = now + _SILENT_S
             return
-        while engine.told and now - engine.told[0][0] > _WINDOW_S:
-            engine.told.popleft()
-        engine.told.append((now, found))
+        engine.sums.add(now, found)
 
-    def _values(self, replica_id: str) -> Values:
-        engine = self._engines.get(replica_id)
-        if engine is None or not engine.told:
-            return dict(UNKNOWN)
-        (then, before), (now, newest) = engine.told[0], engine.told[-1]
-        passed = {
-            name: newest[name] - before[name]
-            for name in _COUNTERS.values()
-            # less than before: the engine was started again
-            if name in newest and name in before and newest[name] >= before[name]
-        }
-        seconds, answered = now - then, passed.get("first_tokens")
-        usage = newest.get("kv_cache")
+    def _values(self, service_id: str, replica_id: str) -> Values:
+        """What the engine tells; of one that tells nothing, what the forwarder saw."""
+        seen, engine = self._forwarders.get(service_id), self._engines.get(replica_id)
+        values = dict(UNKNOWN)
+        if engine is not None and engine.sums.newest is not None:
+            values.update(_told(engine.sums))
+        elif seen is not None:
+            values.update(_seen(seen))
+        if seen is not None:
+            values["requests_per_s"] = seen.rate("requests")
+        return values
 
-        def rate(name: str) -> Optional[float]:
-            return passed[name] / seconds if name in passed and seconds > 0 else None
 
-        return {
-            "running": _whole(newest.get("running")),
-            "waiting": _whole(newest.get("waiting")),
-            "kv_cache_percent": None if usage is None else 100 * usage,
-            "prompt_tokens_per_s": rate("prompt_tokens"),
-            "generation_tokens_per_s": rate("generation_tokens"),
-            "time_to_first_token_s": (
-                passed["first_token_s"] / answered
-                if answered and "first_token_s" in passed
-                else None
-            ),
-        }
+def _told(sums: _Sums) -> Values:
+    """What an engine says of itself."""
+    newest = sums.newest or {}
+    usage = newest.get("kv_cache")
+    return {
+        "running": _whole(newest.get("running")),
+        "waiting": _whole(newest.get("waiting")),
+        "kv_cache_percent": None if usage is None else 100 * usage,
+        "prompt_tokens_per_s": sums.rate("prompt_tokens"),
+        "generation_tokens_per_s": sums.rate("generation_tokens"),
+        "time_to_first_token_s": sums.mean("first_token_s", "first_tokens"),
+    }
+
+
+def _seen(sums: _Sums) -> Values:
+    """What a forwarder counted. No tokens while there are requests: their answers tell of none."""
+    newest = sums.newest or {}
+    idle = not newest.get("running") and not sums.passed("requests")
+    first_us = sums.mean("first_event_us", "streams")
+    return {
+        "running": _whole(newest.get("running")),
+        "prompt_tokens_per_s": sums.rate("prompt_tokens")
+        if idle or sums.passed("usages")
+        else None,
+        "generation_tokens_per_s": sums.rate("tokens") if idle or sums.passed("tokens") else None,
+        "time_to_first_token_s": None if first_us is None else first_us / 1e6,
+    }
 
 
 async def _scrape(endpoint: Endpoint) -> Optional[Mapping[str, float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import Any, Callable, Optional, Tuple
+from typing import Any, Optional, Tuple
 
 import h11
 
@@ -23,6 +23,7 @@ from .publication import (
     engine_silent,
     invalid,
 )
+from .traffic import Passing, Traffic
 from .translation import Translator
 
 log = logging.getLogger("gswarm.forwarder")
@@ -49,8 +50,7 @@ class Exchange:
     """The owner of one user's connection.
 
     Args:
-        translator: of the publication; it is one for all connections.
-        count: called for each request that is passed on.
+        translator, traffic: of the publication; they are one for all connections.
 
     Attributes:
         admitted: it has made a request that may be answered, with the key if there is one.
@@ -61,12 +61,12 @@ class Exchange:
         publication: Publication,
         translator: Translator,
         streams: Streams,
-        count: Callable[[], None],
+        traffic: Traffic,
     ) -> None:
         self._publication = publication
         self._translator = translator
         self._reader, self._writer = streams
-        self._count = count
+        self._traffic = traffic
         self._http = h11.Connection(h11.SERVER)
         self._idle = True
         self._last = False
@@ -128,8 +128,11 @@ class Exchange:
             await self._send_whole(200, publication.models(), [_JSON])
         else:
             content = await self._translator.translated(body)
-            self._count()
-            await self._forward(path, _chosen(request.headers, PASSED_ON), content)
+            passing = self._traffic.begin()
+            try:
+                await self._forward(path, _chosen(request.headers, PASSED_ON), content, passing)
+            finally:
+                passing.end()
 
     async def _answer_health(self) -> None:
         """Ask the engine at its own health path; its answer's body is its own business."""
@@ -153,9 +156,9 @@ class Exchange:
 
     # Passing on
 
-    async def _forward(self, path: bytes, headers: Headers, body: bytes) -> None:
+    async def _forward(self, path: bytes, headers: Headers, body: bytes, passing: Passing) -> None:
         """Send a request to the engine, and its answer back, until either end goes."""
-        relay = asyncio.ensure_future(self._relay(path, headers, body))
+        relay = asyncio.ensure_future(self._relay(path, headers, body, passing))
         gone = asyncio.ensure_future(self._client_gone())
         try:
             await asyncio.wait([relay, gone], return_when=asyncio.FIRST_COMPLETED)
@@ -178,14 +181,14 @@ class Exchange:
             kept += len(data)
         await asyncio.Event().wait()  # one who sends that much ahead is not watched any more
 
-    async def _relay(self, path: bytes, headers: Headers, body: bytes) -> None:
+    async def _relay(self, path: bytes, headers: Headers, body: bytes, passing: Passing) -> None:
         engine = h11.Connection(h11.CLIENT)
         writer: Optional[asyncio.StreamWriter] = None
         try:
             reader, writer = await self._connect()
             writer.write(_request(engine, path, headers, body))
             await writer.drain()
-            await self._pass_back(engine, reader)
+            await self._pass_back(engine, reader, passing)
         except asyncio.TimeoutError:  # an OSError since Python 3.11
             self._cut_if_begun()
             raise engine_silent(self._publication.silence_s) from None
@@ -205,7 +208,9 @@ class Exchange:
             return await asyncio.open_unix_connection(endpoint.uds)
         return await asyncio.open_connection("127.0.0.1", endpoint.port)
 
-    async def _pass_back(self, engine: h11.Connection, reader: asyncio.StreamReader) -> None:
+    async def _pass_back(
+        self, engine: h11.Connection, reader: asyncio.StreamReader, passing: Passing
+    ) -> None:
         while True:
             event = engine.next_event()
             if event is h11.NEED_DATA:
@@ -213,8 +218,10 @@ class Exchange:
                 engine.receive_data(await http.within(silence_s, reader.read(_READ)))
             elif isinstance(event, h11.Response):
                 headers = _chosen(event.headers, PASSED_BACK)
+                passing.head(event.status_code, dict(headers).get(b"content-type", b""))
                 await self._send(h11.Response(status_code=event.status_code, headers=headers))
             elif isinstance(event, h11.Data):
+                passing.data(event.data)
                 await self._send(h11.Data(data=event.data))
             elif isinstance(event, h11.EndOfMessage):
                 return await self._send(h11.EndOfMessage())

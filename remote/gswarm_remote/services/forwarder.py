@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import resource
 import signal
 import socket
@@ -22,6 +21,7 @@ from typing import Any, Dict, List
 
 from .exchange import Exchange, Streams
 from .publication import Publication, busy
+from .traffic import Traffic
 from .translation import Translator
 
 log = logging.getLogger("gswarm.forwarder")
@@ -34,7 +34,6 @@ _CHILD = (
     "import json, sys; sys.path[:0] = json.loads(sys.argv[1]);"
     " from gswarm_remote.services import forwarder; forwarder.main()"
 )
-_COUNT_DIGITS = 20
 
 
 def command(folder: Path) -> List[str]:
@@ -46,32 +45,27 @@ def command(folder: Path) -> List[str]:
     return [sys.executable, "-I", "-S", "-c", _CHILD, json.dumps(sys.path), str(folder)]
 
 
-def settings(publication: Publication, listener: socket.socket, counter: Path) -> bytes:
-    """What it reads from stdin."""
+def settings(publication: Publication, listener: socket.socket, traffic: Path) -> bytes:
+    """What it reads from stdin.
+
+    Args:
+        traffic: the file that it counts in.
+    """
     content: Dict[str, Any] = {
         "publication": publication.to_dict(),
         "listener": listener.fileno(),
-        "counter": str(counter),
+        "traffic": str(traffic),
     }
     return json.dumps(content).encode()
-
-
-def read_count(counter: Path) -> int:
-    """How many requests a forwarder has passed on; 0 where it has not begun to count."""
-    try:
-        return int(counter.read_bytes())
-    except (OSError, ValueError):
-        return 0
 
 
 class Forwarder:
     """Accepts connections until it is told to go."""
 
-    def __init__(self, publication: Publication, counter: Path) -> None:
+    def __init__(self, publication: Publication, traffic: Path) -> None:
         self._publication = publication
         self._translator = Translator(publication)
-        self._counter = os.open(counter, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._requests = 0
+        self._traffic = Traffic(traffic)
         self._exchanges: Dict[Exchange, asyncio.Task[Any]] = {}
         self._leaving = asyncio.Event()
 
@@ -89,13 +83,14 @@ class Forwarder:
             exchange.finish()
         while self._exchanges:
             await asyncio.wait(list(self._exchanges.values()))
+        self._traffic.close()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._is_full():
             await _turn_away(writer)
             return
         streams: Streams = (reader, writer)
-        exchange = Exchange(self._publication, self._translator, streams, self._count)
+        exchange = Exchange(self._publication, self._translator, streams, self._traffic)
         task = asyncio.current_task()
         assert task is not None
         self._exchanges[exchange] = task
@@ -111,12 +106,6 @@ class Forwarder:
     def _is_full(self) -> bool:
         strangers = sum(not exchange.admitted for exchange in self._exchanges)
         return len(self._exchanges) >= MAX_CONNECTIONS or strangers >= MAX_STRANGERS
-
-    def _count(self) -> None:
-        # One small write in place: whoever looks sees the whole number, and nobody is asked.
-        self._requests += 1
-        with contextlib.suppress(OSError):  # a full disk: the next one tells the whole number
-            os.pwrite(self._counter, b"%0*d" % (_COUNT_DIGITS, self._requests), 0)
 
 
 async def _turn_away(writer: asyncio.StreamWriter) -> None:
@@ -142,9 +131,9 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     publication = Publication.from_dict(content["publication"])
     listener = socket.socket(fileno=content["listener"])
-    asyncio.run(_serve(publication, Path(content["counter"]), listener))
+    asyncio.run(_serve(publication, Path(content["traffic"]), listener))
 
 
-async def _serve(publication: Publication, counter: Path, listener: socket.socket) -> None:
+async def _serve(publication: Publication, traffic: Path, listener: socket.socket) -> None:
     # Its events belong to the loop that makes them, on Python 3.9.
-    await Forwarder(publication, counter).run(listener)
+    await Forwarder(publication, traffic).run(listener)

@@ -23,7 +23,7 @@ from ..errors import HelperError, Kind
 from ..faults import explained
 from ..operations import Report, in_thread
 from ..paths import private_folder
-from . import forwarder, proof
+from . import forwarder, proof, traffic
 from .offer import Offer
 from .publication import Publication
 from .service import READY, STALE, STARTING, STOPPING, Service
@@ -58,6 +58,10 @@ class Services:
         """Every service as controllers see it."""
         self._look()
         return [self._to_wire(service) for service in self._services.values()]
+
+    def traffic(self, service_id: str) -> traffic.Totals:
+        """What its forwarder has counted so far."""
+        return traffic.read(self._traffic(service_id))
 
     def running(self) -> int:
         """How many are published: reasons for the helper to stay."""
@@ -204,7 +208,7 @@ class Services:
             env={**inherited(), process.MARK: service.id},
             cwd=folder,
             log=Path(service.log),
-            stdin=forwarder.settings(publication, listener, self._counter(service.id)),
+            stdin=forwarder.settings(publication, listener, self._traffic(service.id)),
             pass_fds=(listener.fileno(),),
         )
         records.keep(path, replace(service, process=started).to_record())
@@ -327,7 +331,7 @@ class Services:
         return None
 
     def _to_wire(self, service: Service) -> Dict[str, Any]:
-        return service.to_wire(passed_on=forwarder.read_count(self._counter(service.id)))
+        return service.to_wire(passed_on=self.traffic(service.id).requests)
 
     def _update(self, service_id: str, **changes: Any) -> Service:
         service = self._services[service_id] = replace(self._services[service_id], **changes)
@@ -340,7 +344,7 @@ class Services:
     def _folder(self, service_id: str) -> Path:
         return self._node.paths.services / service_id
 
-    def _counter(self, service_id: str) -> Path:
+    def _traffic(self, service_id: str) -> Path:
         return self._folder(service_id) / "requests"
 
 

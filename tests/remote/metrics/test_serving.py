@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from gswarm_remote.metrics import serving
 from gswarm_remote.metrics.serving import UNKNOWN, Serving, parse
 from gswarm_remote.node import Node
 from gswarm_remote.services.offer import Offer
+from gswarm_remote.services.traffic import Totals
 
 from ..conftest import EngineScript
 
@@ -82,13 +84,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return now
 
 
-def asking(engine: Engine, folder: Path, *, state: str = "ready") -> Serving:
+def asking(
+    engine: Engine, folder: Path, *, state: str = "ready", traffic: Totals | None = None
+) -> Serving:
     (folder / "services").mkdir(exist_ok=True)
     (folder / "services" / "s1.json").write_text("{}")
     row = {"id": "s1", "model": "qwen", "replica": "r1", "state": state, "requests": 7}
+    counted = Totals() if traffic is None else traffic
     node: Any = SimpleNamespace(
         paths=SimpleNamespace(services=folder / "services"),
-        services=SimpleNamespace(list=lambda: [row]),
+        services=SimpleNamespace(list=lambda: [row], traffic=lambda _: replace(counted)),
         replicas=SimpleNamespace(get=lambda _: SimpleNamespace(endpoint=engine.endpoint)),
     )
     return Serving(node)
@@ -149,7 +154,7 @@ async def test_one_that_tells_nothing_is_left_alone_for_a_while(
     engine.silent = silence == "none"
     rows = asking(engine, place).rows
     (row,) = await rows()
-    assert {name: row[name] for name in UNKNOWN} == UNKNOWN
+    assert {name: row[name] for name in UNKNOWN} == {**UNKNOWN, "running": 0}
     assert row["requests"] == 7
     clock.value += 1
     await rows()
@@ -171,17 +176,105 @@ async def test_a_node_without_services(engine: Engine, place: Path) -> None:
     assert await asked.rows() == []
 
 
+async def until_idle(node: Node, service: dict[str, Any]) -> None:
+    async with asyncio.timeout(10):
+        while node.services.traffic(service["id"]).running:
+            await asyncio.sleep(0)
+
+
 async def test_a_real_service_tells_its_requests(node: Node, engine_script: Any) -> None:
     config = engine_script.config()
     wanted = {"model": "tiny", "devices": ["gpu0"], "engine": "command", "config": config}
     service = await node.services.start(Offer.from_params(wanted), lambda _: None)
     rows = Serving(node).rows
+    await until_idle(node, service)  # gswarm's own request has been answered
     (row,) = await rows()
-    assert row == {**UNKNOWN, "service": service["id"], "model": "tiny", "requests": 0} | {
-        "replica": service["replica"]
-    }
+    known = {"service": service["id"], "model": "tiny", "replica": service["replica"]}
+    assert row == {**UNKNOWN, **known, "requests": 0, "running": 0}
     url = f"http://127.0.0.1:{service['port']}/v1/completions"
     body = json.dumps({"model": "tiny", "prompt": "Hello"}).encode()
     assert (await http.request("POST", url, body=body)).status == 200
     (row,) = await rows()
     assert row["requests"] == 1
+    assert row["requests_per_s"] > 0
+
+
+async def test_a_real_forwarder_sees_a_stream(
+    node: Node, engine_script: Any, clock: SimpleNamespace
+) -> None:
+    wanted = {"model": "tiny", "devices": ["gpu0"], "engine": "command"}
+    offer = Offer.from_params({**wanted, "config": engine_script.config()})
+    service = await node.services.start(offer, lambda _: None)
+    await until_idle(node, service)
+    rows = Serving(node).rows
+    await rows()
+    reader, writer = await asyncio.open_connection("127.0.0.1", service["port"])
+    body = json.dumps({"model": "tiny", "stream": True}).encode()
+    head = f"POST /v1/completions HTTP/1.1\r\nhost: a\r\ncontent-length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    await reader.readuntil(b"data: one\n\n")
+    row: dict[str, Any] = {}
+    clock.value += 2
+    async with asyncio.timeout(10):
+        while not row.get("generation_tokens_per_s"):
+            (row,) = await rows()
+    assert row["running"] == 1
+    assert row["generation_tokens_per_s"] == 0.5
+    assert 0 < row["time_to_first_token_s"] < 10
+    (engine_script.folder / "go").touch()
+    await reader.readuntil(b"data: two\n\n")
+    await until_idle(node, service)
+    writer.close()
+
+
+def silent(engine: Engine, folder: Path, counted: Totals) -> Serving:
+    engine.status = 404
+    return asking(engine, folder, traffic=counted)
+
+
+async def test_a_forwarder_tells_of_an_engine_that_does_not(
+    engine: Engine, place: Path, clock: SimpleNamespace
+) -> None:
+    counted = Totals(requests=7)
+    rows = silent(engine, place, counted).rows
+    (row,) = await rows()
+    assert (row["running"], row["generation_tokens_per_s"]) == (0, None)
+    clock.value += 2
+    (row,) = await rows()
+    assert (row["requests_per_s"], row["generation_tokens_per_s"]) == (0, 0)
+    counted.requests, counted.running, counted.tokens = 11, 3, 40
+    counted.streams, counted.first_event_us = 2, 500_000
+    clock.value += 2
+    (row,) = await rows()
+    assert (row["requests_per_s"], row["running"], row["waiting"]) == (1, 3, None)
+    assert (row["generation_tokens_per_s"], row["prompt_tokens_per_s"]) == (10, None)
+    assert row["time_to_first_token_s"] == 0.25
+    counted.usages, counted.prompt_tokens = 1, 400
+    (row,) = await rows()
+    assert row["prompt_tokens_per_s"] == 100
+
+
+async def test_answers_that_tell_no_tokens_are_not_none(
+    engine: Engine, place: Path, clock: SimpleNamespace
+) -> None:
+    counted = Totals(requests=7)
+    rows = silent(engine, place, counted).rows
+    await rows()
+    counted.requests += 5
+    clock.value += 2
+    (row,) = await rows()
+    assert (row["requests_per_s"], row["generation_tokens_per_s"]) == (2.5, None)
+    assert row["time_to_first_token_s"] is None
+
+
+async def test_what_an_engine_tells_counts(
+    engine: Engine, place: Path, clock: SimpleNamespace
+) -> None:
+    counted = Totals()
+    rows = asking(engine, place, traffic=counted).rows
+    await rows()
+    clock.value += 1
+    counted.requests, counted.tokens, counted.running = 4, 100, 9
+    engine.text = TEXT.replace(" 2e+03", " 2500.0")
+    (row,) = await rows()
+    assert (row["running"], row["generation_tokens_per_s"], row["requests_per_s"]) == (5, 500, 4)

@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 from gswarm_remote import http
 from gswarm_remote.engines.base import SERVING_PATHS, Endpoint, Ready
+from gswarm_remote.errors import HelperError
 from gswarm_remote.process import ProcessRecord
-from gswarm_remote.services import exchange, forwarder, translation
+from gswarm_remote.services import exchange, forwarder, traffic, translation
 from gswarm_remote.services.exchange import Exchange
 from gswarm_remote.services.forwarder import Forwarder
 from gswarm_remote.services.publication import Publication
+from gswarm_remote.services.traffic import Traffic
 from gswarm_remote.services.translation import LARGE, Translator
 
 OK = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nserver: secret/1\r\n\r\n{"fine": 1}'
@@ -31,9 +33,13 @@ class Stage:
 
     publication: Publication
     port: int
+    traffic: Traffic
     answer: bytes = OK
     asked: list[bytes] = field(default_factory=list)
-    counted: int = 0
+
+    @property
+    def counted(self) -> int:
+        return self.traffic.totals.requests
 
     @property
     def url(self) -> str:
@@ -53,7 +59,7 @@ class Stage:
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         length = [line for line in head.lower().split(b"\r\n") if b"content-length" in line]
@@ -63,11 +69,8 @@ async def stage() -> AsyncIterator[Stage]:
         writer.close()
 
     async def user(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        def count() -> None:
-            made.counted += 1
-
         translator = Translator(made.publication)
-        await Exchange(made.publication, translator, (reader, writer), count).run()
+        await Exchange(made.publication, translator, (reader, writer), made.traffic).run()
 
     behind = await asyncio.start_server(engine, "127.0.0.1", 0)
     before = await asyncio.start_server(user, "127.0.0.1", 0)
@@ -80,7 +83,8 @@ async def stage() -> AsyncIterator[Stage]:
         refused=("adapters",),
         created=7,
     )
-    made = Stage(publication, before.sockets[0].getsockname()[1])
+    port = before.sockets[0].getsockname()[1]
+    made = Stage(publication, port, Traffic(tmp_path / "requests"))
     yield made
     for server in (behind, before):
         server.close()
@@ -107,6 +111,20 @@ async def test_a_request_reaches_the_engine_under_its_own_name(stage: Stage) -> 
     assert "traceparent: 00-1" in lines
     assert not [line for line in lines if line.startswith(("authorization", "cookie"))]
     assert stage.counted == 1
+
+
+async def test_what_passes_is_counted(stage: Stage) -> None:
+    events = b'data: {"text": "a"}\n\ndata: {"text": "b"}\n\ndata: [DONE]\n\n'
+    stage.answer = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n" + events
+    await stage.post("/v1/completions", {**ASK, "stream": True})
+    assert (stage.traffic.totals.tokens, stage.traffic.totals.streams) == (2, 1)
+    stage.answer = OK.replace(b'"fine": 1', b'"usage": {"completion_tokens": 5}')
+    await stage.post("/v1/completions", ASK)
+    stage.answer = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nbroken"
+    with pytest.raises(HelperError):
+        await stage.post("/v1/completions", ASK)
+    totals = stage.traffic.totals
+    assert (totals.requests, totals.running, totals.tokens) == (3, 0, 7)
 
 
 async def test_the_model_need_not_be_named(stage: Stage) -> None:
@@ -427,6 +445,6 @@ async def test_a_count_that_cannot_be_written_fails_no_request(
     def refuse(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(forwarder.os, "pwrite", refuse)
+    monkeypatch.setattr(traffic.os, "pwrite", refuse)
     answer = await stage.post("/v1/completions", ASK, Authorization=f"Bearer {KEY}")
     assert answer.status == 200

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 from gswarm_remote.engines.base import SERVING_PATHS, Endpoint, Ready
 from gswarm_remote.services.exchange import Exchange
 from gswarm_remote.services.publication import HEALTH, MODELS, Publication, Refusal
+from gswarm_remote.services.traffic import Traffic
 from gswarm_remote.services.translation import Translator
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -138,7 +141,9 @@ async def _what_an_engine_sees(sent: bytes) -> list[bytes]:
 
     async def user(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         publication = Publication(**{**vars(SERVED), "endpoint": Endpoint(port=port)})
-        await Exchange(publication, Translator(publication), (reader, writer), lambda: None).run()
+        traffic = Traffic(Path(os.devnull))
+        await Exchange(publication, Translator(publication), (reader, writer), traffic).run()
+        traffic.close()
         served.set_result(None)
 
     behind = await asyncio.start_server(engine, "127.0.0.1", 0)
