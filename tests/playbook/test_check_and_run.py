@@ -58,7 +58,11 @@ ACTIONS = st.one_of(
         }
     ),
     st.fixed_dictionaries(
-        {"action_type": st.just("delete"), "model_name": NAMES, "device": STORES}
+        {
+            "action_type": st.sampled_from(["delete", "verify"]),
+            "model_name": NAMES,
+            "device": STORES,
+        }
     ),
 )
 
@@ -119,7 +123,7 @@ async def one_by_one(
             continue
         event(f"{action['action_type']}: {task.finding.verdict}")
         await task.planned.action.run(models, progress=ignore)
-        changes = held(fleet) != before
+        changes = held(fleet) != before or action["action_type"] == "verify"  # which only reads
         assert changes == (task.finding.verdict is Verdict.WOULD_DO), task.planned.summary
         could.append((action, task.finding.verdict))
     return could

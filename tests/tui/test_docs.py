@@ -13,6 +13,8 @@ from gswarm_tui.tui.screens.inventory import InventoryView
 from gswarm_tui.tui.screens.job import JobView
 from gswarm_tui.tui.screens.jobs import JobsView
 from gswarm_tui.tui.screens.log import LogView
+from gswarm_tui.tui.screens.model import ModelView
+from gswarm_tui.tui.screens.models import ModelsView
 from gswarm_tui.tui.screens.node import NodeView
 from gswarm_tui.tui.screens.playbook import PlaybookView
 from gswarm_tui.tui.screens.playbooks import PlaybooksView
@@ -22,6 +24,7 @@ from gswarm_tui.tui.widgets.line_table import LineTable
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = [(FleetView, "fleet"), (NodeView, "node"), (GpuView, "gpu")]
+PAGES += [(ModelsView, "models"), (ModelView, "models")]
 PAGES += [(JobsView, "jobs"), (JobView, "job"), (LogView, "log")]
 PAGES += [(PlaybooksView, "playbooks"), (PlaybookView, "playbooks"), (InventoryView, "inventory")]
 

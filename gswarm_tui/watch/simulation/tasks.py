@@ -21,13 +21,18 @@ _NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _TYPES: Final = {
     "fetch": ("download", "the weights from where they are"),
-    "verify": ("command", "every file against its hash"),
+    "verify": ("verify", "every file against its hash"),
     "load": ("move", "onto the GPUs"),
     "serve": ("serve", "behind one address"),
     "try": ("health_check", "one question, and an answer in time"),
     "report": ("command", "python report.py"),
 }
-_DOING: Final = {"download": "downloading", "move": "loading", "serve": "starting"}
+_DOING: Final = {
+    "download": "downloading",
+    "verify": "verifying",
+    "move": "loading",
+    "serve": "starting",
+}
 _LANES: Final = 3
 """Questions are asked so many at a time."""
 

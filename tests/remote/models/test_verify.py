@@ -107,6 +107,17 @@ def test_staging_does_not_spread_it_and_mends_memory(store: Store, tmp_path: Pat
     assert error.value.kind == Kind.MISMATCH
 
 
+def test_a_cancelled_reading_says_nothing_of_the_files(store: Store) -> None:
+    fetch(store, PLAN, Bytes(FILES))
+    rot(store)
+    cancelled = threading.Event()
+    cancelled.set()
+    with pytest.raises(HelperError) as error:
+        verify(store, "tiny", None, report=lambda report: None, cancelled=cancelled)
+    assert error.value.kind == Kind.CANCELLED
+    assert copy_of(store)["state"] == "ready"
+
+
 def test_a_record_that_cannot_be_written_is_no_failure(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
