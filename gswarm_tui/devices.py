@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from functools import total_ordering
 from typing import Final
 
+from gswarm_remote.devices import DISK as DISK
+from gswarm_remote.devices import DRAM as DRAM
+from gswarm_remote.devices import MAX_GPU_INDEX as MAX_GPU_INDEX
+
 from gswarm_tui.errors import DeviceError
 from gswarm_tui.nearest import nearest
 
 WEB: Final = "web"
-DISK: Final = "disk"
-DRAM: Final = "dram"
 GPU: Final = "gpu"
 TIERS: Final = (WEB, DISK, DRAM, GPU)
-
-MAX_GPU_INDEX: Final = 255
 
 _NODE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 _DEVICE = re.compile(

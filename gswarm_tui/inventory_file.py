@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
+from gswarm_remote.devices import gpu_index
 from gswarm_remote.metrics.simulation import MODELS, MOST_GPUS, MOST_PROCESSES
 from pydantic import (
     AfterValidator,
@@ -29,7 +30,6 @@ from gswarm_tui.sizes import parse_size
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _ENGINE = re.compile(r"[a-z][a-z0-9_-]*")
-_GPU = re.compile(r"gpu(0|[1-9][0-9]{0,3})")
 _COMMAND_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
 
 
@@ -118,10 +118,10 @@ def _gpus(value: Any) -> tuple[int, ...]:
 
 
 def _gpu_index(item: Any) -> int:
-    match = _GPU.fullmatch(f"gpu{item}" if isinstance(item, int) else str(item))
-    if match is None or int(match[1]) > MAX_GPU_INDEX:
+    index = gpu_index(f"gpu{item}" if isinstance(item, int) else str(item))
+    if index is None:
         raise ValueError(f"expected gpu0 to gpu{MAX_GPU_INDEX}, found {item!r}")
-    return int(match[1])
+    return index
 
 
 def _labels(value: Any) -> Any:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
 from . import machine, records
+from .devices import DISK, DRAM
 from .errors import HelperError, Kind
 from .methods import KEPT, METHODS
 from .operations import OperationTable, in_thread
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from .models.store import Store
     from .services.services import Services
     from .transfer.bulk import BulkTable
-
-DISK, DRAM = "disk", "dram"
 
 
 class Node:
@@ -121,7 +120,7 @@ class Node:
             raise HelperError(
                 Kind.UNSUPPORTED,
                 "there is no folder in /dev/shm that is this user's to stage models in",
-                where="dram",
+                where=DRAM,
                 hint="look at ls -ld /dev/shm/gswarm-*; gpu devices load from disk as well",
             )
         else:

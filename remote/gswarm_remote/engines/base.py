@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Protocol, Sequence, Tuple
 
+from ..devices import gpu_indices
 from ..errors import HelperError, Kind
 
 COMMON_KEYS = ("args", "env", "framework", "health", "ready", "timeout")
@@ -85,7 +86,7 @@ class Wanted:
 
     @property
     def gpus(self) -> Tuple[int, ...]:
-        return tuple(int(device[3:]) for device in self.devices if device.startswith("gpu"))
+        return tuple(gpu_indices(self.devices))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import Any, Dict, Mapping, Optional, Sequence
 
+from ..devices import DRAM
 from ..errors import HelperError, Kind
 from .base import Engine
 from .command import Command
@@ -47,4 +48,4 @@ def default_name(devices: Sequence[str], settings: Mapping[str, Any]) -> str:
     named = [name for name in settings if name in ENGINES]
     if len(named) == 1:
         return named[0]
-    return "vllm" if devices[0].startswith("gpu") else "mlx"
+    return "mlx" if devices[0] == DRAM else "vllm"

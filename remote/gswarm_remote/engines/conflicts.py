@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Iterable, Sequence, Tuple
 
+from ..devices import DRAM
 from ..errors import HelperError, Kind
 from .order import Order
 from .replica import STALE, Replica
@@ -11,7 +12,7 @@ from .replica import STALE, Replica
 
 def collide(replica: Replica, devices: Tuple[str, ...]) -> bool:
     """Whether it holds a GPU of `devices`; dram is for many."""
-    shared = set(replica.devices) & set(devices) - {"dram"}
+    shared = set(replica.devices) & set(devices) - {DRAM}
     return bool(shared) and replica.holds_devices
 
 

@@ -12,6 +12,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Iterator, List, Sequence, Tuple
 
+from ..devices import gpu_indices
 from ..errors import HelperError, Kind
 from ..faults import explained
 from ..leases import folder
@@ -33,7 +34,7 @@ Lock = Tuple[str, str]
 
 async def names(node: Node, devices: Sequence[str]) -> List[Lock]:
     """The locks of those devices that are GPUs which the driver knows."""
-    indices = [int(device[3:]) for device in devices if device.startswith("gpu")]
+    indices = gpu_indices(devices)
     uuids = (await gpu_uuids(node) if indices else None) or {}
     return [
         (f"gpu{index}", f"{folder.gpu_name(uuids[index])}.engine")

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+from ..devices import DRAM, gpu_index
 from ..errors import HelperError, Kind
 from ..models.checks import check_name, check_revision
 from . import catalogue
 from .replica import MOVE, SERVE, Replica, fingerprint
 
-DRAM = "dram"
 DEFAULT_TIMEOUT_S = 600.0
 
-_GPU = re.compile(r"gpu(0|[1-9]\d{0,2})")
 _FORWARDER_KEYS = ("framework", "timeout")  # of config; no engine is started with them
 
 
@@ -91,7 +89,7 @@ def check_devices(devices: Any) -> Tuple[str, ...]:
         raise HelperError(Kind.INVALID, "no device is named", hint="use gpu0, or dram for the CPU")
     names: List[str] = [str(device) for device in devices]
     for name in names:
-        if name != DRAM and not _GPU.fullmatch(name):
+        if name != DRAM and gpu_index(name) is None:
             raise HelperError(
                 Kind.INVALID,
                 f"nothing can be served from {name!r:.40}",

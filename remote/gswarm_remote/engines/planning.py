@@ -11,20 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence, Tuple
 
 from .. import ports, process
+from ..devices import DISK, DRAM
 from ..errors import HelperError, Kind
 from ..models.manifest import Manifest
 from ..operations import in_thread
 from ..process import ProcessRecord
 from . import catalogue, gpulock
 from .base import Launch, Wanted
-from .order import DRAM, Order, check_environment
+from .order import Order, check_environment
 from .replica import Replica, fingerprint, without_secrets
 from .workplace import Workplace, environment, free_port, new_id
 
 if TYPE_CHECKING:
     from ..node import Node
 
-DISK = "disk"
 _COMMAND = "command"
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
+from ..devices import DISK, TIERS, gpu_index
 from ..errors import HelperError, Kind
 from ..models.checks import check_name
 from ..operations import in_thread
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from ..node import Node
 
 _MOST = 64  # things that one task may want of one node
-_GPU = re.compile(r"gpu(0|[1-9][0-9]{0,3})")
-_TIERS = ("disk", "dram")
 
 
 @dataclass(frozen=True)
@@ -66,13 +64,14 @@ async def _read(node: Node, item: object) -> Want:
         raise HelperError(Kind.INVALID, f"{item!r:.80} is nothing that a lease can be of")
     shared = item.get("shared") is True
     device = item.get("device")
-    if isinstance(device, str) and _GPU.fullmatch(device):
-        return Want(device, None, shared, f"{await _gpu(node, int(device[3:]))}.lock")
+    index = gpu_index(device) if isinstance(device, str) else None
+    if index is not None:
+        return Want(f"gpu{index}", None, shared, f"{await _gpu(node, index)}.lock")
     tier = item.get("tier")
-    if device is not None or tier not in _TIERS:
+    if device is not None or tier not in TIERS:
         raise HelperError(Kind.INVALID, f"{device or tier!r:.80} is no place for a lease")
     model = check_name(item.get("model"))
-    root = node.paths.models if tier == "disk" else node.paths.dram
+    root = node.paths.models if tier == DISK else node.paths.dram
     resolved = await in_thread(os.path.realpath, root or node.paths.root)
     return Want(str(tier), model, shared, f"{folder.model_name(resolved, str(tier), model)}.lock")
 

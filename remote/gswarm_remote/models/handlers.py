@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
+from ..devices import DISK, TIERS
 from ..errors import HelperError, Kind
 from ..operations import in_thread
 from ..transfer.progress import Report
@@ -21,8 +22,6 @@ from .verify import verify
 if TYPE_CHECKING:
     from ..node import Node
     from ..rpc import Call, Handler
-
-TIERS = ("disk", "dram")
 
 
 def handlers(node: Node) -> Dict[str, Handler]:
@@ -59,17 +58,17 @@ class _Methods:
         return await self._run(call, "import", key, work, model=found.name, tier=tier, source=place)
 
     async def adopt(self, call: Call, params: Dict[str, Any]) -> Dict[str, Any]:
-        store = self._node.store("disk")
+        store = self._node.store(DISK)
         found = _found(params, revision=_revision(params))
         how = _text(params, "how", adopt.AUTO)
 
         def work(report: Report, cancelled: threading.Event) -> Dict[str, Any]:
             began = now()
             manifest = adopt.adopt(store, found, how, report=report, cancelled=cancelled)
-            return _answer(store, manifest, "disk", began)
+            return _answer(store, manifest, DISK, began)
 
         key = (found.name, found.revision, str(found.place), how)
-        return await self._run(call, "adopt", key, work, model=found.name, tier="disk")
+        return await self._run(call, "adopt", key, work, model=found.name, tier=DISK)
 
     async def stage(self, call: Call, params: Dict[str, Any]) -> Dict[str, Any]:
         name, revision = _name(params), _revision(params)
@@ -107,7 +106,7 @@ class _Methods:
         return await self._run(call, "verify", (name, revision, tier), work, model=name, tier=tier)
 
     async def scan(self, call: Call, params: Dict[str, Any]) -> Dict[str, Any]:
-        store = self._node.store("disk")
+        store = self._node.store(DISK)
         places = _places(params)
 
         def work(report: Report, cancelled: threading.Event) -> Dict[str, Any]:
@@ -117,7 +116,7 @@ class _Methods:
             return {"found": scan.scan(store, chosen, cancelled=cancelled)}
 
         key = None if places is None else tuple(str(place) for place in places)
-        return await self._run(call, "scan", key, work, model=None, tier="disk")
+        return await self._run(call, "scan", key, work, model=None, tier=DISK)
 
     async def manifest(self, call: Call, params: Dict[str, Any]) -> Dict[str, Any]:
         store = self._node.store(_text(params, "tier"))
