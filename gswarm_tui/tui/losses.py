@@ -94,7 +94,7 @@ def _last(
         only = f"only {', '.join(sorted(left))} has it then, until that ends"
         yield f"LAST COPY ON A DISK: {only}; {again}"
     else:
-        yield f"LAST COPY ANYWHERE: nothing is left of {name}; {again}"
+        yield f"LAST COPY ANYWHERE: nothing whole is left of {name}; {again}"
     silent = [node.name for node in snapshot.nodes if node.state is NodeState.UNREACHABLE]
     if silent:
         named = ", ".join(silent[:3]) + (f" and {len(silent) - 3} more" if silent[3:] else "")

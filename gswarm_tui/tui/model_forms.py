@@ -43,7 +43,7 @@ def copy(models: Sequence[Model], snapshot: FleetSnapshot, source: str = "") -> 
         f"copy {_listed(list(origins))}",
         (*_from(models, origins), Field("to", "to", words=stores(snapshot), hint=_TO_STORES)),
         lambda given: placing.copy(_chosen(origins, given), given["to"]),
-        about=_sizes(models),
+        about=_sizes(models, origins),
     )
 
 
@@ -65,7 +65,7 @@ def move(models: Sequence[Model], snapshot: FleetSnapshot, source: str = "") -> 
             snapshot=snapshot,
             engine=given["engine"],
         ),
-        about=_sizes(models),
+        about=_sizes(models, origins),
     )
 
 
@@ -115,10 +115,9 @@ def verify(models: Sequence[Model]) -> Form:
     """Read copies of models again."""
     every = [copy for model in models for copy in model.copies]
     held = list(dict.fromkeys(copy.device for copy in every if copy.verified is not None))
-    hint = f"all of them if nothing stands here; {_SEVERAL}"
     return Form(
         f"verify {_listed([model.name for model in models])}",
-        (Field("device", "device", words=held, hint=hint),),
+        (Field("device", "device", words=held, hint="every copy if nothing stands here"),),
         lambda given: placing.verify(
             _copies(models, given["device"]) if given["device"] else every
         ),
@@ -190,12 +189,14 @@ def _there_are(places: Sequence[str]) -> str:
     return f"there are copies on {_listed(places[:_SHOWN]) or 'no node'}{more}"
 
 
-def _sizes(models: Sequence[Model]) -> str:
-    return ", ".join(_size(model) for model in models)
-
-
-def _size(model: Model) -> str:
-    return f"{model.name}: {wording.size(model.size_bytes)}"
+def _sizes(models: Sequence[Model], origins: Mapping[str, str] | None = None) -> str:
+    """How large they are, and of several also where each is taken from."""
+    said = []
+    for model in models:
+        origin = (origins or {}).get(model.name) if len(models) > 1 else None
+        size = wording.size(model.size_bytes)
+        said.append(f"{model.name}: {size}{' from ' + origin if origin else ''}")
+    return _listed(said)
 
 
 def _listed(names: Sequence[str]) -> str:
