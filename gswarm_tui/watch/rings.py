@@ -101,21 +101,21 @@ class History:
         """Remember one value."""
         self.put(time, self.columns((key,)), (value,))
 
-    def fill(self, key: Hashable, time: float, values: Sequence[float]) -> None:
-        """Take what was before from elsewhere: one value a second, the last one that of `time`."""
-        (column,) = self.columns((key,))
-        end = int(time) + 1
-        values = values[-SECONDS:]
-        sums: dict[int, list[float]] = {}
-        for step, value in enumerate(values, start=end - len(values)):
-            row = self._seconds.open(step, len(self._columns))
-            if row is not None:
-                row[column] = value
-            sums.setdefault(step // _MINUTE, []).append(value)
-        for minute, some in sums.items():
-            row = self._minutes.open(minute, len(self._columns))
-            if row is not None:
-                row[column] = sum(some) / len(some)
+    def fill(self, keys: Iterable[Hashable], time: float, rows: Sequence[Sequence[float]]) -> None:
+        """Take what was before from elsewhere: a row of values a second, the last that of `time`.
+
+        Args:
+            keys: of the series, in the order of the values in each row.
+        """
+        columns = self.columns(keys)
+        rows = rows[-SECONDS:]
+        minutes: dict[int, list[Sequence[float]]] = {}
+        for step, values in enumerate(rows, start=int(time) + 1 - len(rows)):
+            _write(self._seconds.open(step, len(self._columns)), columns, values)
+            minutes.setdefault(step // _MINUTE, []).append(values)
+        for minute, some in minutes.items():
+            means = [_mean(values) for values in zip(*some, strict=True)]
+            _write(self._minutes.open(minute, len(self._columns)), columns, means)
 
     def seconds(self, key: Hashable, count: int, now: float) -> list[float | None]:
         """One value a second, the newest last; None where there was none."""
@@ -147,6 +147,12 @@ class History:
         if kept is not None:
             for column, values in enumerate(zip_longest(*rows, fillvalue=NOTHING)):
                 kept[column] = _mean(values)
+
+
+def _write(row: array[float] | None, columns: Sequence[int], values: Sequence[float]) -> None:
+    if row is not None:
+        for column, value in zip(columns, values, strict=True):
+            row[column] = value
 
 
 def _mean(values: Sequence[float]) -> float:

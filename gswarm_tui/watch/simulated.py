@@ -143,10 +143,10 @@ class SimulatedSource:
             name = disfigure(node.template).name
         begin = int(until) - SECONDS + 1
         times = [begin + second for second in range(SECONDS) if node.answers(begin + second)]
-        for gpu in node.gpus:
-            values = [gpu.values(time) for time in times]
-            for series, column in zip(GPU_SERIES, zip(*values, strict=True), strict=False):
-                self._history.fill(gpu_key(name, gpu.index, series), times[-1], column)
+        if times:
+            keys = [gpu_key(name, gpu.index, each) for gpu in node.gpus for each in GPU_SERIES]
+            rows = [[each for gpu in node.gpus for each in gpu.values(time)] for time in times]
+            self._history.fill(keys, times[-1], rows)
 
     def _resting(self) -> dict[str, list[Copy]]:
         """The copies that no job has to do with, by model."""

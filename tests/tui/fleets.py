@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from gswarm_tui.watch.attention import needs_a_look
@@ -175,6 +177,12 @@ def _links(index: int) -> tuple[Link, ...]:
 
 def simulated(nodes: int = 32, *, hostile: bool = False) -> tuple[FleetSnapshot, History]:
     """The demo fleet at a fixed moment, and what was before."""
+    snapshot, history = _simulated(nodes, hostile)
+    return snapshot, deepcopy(history)  # more is remembered in it
+
+
+@cache
+def _simulated(nodes: int, hostile: bool) -> tuple[FleetSnapshot, History]:
     source = SimulatedSource(nodes=nodes, clock=lambda: NOW, hostile=hostile)
     source.fill(NOW)
     return source.picture(NOW), source.history

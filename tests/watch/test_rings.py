@@ -91,8 +91,9 @@ def test_it_is_what_a_dictionary_would_say(values: list[tuple[int, str, float]])
 def test_the_past_is_filled_and_goes_on() -> None:
     history = History()
     history.add("b", NOW, 7.0)
-    history.fill("a", NOW, [float(value) for value in range(700)])
+    history.fill(["a", "c"], NOW, [(float(value), value / 2) for value in range(700)])
     assert history.seconds("a", 3, NOW) == [697.0, 698.0, 699.0]
+    assert history.seconds("c", 2, NOW) == [349.0, 349.5]
     assert None not in history.seconds("a", SECONDS, NOW)
     assert history.seconds("b", 2, NOW) == [None, 7.0]
     history.add("a", NOW + 1, 1.0)
