@@ -35,7 +35,7 @@ def test_it_has_a_bit_of_everything() -> None:
     assert {each.concern for each in picture.attention} == set(Concern) - {Concern.SILENT}
     copies = [copy for model in picture.models for copy in model.copies]
     assert {copy.device.partition(":")[2][:3] for copy in copies} == {"dis", "dra", "gpu"}
-    assert {copy.state for copy in copies} == {"ready", "partial", "in flight"}
+    assert {copy.state for copy in copies} == {"ready", "partial", "in flight", "damaged"}
     assert picture.services
     assert picture.transfers
     users = {user for node in picture.nodes for gpu in node.gpus for user in gpu.users}
