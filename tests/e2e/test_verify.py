@@ -13,10 +13,15 @@ from typing import Any
 
 import pytest
 
+from gswarm_tui import inventory
 from gswarm_tui.cli import main
 from gswarm_tui.cli.context import Settings
+from gswarm_tui.fleet import TASK, Fleet
+from gswarm_tui.models import Models
+from gswarm_tui.models.results import VerifyResult
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs
+from gswarm_tui.state.models import Registry
 from gswarm_tui.state.records import JobRecord, TaskRecord
 from gswarm_tui.tui import placing
 from gswarm_tui.tui.acting import CommandLine, Proposal
@@ -29,10 +34,10 @@ PLACES = ("one:disk", "two:disk")
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Iterator[Settings]:
-    inventory = tmp_path / "inventory.yaml"
+    file = tmp_path / "inventory.yaml"
     lines = [f"  {name}: {{connection: local, root: {tmp_path / name}}}" for name in ("one", "two")]
-    inventory.write_text("\n".join(["nodes:", *lines, ""]))
-    found = Settings(data_dir=tmp_path / "data", inventory_path=inventory)
+    file.write_text("\n".join(["nodes:", *lines, ""]))
+    found = Settings(data_dir=tmp_path / "data", inventory_path=file)
     yield found
     gswarm(found, "down")
 
@@ -123,3 +128,18 @@ async def test_a_file_that_rots_is_found_told_and_mended(settings: Settings) -> 
     assert job.state == "succeeded"
     seen = await asyncio.to_thread(copies, settings)
     assert {copy.state for copy in seen.values()} == {"ready"}
+
+
+@pytest.mark.usefixtures("model")
+async def test_what_a_task_has_read_is_told_again_to_who_resumes_it(settings: Settings) -> None:
+    nodes, home = inventory.load(settings.inventory_path), settings.home()
+    found: list[VerifyResult] = []
+    for key in ("j/a/1", "j/a/1", "j/a/2"):
+        with Database(home.database) as database:
+            async with Fleet(nodes, home) as fleet:
+                token = TASK.set(key)
+                found.append(await Models(fleet, Registry(database)).verify("m"))
+                TASK.reset(token)
+        if len(found) == 1:
+            rot(settings, "two")
+    assert [result.damaged for result in found] == [[], [], ["two:disk"]]
