@@ -134,12 +134,16 @@ _WARM = 2
 
 
 class Terminal:
-    """A terminal that counts what it is sent."""
+    """A terminal that counts what it is sent.
 
-    def __init__(self, argv: list[str], columns: int, lines: int) -> None:
+    Args:
+        pinned: the program has one core, always the same.
+    """
+
+    def __init__(self, argv: list[str], columns: int, lines: int, *, pinned: bool = True) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        core = sorted(os.sched_getaffinity(0))[-1]
+        cores = sorted(os.sched_getaffinity(0))[-1 if pinned else 0 :]
         self.began = time.monotonic()
         self.process = subprocess.Popen(
             argv,
@@ -148,7 +152,7 @@ class Terminal:
             stderr=slave,
             env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
             start_new_session=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),
         )
         os.close(slave)
         self.received = 0

@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from gswarm_tui import durations
 from gswarm_tui.errors import UsageError
 from gswarm_tui.home import Home
 from gswarm_tui.nearest import did_you_mean
 from gswarm_tui.sizes import parse_size
-from gswarm_tui.yamlfile import Document, load_yaml
+
+if TYPE_CHECKING:
+    from gswarm_tui.yamlfile import Document
 
 OTHER_SECTIONS: Final = ("cluster", "profiling", "models", "nodes")
 """Sections of the first design's file that may stand in it and are not read from it."""
@@ -189,6 +191,8 @@ def load(home: Home, environ: Mapping[str, str] | None = None) -> Config:
     """
     values: _Values = {}
     if home.config.exists():
+        from gswarm_tui.yamlfile import load_yaml
+
         values |= _from_file(load_yaml(home.config))
     values |= _from_environment(os.environ if environ is None else environ)
 

@@ -17,9 +17,10 @@ HINT = "name a folder of yours with --data-dir or $GSWARM_HOME"
 class Home:
     """The data directory of one controller.
 
-    Nothing is made before it is asked for: ``logs``, ``locks``, ``cron`` and ``cache`` make
-    their folder, ``database`` and ``known_hosts`` the folder that they are in, all of them for the
-    user only (0700). What is only ever read, ``config`` and ``inventory``, makes nothing.
+    Nothing is made before it is asked for: ``logs``, ``locks``, ``cron``, ``inventories`` and
+    ``cache`` make their folder, ``database`` and ``known_hosts`` the folder that they are in, all
+    of them for the user only (0700). What is only ever read, ``config`` and ``inventory``, makes
+    nothing.
 
     Args:
         root: an absolute path; ``~/.gswarm`` unless the user says otherwise, see `locate`.
@@ -58,6 +59,11 @@ class Home:
     def cron(self) -> Path:
         """The folder that says how the last run of each cron job went; it is there."""
         return _writable_folder(self.root, "cron")
+
+    @property
+    def inventories(self) -> Path:
+        """The folder of what came of reading inventories; it is there."""
+        return _writable_folder(self.root, "inventories")
 
     @property
     def cache(self) -> Path:

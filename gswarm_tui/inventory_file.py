@@ -1,7 +1,7 @@
 """What may stand in an inventory file: one pydantic model for each kind of mapping in it.
 
 Unknown keys are refused everywhere. What the file means (whose setting wins, which nodes there are)
-is decided in `gswarm_tui.inventory`.
+is decided in `gswarm_tui.inventory_reading`.
 """
 
 from __future__ import annotations

@@ -29,29 +29,23 @@ def _main(arguments: Sequence[str] | None) -> int:
     from gswarm_tui.cli import commands
 
     given = commands.hoist(sys.argv[1:] if arguments is None else arguments)
-    return in_sentences(lambda: commands.call(given), debug="--debug" in given)
+    return in_sentences(lambda: commands.run(given), debug="--debug" in given)
 
 
-def in_sentences(call: Callable[[], None], *, debug: bool) -> int:
-    """Call a command line, and make what it raises an exit code and sentences on stderr.
+def in_sentences(call: Callable[[], int], *, debug: bool) -> int:
+    """The exit code of a command line; what it raises becomes one, and sentences on stderr.
 
     Raises:
         KeyboardInterrupt: it was interrupted.
     """
-    import typer
-
-    from gswarm_tui.cli import commands, output
-    from gswarm_tui.errors import EXIT_FAILED, EXIT_OK, GswarmError
+    from gswarm_tui.cli import output
+    from gswarm_tui.errors import EXIT_FAILED, GswarmError
 
     _print_anything()
     try:
-        try:
-            call()
-        except typer.Exit as ended:
-            output.flush()
-            return ended.exit_code
+        code = call()
         output.flush()
-        return EXIT_OK
+        return code
     except output.OutputError as error:
         output.print_error(error, debug=debug)
         _drop_output()
@@ -59,10 +53,6 @@ def in_sentences(call: Callable[[], None], *, debug: bool) -> int:
     except GswarmError as error:
         output.print_error(error, debug=debug)
         return error.exit_code
-    except typer.TyperException as error:
-        return commands.print_usage_error(error)
-    except typer.Abort:
-        raise KeyboardInterrupt from None
     except BrokenPipeError:
         _drop_output()
         return EXIT_BROKEN_PIPE

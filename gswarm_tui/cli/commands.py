@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from gswarm_tui.cli.context import Settings
-from gswarm_tui.errors import EXIT_USAGE
+from gswarm_tui.errors import EXIT_OK, EXIT_USAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +142,24 @@ def root() -> Any:
     )
     app.callback()(_options)
     return typer.main.get_command(app)
+
+
+def run(arguments: list[str]) -> int:
+    """Call the command that `arguments` name; its exit code.
+
+    Raises:
+        GswarmError: as the command has it.
+        KeyboardInterrupt: it was interrupted.
+    """
+    try:
+        call(arguments)
+    except typer.Exit as ended:
+        return ended.exit_code
+    except typer.TyperException as error:
+        return print_usage_error(error)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    return EXIT_OK
 
 
 def call(arguments: list[str]) -> None:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import typer
-
 from gswarm_tui.errors import UnreachableError
 
 if TYPE_CHECKING:
+    import typer
+
     from gswarm_tui.fleet import Fleet
     from gswarm_tui.home import Home
     from gswarm_tui.inventory import Inventory

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gswarm_tui.errors import (
     EXIT_CANCELLED,
@@ -19,9 +19,11 @@ from gswarm_tui.errors import (
     EXIT_UNREACHABLE,
     GswarmError,
 )
-from gswarm_tui.playbook.actions import Action
 from gswarm_tui.progress import Progress
 from gswarm_tui.state.states import State
+
+if TYPE_CHECKING:
+    from gswarm_tui.playbook.actions import Action
 
 
 @dataclass(frozen=True, slots=True)

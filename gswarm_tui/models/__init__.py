@@ -1,7 +1,21 @@
-"""Models: what they are called, where they are, and every verb on them (`Models`)."""
+"""Models: what they are called, where they are, and every verb on them (`Models`).
+
+`Models` is imported when it is first used: the screens need only what a node's answers mean.
+"""
 
 from __future__ import annotations
 
-from gswarm_tui.models.models import Models
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gswarm_tui.models.models import Models as Models
 
 __all__ = ["Models"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "Models":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from gswarm_tui.models.models import Models
+
+    return Models

@@ -19,8 +19,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, final
 
-import yaml
-
 from gswarm_tui import wording
 from gswarm_tui.cli.context import Settings
 from gswarm_tui.errors import EXIT_UNREACHABLE, GswarmError, NodeError, StateError, UsageError
@@ -72,6 +70,8 @@ class Deed:
 
     def playbook(self) -> str:
         """The text of its playbook."""
+        import yaml
+
         actions = json.loads(json.dumps([dict(action) for action in self.actions]))  # no aliases
         document = {"name": self.title, "actions": actions}
         return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)

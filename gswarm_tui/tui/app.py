@@ -6,8 +6,9 @@ Nothing here waits for a node.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual.app import App
 from textual.binding import Binding, BindingType
@@ -16,30 +17,31 @@ from textual.reactive import reactive
 from gswarm_tui.config import TuiConfig
 from gswarm_tui.nearest import did_you_mean
 from gswarm_tui.tui import keymap, theme
-from gswarm_tui.tui.acting import Actor
 from gswarm_tui.tui.deeds import Deeds
-from gswarm_tui.tui.screens.help import HelpScreen
 from gswarm_tui.tui.screens.view import View
-from gswarm_tui.tui.shell import Shell
-from gswarm_tui.tui.talking import Talker
 from gswarm_tui.tui.views import HOME, SUBJECTS, VIEWS
 from gswarm_tui.tui.widgets.line_table import LineTable
-from gswarm_tui.tui.widgets.log_text import LogText
 from gswarm_tui.watch.snapshot import Event, FleetSnapshot
-from gswarm_tui.watch.source import Source
 
 if TYPE_CHECKING:
     from gswarm_tui.inventory import Inventory
+    from gswarm_tui.tui.acting import Actor
+    from gswarm_tui.tui.shell import Shell
+    from gswarm_tui.tui.talking import Talker
+    from gswarm_tui.watch.source import Source
 
 _QUIT = ("quit", "q")
 _THEME = "theme"
+_OTHERS_S: Final = 2.0
+"""After so long the other screens are imported; by then most nodes have answered."""
 
 
 class GswarmApp(App[None]):
     """gswarm on a terminal.
 
     Args:
-        source: where the pictures come from.
+        source: where the pictures come from; it is asked once the first screen is there.
+        first: what that screen shows; nothing by default.
         read_only: nothing can be changed from here.
         shell: how a shell is opened on a node; None where that cannot be.
         actor: who does what is asked for here; None where nobody can.
@@ -65,6 +67,7 @@ class GswarmApp(App[None]):
         self,
         source: Source,
         *,
+        first: FleetSnapshot | None = None,
         read_only: bool = False,
         shell: Shell | None = None,
         actor: Actor | None = None,
@@ -76,6 +79,7 @@ class GswarmApp(App[None]):
         self.keys = {} if config is None else config.keys
         if self.keys:
             from gswarm_tui.tui.screens.playbook import PlaybookView
+            from gswarm_tui.tui.widgets.log_text import LogText
 
             screens: list[type[View]] = [*VIEWS.values(), PlaybookView]
             keymap.check(self.keys, (*screens, LineTable, LogText, GswarmApp))
@@ -84,6 +88,8 @@ class GswarmApp(App[None]):
             self.register_theme(each)
         self.theme = (config.theme if config is not None else None) or theme.DEFAULT
         self.source = source
+        if first is not None:
+            self.set_reactive(GswarmApp.snapshot, first)
         self.read_only = read_only
         self.shell = shell
         self.talker = talker
@@ -91,10 +97,17 @@ class GswarmApp(App[None]):
         self.deeds = Deeds(self, actor)
 
     def on_mount(self) -> None:
-        self.push_screen(VIEWS[HOME]())
+        home = VIEWS[HOME]()
+        self.push_screen(home)
+        home.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        """What takes longer than the first screen comes after it."""
+        if not gc.isenabled():  # `gswarm_tui.tui.main` would not have it look through the modules
+            gc.freeze()
+            gc.enable()
         self.run_worker(self.source.run(self._take), name="source", exit_on_error=True)
-        # The other screens are imported while one looks at the first.
-        self.call_after_refresh(self.run_worker, VIEWS.load_all, thread=True, name="screens")
+        self.set_timer(_OTHERS_S, lambda: self.run_worker(VIEWS.load_all, thread=True))
 
     def _take(self, snapshot: FleetSnapshot) -> None:
         self.snapshot = self.deeds.with_events(snapshot)
@@ -145,6 +158,8 @@ class GswarmApp(App[None]):
 
     def action_help(self) -> None:
         """The keys that count on the screen on top."""
+        from gswarm_tui.tui.screens.help import HelpScreen
+
         if self.views and self.screen is self.views[-1]:
             view = self.views[-1]
             keys = view.active_bindings.values()

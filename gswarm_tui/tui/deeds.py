@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final, final
 
 from gswarm_tui.errors import GswarmError
 from gswarm_tui.tui.acting import READ_ONLY, Actor, Deed, Proposal
-from gswarm_tui.tui.widgets.dialog import Form, FormScreen, NoticeScreen, PlanScreen, told
 from gswarm_tui.tui.widgets.prompt import Prompt
 from gswarm_tui.watch.snapshot import Event, FleetSnapshot
 
 if TYPE_CHECKING:
     from gswarm_tui.tui.app import GswarmApp
+    from gswarm_tui.tui.widgets.dialog import Form, NoticeScreen
 
 _KEPT: Final = 200
 
@@ -50,11 +50,15 @@ class Deeds:
 
     def ask(self, form: Form) -> None:
         """Ask for what is needed, then as `begin`."""
+        from gswarm_tui.tui.widgets.dialog import FormScreen
+
         if not self._refused(form.title):
             self._app.push_screen(FormScreen(form), self._answered)
 
     def begin(self, make: Callable[[], Deed] | Deed) -> None:
         """Show what a deed would come to; do it when that is confirmed."""
+        from gswarm_tui.tui.widgets.dialog import PlanScreen, told
+
         try:
             deed = make if isinstance(make, Deed) else make()
         except GswarmError as error:
@@ -65,6 +69,8 @@ class Deeds:
 
     def tell(self, title: str, text: str, *, is_error: bool = True) -> None:
         """Say something that stays until it was read; where something is typed, after that."""
+        from gswarm_tui.tui.widgets.dialog import NoticeScreen
+
         self._unread.append(NoticeScreen(title, text, is_error=is_error))
         self.show_unread()
 
@@ -100,6 +106,8 @@ class Deeds:
             self._app.run_worker(self._carry_out(proposal), group="deeds")
 
     async def _carry_out(self, proposal: Proposal) -> None:
+        from gswarm_tui.tui.widgets.dialog import told
+
         deed = proposal.deed
         assert self._actor is not None
         try:

@@ -1,24 +1,30 @@
-"""The command line of `gswarm-tui`."""
+"""The command line of `gswarm-tui`.
+
+It is one command with a few options, for which argparse does: typer takes as long to import as the
+first screen to draw.
+"""
 
 from __future__ import annotations
 
+import argparse
+import gc
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
-import typer
-
-from gswarm_tui.errors import UsageError
+from gswarm_tui.cli import EXIT_INTERRUPTED, in_sentences
+from gswarm_tui.cli.context import Settings
+from gswarm_tui.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
-    from gswarm_tui.cli.context import Settings
+    from gswarm_tui.config import TuiConfig
     from gswarm_tui.inventory import Inventory
     from gswarm_tui.tui.app import GswarmApp
     from gswarm_tui.tui.shell import Shell
-    from gswarm_tui.watch.source import Source
 
 DEMO_NODES: Final = 32
 _EPILOG: Final = (
@@ -28,81 +34,46 @@ _EPILOG: Final = (
 )
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
-        from importlib.metadata import version
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for."""
 
-        typer.echo(f"gswarm-tui {version('gswarm-tui')}")
-        raise typer.Exit
+    inventory: Path | None
+    data_dir: Path | None
+    demo: bool
+    demo_nodes: int
+    interval: float
+    read_only: bool
+    web: bool
+    address: str | None
+    port: int | None
+    debug: bool
+    in_browser: bool
+    version: bool
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(self.data_dir, self.inventory, self.debug)
+
+    def again(self) -> list[str]:
+        """The command line of the same screens, for a process of its own."""
+        given = [f"--interval={self.interval}"]
+        if self.inventory is not None:
+            given.append(f"--inventory={self.inventory}")
+        if self.data_dir is not None:
+            given.append(f"--data-dir={self.data_dir}")
+        if self.demo:
+            given += ["--demo", f"--demo-nodes={self.demo_nodes}"]
+        return given + ["--read-only"] * self.read_only + ["--debug"] * self.debug
 
 
-def run(
-    inventory: Annotated[
-        Path | None, typer.Option("-i", "--inventory", metavar="FILE", help="The inventory file.")
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where gswarm keeps its state (~/.gswarm).")
-    ] = None,
-    demo: Annotated[
-        bool, typer.Option("--demo", help="Show a simulated fleet; no node is asked.")
-    ] = False,
-    demo_nodes: Annotated[
-        int,
-        typer.Option(
-            min=1, max=1024, metavar="COUNT", help="How many nodes the simulated fleet has."
-        ),
-    ] = DEMO_NODES,
-    interval: Annotated[
-        float,
-        typer.Option(min=0.1, max=10.0, metavar="SECONDS", help="Between two pictures."),
-    ] = 1.0,
-    read_only: Annotated[
-        bool, typer.Option("--read-only", help="Let nothing be changed from here.")
-    ] = False,
-    web: Annotated[
-        bool, typer.Option("--web", help="Serve the screens to a browser until Ctrl-C.")
-    ] = False,
-    address: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="With --web: where to listen (127.0.0.1)."),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(min=0, max=65535, metavar="PORT", help="With --web: the port (a free one)."),
-    ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-    in_browser: Annotated[bool, typer.Option("--in-browser", hidden=True)] = False,
-    version: Annotated[
-        bool,
-        typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version."),
-    ] = False,
-) -> None:
-    """Show the fleet: its GPUs, models, services and jobs."""
-    from gswarm_tui.cli.context import Settings
-
-    settings = Settings(data_dir=data_dir, inventory_path=inventory, debug=debug)
-    if web:
-        if not demo:
-            settings.inventory()  # what is wrong with it is said now, not to a browser
-        from gswarm_tui.tui.web import start
-
-        options = _options(settings, demo, demo_nodes, interval, read_only)
-        start.serve(options, address or "127.0.0.1", port or 0)
-        return
-    if address is not None or port is not None:
-        raise UsageError("--address and --port say where --web listens", hint="add --web")
-    if not (in_browser or (sys.stdin.isatty() and sys.stdout.isatty())):
-        raise UsageError("gswarm-tui needs a terminal", hint="gswarm top prints without one")
-    from gswarm_tui.tui import terminal
-
-    source = _simulated(demo_nodes, interval) if demo else _real(settings, interval)
-    raise typer.Exit(terminal.show(_app(source, settings, read_only, demo, in_browser)))
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint="see: gswarm-tui --help")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; errors are sentences on stderr."""
-    from gswarm_tui.cli import EXIT_INTERRUPTED, in_sentences
-
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return in_sentences(lambda: _call(given), debug="--debug" in given)
@@ -111,55 +82,140 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
 
 
-def _call(arguments: list[str]) -> None:
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(epilog=_EPILOG)(run)
-    command: Any = typer.main.get_command(app)
-    with command.make_context("gswarm-tui", arguments) as context:
-        command.invoke(context)
+def parse(arguments: Sequence[str]) -> Options:
+    """Read the command line.
+
+    Raises:
+        UsageError: it is wrong.
+        SystemExit: it asks for help, which was printed.
+    """
+    parser = _Parser(
+        prog="gswarm-tui",
+        description="Show the fleet: its GPUs, models, services and jobs.",
+        epilog=_EPILOG,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("-i", "--inventory", type=Path, metavar="FILE", help="The inventory file.")
+    home = "Where gswarm keeps its state (~/.gswarm)."
+    add("--data-dir", type=Path, metavar="DIR", help=home)
+    add("--demo", action="store_true", help="Show a simulated fleet; no node is asked.")
+    count = f"How many nodes the simulated fleet has ({DEMO_NODES})."
+    nodes = _between(int, 1, 1024)
+    add("--demo-nodes", type=nodes, default=DEMO_NODES, metavar="COUNT", help=count)
+    between = "Between two pictures, 0.1 to 10 (1)."
+    add("--interval", type=_between(float, 0.1, 10), default=1.0, metavar="SECONDS", help=between)
+    add("--read-only", action="store_true", help="Let nothing be changed from here.")
+    add("--web", action="store_true", help="Serve the screens to a browser until Ctrl-C.")
+    add("--address", metavar="ADDRESS", help="With --web: where to listen (127.0.0.1).")
+    port = "With --web: the port (a free one)."
+    add("--port", type=_between(int, 0, 65535), metavar="PORT", help=port)
+    add("--debug", action="store_true", help="Show tracebacks.")
+    add("--in-browser", action="store_true", help=argparse.SUPPRESS)
+    add("--version", action="store_true", help="Show the version.")
+    return Options(**vars(parser.parse_args(arguments)))
 
 
-def _options(
-    settings: Settings, demo: bool, demo_nodes: int, interval_s: float, read_only: bool
-) -> list[str]:
-    """The command line of the same screens, for a process of its own."""
-    given = [f"--interval={interval_s}"]
-    if settings.inventory_path is not None:
-        given.append(f"--inventory={settings.inventory_path}")
-    if settings.data_dir is not None:
-        given.append(f"--data-dir={settings.data_dir}")
-    if demo:
-        given += ["--demo", f"--demo-nodes={demo_nodes}"]
-    given += ["--read-only"] * read_only + ["--debug"] * settings.debug
-    return given
+def _between(kind: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = most + 1
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"expected {least} to {most}, found {text!r}")
+        return value
+
+    return number
 
 
-def _app(
-    source: Source, settings: Settings, read_only: bool, demo: bool, in_browser: bool
-) -> GswarmApp:
-    """The application; a demo does nothing, but says what it would."""
-    from gswarm_tui import config
-    from gswarm_tui.tui import theme
-    from gswarm_tui.tui.acting import CommandLine, Recording
+def _call(arguments: Sequence[str]) -> int:
+    try:
+        options = parse(arguments)
+    except SystemExit:
+        return EXIT_OK
+    if options.version:
+        return _print_version()
+    if options.web:
+        return _serve(options)
+    if options.address is not None or options.port is not None:
+        raise UsageError("--address and --port say where --web listens", hint="add --web")
+    if not (options.in_browser or (sys.stdin.isatty() and sys.stdout.isatty())):
+        raise UsageError("gswarm-tui needs a terminal", hint="gswarm top prints without one")
+    # A tenth of the start would be spent on looking for garbage in what has only been imported. The
+    # application turns it on again.
+    gc.disable()
+    from gswarm_tui.tui import terminal
+
+    return terminal.show(_demo(options) if options.demo else _real(options))
+
+
+def _print_version() -> int:
+    from importlib.metadata import version
+
+    from gswarm_tui.cli import output
+
+    output.show(f"gswarm-tui {version('gswarm-tui')}")
+    return EXIT_OK
+
+
+def _serve(options: Options) -> int:
+    """Serve the screens to browsers."""
+    if not options.demo:
+        options.settings.inventory()  # what is wrong with it is said now, not to a browser
+    from gswarm_tui.tui.web import start
+
+    start.serve(options.again(), options.address or "127.0.0.1", options.port or 0)
+    return EXIT_OK
+
+
+def _real(options: Options) -> GswarmApp:
+    """The application of the inventory's fleet."""
+    from gswarm_tui.tui.acting import CommandLine
     from gswarm_tui.tui.app import GswarmApp
-    from gswarm_tui.tui.talking import Echo, NodeTalker
+    from gswarm_tui.tui.talking import NodeTalker
+    from gswarm_tui.watch.first import first_picture
+    from gswarm_tui.watch.fleetsource import FleetSource
 
-    wanted = config.load(settings.home()).tui
-    wanted = replace(wanted, theme=wanted.theme or theme.suited(os.environ))
-    if demo:
-        return GswarmApp(
-            source, read_only=read_only, actor=Recording(), talker=Echo(), config=wanted
-        )
-    inventory = settings.inventory()
+    settings = options.settings
+    inventory, home = settings.inventory(), settings.home()
     return GswarmApp(
-        source,
-        read_only=read_only,
-        shell=None if in_browser else _opener(inventory),
+        FleetSource(inventory, home, interval_s=options.interval),
+        first=first_picture(inventory.nodes.values(), time.time()),
+        read_only=options.read_only,
+        shell=None if options.in_browser else _opener(inventory),
         actor=CommandLine(settings),
         talker=NodeTalker(settings),
         inventory=inventory,
-        config=wanted,
+        config=_config(settings),
     )
+
+
+def _demo(options: Options) -> GswarmApp:
+    """The application of a simulated fleet; it does nothing, but says what it would."""
+    from gswarm_tui.tui.acting import Recording
+    from gswarm_tui.tui.app import GswarmApp
+    from gswarm_tui.tui.talking import Echo
+    from gswarm_tui.watch.simulated import SimulatedSource
+
+    source = SimulatedSource(nodes=options.demo_nodes, interval_s=options.interval)
+    return GswarmApp(
+        source,
+        first=source.picture(time.time()),
+        read_only=options.read_only,
+        actor=Recording(),
+        talker=Echo(),
+        config=_config(options.settings),
+    )
+
+
+def _config(settings: Settings) -> TuiConfig:
+    """What the user wants; where no theme is set, the one that suits the terminal."""
+    from gswarm_tui import config
+    from gswarm_tui.tui import theme
+
+    wanted = config.load(settings.home()).tui
+    return replace(wanted, theme=wanted.theme or theme.suited(os.environ))
 
 
 def _opener(inventory: Inventory) -> Shell:
@@ -170,16 +226,3 @@ def _opener(inventory: Inventory) -> Shell:
         return shell.command(inventory.nodes[name]) if name in inventory.nodes else None
 
     return command
-
-
-def _simulated(nodes: int, interval_s: float) -> Source:
-    from gswarm_tui.watch.simulated import SimulatedSource
-
-    return SimulatedSource(nodes=nodes, interval_s=interval_s)
-
-
-def _real(settings: Settings, interval_s: float) -> Source:
-    from gswarm_tui.watch.fleetsource import FleetSource
-    from gswarm_tui.watch.nodewatch import Wishes
-
-    return FleetSource(settings.inventory(), settings.home(), Wishes(interval_s=interval_s))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
-from gswarm_tui.cli.context import Settings, open_session
 from gswarm_tui.errors import GswarmError
 from gswarm_tui.models.addresses import bracketed, is_wildcard
-from gswarm_tui.models.serving import api_key
 from gswarm_tui.watch.snapshot import Service
+
+if TYPE_CHECKING:
+    from gswarm_tui.cli.context import Settings
 
 ANSWER_S: Final = 120.0
 """For so long an answer is waited for."""
@@ -66,6 +67,8 @@ class NodeTalker:
             raise GswarmError(
                 f"{service.model} has no port that could be asked", where=service.node
             )
+        from gswarm_tui.models.serving import api_key
+
         headers = {"Content-Type": "application/json"}
         key = api_key(key_env)
         if key is not None:
@@ -85,6 +88,8 @@ class NodeTalker:
         return str((await self._ask(service.node, "engine.log", question))["text"])
 
     async def _ask(self, node: str, method: str, params: Mapping[str, Any]) -> Any:
+        from gswarm_tui.cli.context import open_session
+
         async with open_session(self._settings, notice=lambda _: None) as session:
             return await session.fleet.node(node).call(method, dict(params))
 

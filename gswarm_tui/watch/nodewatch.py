@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol, final
 from gswarm_tui.errors import AuthenticationError, GswarmError, HostKeyError, RemoteError
 from gswarm_tui.nodespec import NodeSpec
 from gswarm_tui.watch import frames
+from gswarm_tui.watch.first import connecting
 from gswarm_tui.watch.frames import Gpus, text
 from gswarm_tui.watch.snapshot import Gpu, Node, NodeState, Service
 from gswarm_tui.watch.statuses import NOTHING, Holdings, holdings, with_rates
@@ -97,14 +98,7 @@ class NodeWatch:
         self._heard_at = 0.0
         self._driver: str | None = None
         self._refusal: str | None = None
-        self._node = Node(
-            name=spec.name,
-            address=spec.host,
-            state=NodeState.CONNECTING,
-            since=clock(),
-            groups=spec.groups,
-            labels=tuple(spec.labels.items()),
-        )
+        self._node = connecting(spec, clock())
 
     @property
     def pending(self) -> bool:

@@ -51,6 +51,7 @@ class FleetWatcher:
         database: the controller's; None where jobs and registered models are not wanted.
         wishes: what is asked of each node.
         logs: the folder of the jobs' logs; beside the database where none is named.
+        history: where it is remembered; a new one where none is given.
     """
 
     def __init__(
@@ -60,13 +61,14 @@ class FleetWatcher:
         *,
         wishes: Wishes | None = None,
         logs: Path | None = None,
+        history: History | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         wishes = Wishes() if wishes is None else wishes
         wishes = replace(wishes, status_s=max(wishes.status_s, len(nodes) / _NODES_A_SECOND))
         self._interval_s, self._clock, self._path = wishes.interval_s, clock, database
         self._logs = logs or (None if database is None else Home(database.parent).logs)
-        self._history = History()
+        self._history = History() if history is None else history
         self._database: JobWatch | None = None
         self._focus: int | None = None
         self._asked = asyncio.Event()

@@ -14,8 +14,8 @@ from gswarm_tui.tui.web.guard import VARIABLE
     ("arguments", "said"),
     [
         (["--demo"], "gswarm-tui needs a terminal"),
-        (["--bogus"], "No such option: --bogus"),
-        (["--interval", "99"], "'--interval'"),
+        (["--bogus"], "unrecognized arguments: --bogus"),
+        (["--interval", "99"], "--interval: expected 0.1 to 10"),
         (["--demo", "--port", "80"], "--address and --port say where --web listens"),
         (["--web", "-i", "/no/such/file"], "/no/such/file: "),
     ],

@@ -12,10 +12,8 @@ from textual.widget import Widget
 
 from gswarm_tui.errors import UsageError
 from gswarm_tui.tui.fleet_rows import FleetRow, fleet_rows, groupings
-from gswarm_tui.tui.screens.choice import ChoiceScreen
-from gswarm_tui.tui.screens.describe import DescribeScreen
-from gswarm_tui.tui.screens.machine import has_shell, leave_to_shell
 from gswarm_tui.tui.screens.view import View
+from gswarm_tui.tui.shell import has_shell
 from gswarm_tui.tui.widgets.attention_table import AttentionTable
 from gswarm_tui.tui.widgets.fleet_table import FleetTable
 from gswarm_tui.tui.widgets.gpu_card import HEIGHT, WIDTH
@@ -144,6 +142,8 @@ class FleetView(View):
 
     def action_sort(self) -> None:
         """Choose a column; the one that counts already turns the order round."""
+        from gswarm_tui.tui.screens.choice import ChoiceScreen
+
         table = self.query_one(FleetTable)
         words = [_AS_GIVEN, *table.sortable()]
 
@@ -158,6 +158,8 @@ class FleetView(View):
         self.app.push_screen(ChoiceScreen("Sort by (again turns it round)", words, now), sort)
 
     def action_group(self) -> None:
+        from gswarm_tui.tui.screens.choice import ChoiceScreen
+
         def group(word: str | None) -> None:
             if word is not None:
                 self._group_by, self._folded = word, set()
@@ -177,6 +179,8 @@ class FleetView(View):
     def action_describe(self) -> None:
         node = self.node
         if node is not None:
+            from gswarm_tui.tui.screens.describe import DescribeScreen
+
             self.app.push_screen(DescribeScreen(node.name, node))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -186,6 +190,8 @@ class FleetView(View):
 
     def action_shell(self) -> None:
         if self.node is not None:
+            from gswarm_tui.tui.screens.machine import leave_to_shell
+
             leave_to_shell(self, self.node.name)
 
     @property

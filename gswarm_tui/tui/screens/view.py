@@ -18,7 +18,6 @@ from gswarm_tui.tui.narrow import NarrowCompositor
 from gswarm_tui.tui.widgets.header import Header
 from gswarm_tui.tui.widgets.keys import Keys
 from gswarm_tui.tui.widgets.line_table import LineTable
-from gswarm_tui.tui.widgets.log_text import LogText
 from gswarm_tui.tui.widgets.prompt import COMMAND, FILTER, Prompt
 from gswarm_tui.watch.snapshot import FleetSnapshot
 
@@ -102,7 +101,7 @@ class View(Screen[None]):
         yield Keys()
 
     def on_mount(self) -> None:
-        for each in (self, *self.query(LineTable), *self.query(LogText)):
+        for each in (self, *self.query("LineTable, LogText")):
             keymap.apply(self.gswarm.keys, each)
         self.redraw()
 
