@@ -87,7 +87,8 @@ def gpu_facts(gpu: Gpu, attention: Iterable[Attention], now: float) -> list[Cell
     lines += [_concern(each) for each in mine]
     if gpu.idle_since is not None:
         held = "held, and " if gpu.processes else ""
-        lines.append(f"{held}idle for {spell(max(0.0, now - gpu.idle_since))}")
+        least = "at least " if gpu.idle_at_least else ""
+        lines.append(f"{held}idle for {least}{spell(max(0.0, now - gpu.idle_since))}")
     return lines
 
 

@@ -94,9 +94,8 @@ def _held(gpu: Gpu, since: float, now: float) -> Iterator[Attention]:
     who = " and ".join(sorted(holders, key=lambda user: -holders[user]))
     what = f" for {', '.join(gpu.models)}" if gpu.models else ""
     verbs = ("holds", "has") if len(holders) == 1 else ("hold", "have")
-    text = (
-        f"{who} {verbs[0]} {size(held)}{what} and {verbs[1]} not computed for {spell(now - since)}"
-    )
+    spent = f"at least {spell(now - since)}" if gpu.idle_at_least else spell(now - since)
+    text = f"{who} {verbs[0]} {size(held)}{what} and {verbs[1]} not computed for {spent}"
     yield Attention(Concern.IDLE, gpu.node, gpu.index, text, since)
 
 

@@ -25,9 +25,6 @@ Wire = Mapping[str, Any]
 HUNG: Final = "hung"
 """The state of a frame whose driver does not answer."""
 
-COMPUTES_PERCENT: Final = 1.0
-"""A GPU that is used no more than so much does nothing: tools that look at it are measured too."""
-
 _MOST_GPUS: Final = 256
 _MOST_TEXT: Final = 4096
 _MOST_WORDS: Final = 32
@@ -60,7 +57,7 @@ class Gpus:
         self._raw: dict[int, Wire] = {}
         self._made: dict[int, Gpu] = {}
         self._processes: dict[int, tuple[GpuProcess, ...]] = {}
-        self._idle_since: dict[int, float] = {}
+        self._idle: dict[int, tuple[float, float]] = {}
         self._errors: dict[int, dict[tuple[int, float], float]] = {}
         self._skew_s = 0.0
         self._models: Mapping[int, tuple[str, ...]] = {}
@@ -85,7 +82,6 @@ class Gpus:
 
     def lose(self) -> None:
         """Nobody looks for a while: what a GPU does until the next frame is not known."""
-        self._idle_since.clear()
         self._raw.clear()
 
     def take(self, frame: Wire, now: float) -> tuple[Gpu, ...]:
@@ -100,7 +96,7 @@ class Gpus:
         self._skew_s = skew_s if abs(skew_s) > _SKEW_S else 0.0
         state = frame.get("state")
         if state in ("ok", "no_driver"):
-            made = {index: self._told(index, each, now) for index, each in told.items()}
+            made = {index: self._told(index, each) for index, each in told.items()}
             made |= {i: self._bare(i, GpuState.MISSING) for i in self._expected if i not in told}
         else:  # nobody knows more than what they are
             self._raw.clear()
@@ -108,14 +104,14 @@ class Gpus:
         self._made = made
         return tuple([made[index] for index in sorted(made)])
 
-    def _told(self, index: int, each: Wire, now: float) -> Gpu:
+    def _told(self, index: int, each: Wire) -> Gpu:
         known = self._made.get(index)
         if known is not None and self._raw.get(index) == each:
             return known
         self._raw[index] = each
         if each.get("lost") is True:
             return self._bare(index, GpuState.LOST, each)
-        return self._measured(index, each, now)
+        return self._measured(index, each)
 
     def _bare(self, index: int, state: GpuState, each: Wire | None = None) -> Gpu:
         """A GPU of which only what it is is known; that object again where it was so before."""
@@ -126,11 +122,10 @@ class Gpus:
             xid=self._xids(index, (each or {}).get("xid")),
             hardware=self._hardware.get(index),
         )
-        self._idle_since.pop(index, None)
         known = self._made.get(index)
         return known if known == made else made
 
-    def _measured(self, index: int, each: Wire, now: float) -> Gpu:
+    def _measured(self, index: int, each: Wire) -> Gpu:
         static, get = self._static.get(index, {}), each.get
         util = number(get("util_percent"))
         if "processes" in each:
@@ -163,7 +158,8 @@ class Gpus:
             number(get("nvlink_tx_bytes_per_s")),
             self._processes.get(index, ()),
             self._models.get(index, ()),
-            self._idle(index, util, now),
+            self._idle_since(index, moment(get("idle_since"))),
+            get("idle_seen") is False,
             self._hardware.get(index),
         )
 
@@ -175,12 +171,14 @@ class Gpus:
         }
         return tuple([(code, time) for (code, _), time in self._errors[index].items()])
 
-    def _idle(self, index: int, util: float | None, now: float) -> float | None:
-        """Since when it has done nothing, as far as was watched."""
-        if util is None or util > COMPUTES_PERCENT:
-            self._idle_since.pop(index, None)
+    def _idle_since(self, index: int, told: float | None) -> float | None:
+        """The same by our clock, which is found once, and stays."""
+        if told is None:
             return None
-        return self._idle_since.setdefault(index, now)
+        known = self._idle.get(index)
+        if known is None or known[0] != told:
+            known = self._idle[index] = (told, told + self._skew_s)
+        return known[1]
 
 
 def host_of(frame: Wire, before: Host) -> Host:

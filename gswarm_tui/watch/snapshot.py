@@ -126,6 +126,7 @@ class Gpu:
         xid: the driver's recent errors, ``(code, time)``.
         models: names of the models that are loaded on it by gswarm.
         idle_since: since when it has not computed; None while it does.
+        idle_at_least: whether it may be so for longer: nobody looked when that began.
     """
 
     node: str
@@ -156,6 +157,7 @@ class Gpu:
     processes: tuple[GpuProcess, ...] = ()
     models: tuple[str, ...] = ()
     idle_since: float | None = None
+    idle_at_least: bool = False
     hardware: Hardware | None = None
 
     @property

@@ -104,6 +104,11 @@ def test_a_gpu_that_is_held_and_does_nothing() -> None:
     assert found.since == NOW - 3 * 3600
 
 
+def test_what_was_idle_before_anybody_looked() -> None:
+    (found,) = seen(replace(idle(holding("ana", 61 * GB), for_s=720), idle_at_least=True))
+    assert found.text == "ana holds 61.0 GB and has not computed for at least 12 min"
+
+
 def test_whose_they_are_who_has_most_first() -> None:
     (found,) = seen(idle(holding("ana", 2 * GB), holding(None, GB), holding("eve", 9 * GB)))
     assert found.text.startswith("eve and ana and somebody hold 12.0 GB and have not computed")

@@ -64,19 +64,19 @@ def test_processes_that_are_left_out_are_as_before() -> None:
     assert gone.processes == ()
 
 
-def test_since_when_a_gpu_does_nothing() -> None:
-    made = gpus()
-
-    def idle_since(util: object, now: float) -> float | None:
-        return made.take(frame(gpu(0, util_percent=util)), now)[0].idle_since
-
-    assert idle_since(90, NOW) is None
-    assert idle_since(0, NOW + 1) == NOW + 1
-    assert idle_since(1, NOW + 2) == NOW + 1  # what looks at it is measured too
-    assert idle_since(0, NOW + 60) == NOW + 1
-    assert idle_since(2, NOW + 61) is None
-    assert idle_since(0, NOW + 62) == NOW + 62
-    assert idle_since(None, NOW + 63) is None
+@pytest.mark.parametrize("ahead_s", [0.0, -7200.0, 7200.0])
+def test_since_when_a_gpu_does_nothing_is_told_by_our_clock(ahead_s: float) -> None:
+    made, now = gpus(), 10_000.0
+    wire = gpu(0, util_percent=0, idle_since=now + ahead_s - 60, idle_seen=False)
+    (first,) = made.take(frame(wire, time=now + ahead_s), now)
+    assert (first.idle_since, first.idle_at_least) == (now - 60, True)
+    (later,) = made.take(frame({**wire, "power_w": 1.0}, time=now + ahead_s + 1), now + 1.2)
+    assert later.idle_since == now - 60
+    again = {**wire, "idle_since": now + ahead_s + 5, "idle_seen": True}
+    (again_idle,) = made.take(frame(again, time=now + ahead_s + 5), now + 5)
+    assert (again_idle.idle_since, again_idle.idle_at_least) == (now + 5, False)
+    (busy,) = made.take(frame(gpu(0, idle_since=None), time=now + ahead_s), now + 9)
+    assert (busy.idle_since, busy.idle_at_least) == (None, False)
 
 
 def test_gpus_that_are_lost_missing_or_silent() -> None:
@@ -183,11 +183,3 @@ def test_when_an_error_came_is_told_by_our_clock(ahead_s: float) -> None:
     assert first.xid == ((31, now - 60),)
     (later,) = made.take(frame({**wire, "power_w": 1.0}, time=now + ahead_s + 1), now + 1.2)
     assert later.xid == first.xid
-
-
-def test_nobody_knows_what_a_gpu_did_while_its_node_was_away() -> None:
-    made = gpus()
-    made.take(frame(gpu(0, util_percent=0)), NOW)
-    made.lose()
-    (back,) = made.take(frame(gpu(0, util_percent=0)), NOW + 3600)
-    assert back.idle_since == NOW + 3600

@@ -218,6 +218,7 @@ class SimulatedGpu:
             self._processes(util, memory),
             self.use.models,
             self._idle_since(time, util),
+            False,
             self.hardware,
         )
 

@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Awaitable, Callable, Dict, Iterator, List, Optional, Set
 
+from .idle import IdleTimes
 from .sampler import ERROR, HUNG, OFF
 from .watching import Watch, Wish
 
@@ -85,6 +86,7 @@ class Feed:
         self._reading: Optional[asyncio.Task[bytes]] = None
         self._silent = False
         self._xid: Dict[str, Any] = {}
+        self._idle = IdleTimes()
         self._seq = 0
 
     @contextlib.contextmanager
@@ -292,6 +294,7 @@ class Feed:
         else:
             self._answered_at, self._tries = time.monotonic() - frame["silent_s"], 0
             self._xid = {str(gpu["index"]): gpu["xid"] for gpu in frame["gpus"] if gpu["xid"]}
+            self._idle.mark(frame["gpus"], frame["time"])
             self._publish(frame)
 
     def _hung(self, who: str) -> Values:

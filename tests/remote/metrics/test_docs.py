@@ -8,6 +8,7 @@ from pathlib import Path
 from gswarm_remote.metrics import hostload, reading, serving, simulation
 from gswarm_remote.metrics.bandwidth import NOTHING
 from gswarm_remote.metrics.feed import Feed
+from gswarm_remote.metrics.idle import IdleTimes
 from gswarm_remote.metrics.watching import Wish
 
 from .conftest import Install
@@ -28,6 +29,7 @@ def test_gpus_and_processes(install: Install) -> None:
     simulated = install(gpus=1, pattern="serve")
     (device,) = reading.devices()
     values = reading.Gpu(device, simulated.facts).read()
+    IdleTimes().mark([values], 0.0)
     assert sorted([*values, *NOTHING, "xid", "mig"]) == sorted(fields("### A GPU"))
     assert sorted(values["processes"][0]) == sorted(fields("### A process on a GPU"))
     static = reading.describe(device)

@@ -17,6 +17,7 @@ from gswarm_remote.metrics.watching import Watch, Wish
 from ..helpers import until
 
 FAST = Wish(interval_s=0.1)
+USUAL = Patience(restart_s=0.05)
 SHORT = Patience(hung_s=0.3, kill_s=0.8, kill_again_s=0.8, restart_s=0.05, gone_s=5.0)
 
 
@@ -31,7 +32,7 @@ class Feeds:
         self.made: list[Feed] = []
 
     def __call__(
-        self, *, services: Any = no_services, patience: Patience = SHORT, **config: Any
+        self, *, services: Any = no_services, patience: Patience = USUAL, **config: Any
     ) -> Feed:
         order = {"models": "/", "simulate": {"gpus": 2, **config}, "began": time.time()}
         made = Feed(lambda: order, services, patience)
@@ -108,6 +109,18 @@ async def test_the_sampler_runs_only_while_somebody_watches(feeds: Feeds) -> Non
         assert (await watch.frame())["state"] == "ok"
 
 
+async def test_who_comes_later_is_told_since_when_a_gpu_is_idle(feeds: Feeds) -> None:
+    one = feeds(pattern="idle")
+    with one.watch(FAST) as watch:
+        first = await frame_with(watch, in_state("ok"))
+        pid = sampler_of(one)
+    await until(lambda: not runs(pid))
+    with one.watch(FAST) as watch:
+        again = await frame_with(watch, in_state("ok"))
+    assert [gpu["idle_since"] for gpu in again["gpus"]] == [first["time"]] * 2
+    assert again["gpus"][0]["idle_seen"] is False
+
+
 async def test_each_watch_has_its_own_pace(feeds: Feeds) -> None:
     one = feeds()
     with one.watch(FAST) as fast, one.watch(Wish(interval_s=0.5)) as slow:
@@ -162,7 +175,7 @@ async def test_bandwidth_is_told_to_those_who_asked(feeds: Feeds) -> None:
 
 
 async def test_a_driver_that_hangs_is_a_state_with_its_age(feeds: Feeds) -> None:
-    one = feeds(faults=[{"gpu": 1, "kind": "hang", "for_s": 3.0}])
+    one = feeds(patience=SHORT, faults=[{"gpu": 1, "kind": "hang", "for_s": 3.0}])
     with one.watch(FAST) as watch:
         first = await frame_with(watch, in_state("hung"))
         pid = sampler_of(one)
@@ -194,7 +207,7 @@ async def test_a_sampler_that_is_silent_altogether(
     feeds: Feeds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "_CHILD", "import time; time.sleep(1000)")
-    one = feeds()
+    one = feeds(patience=SHORT)
     with one.watch(FAST) as watch:
         frame = await frame_with(watch, in_state("hung"))
         assert "the sampler has not answered" in frame["error"]
@@ -208,7 +221,7 @@ async def test_one_that_cannot_be_killed_stays_alone(
     feeds: Feeds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process in the kernel ignores even SIGKILL; here nobody sees the first one go."""
-    one = feeds(faults=[{"gpu": 0, "kind": "hang", "for_s": 3.0}])
+    one = feeds(patience=SHORT, faults=[{"gpu": 0, "kind": "hang", "for_s": 3.0}])
     see_it_go, killed = one._gone, []
 
     async def gone(child: asyncio.subprocess.Process) -> bool:
