@@ -62,20 +62,42 @@ class History:
     """Series of numbers by what they are of: ``("node1", 0, "util_percent")``.
 
     Of several values in one second the last one is kept; a minute has the mean of its seconds.
+    A series without a value for as long as any is kept makes room for another one.
     """
 
     def __init__(self) -> None:
         self._columns: dict[Hashable, int] = {}
         self._blocks: dict[Hashable, list[int]] = {}
+        self._free: list[int] = []
+        self._used: list[int] = []  # by column: the last minute in which it had a value
+        self._ahead_s = 0
         self._seconds = _Rows(SECONDS)
         self._minutes = _Rows(MINUTES)
 
+    @property
+    def width(self) -> int:
+        """Places for series, used and free."""
+        return len(self._used)
+
     def columns(self, keys: Iterable[Hashable]) -> list[int]:
-        """The places of series, for `put`; they stay the same."""
-        return [self._columns.setdefault(key, len(self._columns)) for key in keys]
+        """The places of series, for the next `put`."""
+        return [self._column(key) for key in keys]
+
+    def _column(self, key: Hashable) -> int:
+        column = self._columns.get(key)
+        if column is None:
+            minute = self._seconds.newest // _MINUTE
+            if self._free:
+                column = self._free.pop()
+                self._used[column] = minute
+            else:
+                column = len(self._used)
+                self._used.append(minute)
+            self._columns[key] = column
+        return column
 
     def block(self, name: Hashable, keys: Callable[[], Iterable[Hashable]]) -> list[int]:
-        """The places of series that are always put together, found once.
+        """The places of series that are always put together, for the next `put`; seldom looked for.
 
         Args:
             name: of the block: the same for the same keys.
@@ -86,16 +108,45 @@ class History:
         return found
 
     def put(self, time: float, columns: Sequence[int], values: Sequence[float | None]) -> None:
-        """Remember a value for each of some places; what is older than `SECONDS` is dropped."""
-        step = int(time)
-        if step // _MINUTE > self._seconds.newest // _MINUTE >= 0:
-            self._end_minute(self._seconds.newest // _MINUTE)
-        row = self._seconds.open(step, len(self._columns))
-        if row is None:
+        """Remember a value for each of some places.
+
+        A time that is older than all that is kept by the second is of a clock that was set back:
+        then the series go on as if it had not been.
+        """
+        step, newest = self._step(time), self._seconds.newest
+        if step <= newest - SECONDS:
+            self._ahead_s += newest + 1 - step
+            step = newest + 1
+        ended = step // _MINUTE > newest // _MINUTE >= 0
+        if ended:
+            self._end_minute(newest // _MINUTE)
+        row = self._seconds.open(step, len(self._used))
+        if row is None:  # before 1970
             return
         for column, value in zip(columns, values, strict=True):
             if value is not None:
                 row[column] = value
+        if ended:
+            self._make_room(step // _MINUTE, set(columns))
+
+    def _step(self, time: float) -> int:
+        """The step of a time: a second by a clock that is never set back far."""
+        return int(time) + self._ahead_s
+
+    def _make_room(self, minute: int, in_use: set[int]) -> None:
+        """Forget the series that have no value any more, with the blocks that they are in."""
+        gone = {
+            key
+            for key, column in self._columns.items()
+            if self._used[column] < minute - MINUTES and column not in in_use
+        }
+        if not gone:
+            return
+        freed = {self._columns.pop(key) for key in gone}
+        self._free += freed
+        self._blocks = {
+            name: columns for name, columns in self._blocks.items() if freed.isdisjoint(columns)
+        }
 
     def add(self, key: Hashable, time: float, value: float | None) -> None:
         """Remember one value."""
@@ -110,19 +161,21 @@ class History:
         columns = self.columns(keys)
         rows = rows[-SECONDS:]
         minutes: dict[int, list[Sequence[float]]] = {}
-        for step, values in enumerate(rows, start=int(time) + 1 - len(rows)):
-            _write(self._seconds.open(step, len(self._columns)), columns, values)
+        for step, values in enumerate(rows, start=self._step(time) + 1 - len(rows)):
+            _write(self._seconds.open(step, len(self._used)), columns, values)
             minutes.setdefault(step // _MINUTE, []).append(values)
         for minute, some in minutes.items():
             means = [_mean(values) for values in zip(*some, strict=True)]
-            _write(self._minutes.open(minute, len(self._columns)), columns, means)
+            _write(self._minutes.open(minute, len(self._used)), columns, means)
+        for column in columns:
+            self._used[column] = max(self._used[column], self._step(time) // _MINUTE)
 
     def seconds(self, key: Hashable, count: int, now: float) -> list[float | None]:
         """One value a second, the newest last; None where there was none."""
         column = self._columns.get(key)
         if column is None:
             return [None] * count
-        end = int(now) + 1
+        end = self._step(now) + 1
         return [_known(self._seconds.value(s, column)) for s in range(end - count, end)]
 
     def minutes(self, key: Hashable, count: int, now: float) -> list[float | None]:
@@ -130,7 +183,7 @@ class History:
         column = self._columns.get(key)
         if column is None:
             return [None] * count
-        end = int(now) // _MINUTE + 1
+        end = self._step(now) // _MINUTE + 1
         return [self._minute(minute, column) for minute in range(end - count, end)]
 
     def _minute(self, minute: int, column: int) -> float | None:
@@ -143,10 +196,12 @@ class History:
         """Keep the means of a minute that is over."""
         steps = range(minute * _MINUTE, (minute + 1) * _MINUTE)
         rows = [row for step in steps if (row := self._seconds.row(step))]
-        kept = self._minutes.open(minute, len(self._columns))
+        kept = self._minutes.open(minute, len(self._used))
         if kept is not None:
             for column, values in enumerate(zip_longest(*rows, fillvalue=NOTHING)):
-                kept[column] = _mean(values)
+                mean = kept[column] = _mean(values)
+                if mean == mean:
+                    self._used[column] = minute
 
 
 def _write(row: array[float] | None, columns: Sequence[int], values: Sequence[float]) -> None:

@@ -50,14 +50,59 @@ def test_seconds_without_a_value_do_not_count_in_the_mean() -> None:
     assert history.minutes("other", 2, NOW + 60) == [5.0, 5.0]
 
 
-def test_what_is_old_is_overwritten_and_what_comes_too_late_is_dropped() -> None:
+def test_what_is_old_is_overwritten() -> None:
     history = History()
     history.add("a", NOW, 1.0)
     history.add("a", NOW + SECONDS, 2.0)
-    history.add("a", NOW, 3.0)
     assert history.seconds("a", SECONDS + 1, NOW + SECONDS)[0] is None
     history.add("a", NOW + SECONDS - 1, 4.0)  # late, but not too late
     assert history.seconds("a", 2, NOW + SECONDS) == [4.0, 2.0]
+
+
+def test_it_goes_on_when_the_clock_is_set_back() -> None:
+    history = History()
+    for second in range(120):
+        history.add("a", NOW + second, float(second))
+    back = NOW - 7200  # somebody sets it right
+    for second in range(3):
+        history.add("a", back + second, 500.0 + second)
+    assert history.seconds("a", 5, back + 2) == [118.0, 119.0, 500.0, 501.0, 502.0]
+    assert history.minutes("a", 3, back + 2) == [29.5, 89.5, 501.0]
+    history.fill(["b"], back + 2, [(1.0,), (2.0,)])
+    assert history.seconds("b", 3, back + 2) == [None, 1.0, 2.0]
+    again = back - 90_000  # and back once more
+    history.add("a", again, 7.0)
+    assert history.seconds("a", 2, again) == [502.0, 7.0]
+
+
+def test_what_is_gone_for_a_day_makes_room() -> None:
+    history = History()
+
+    def minute(number: int, **values: float) -> None:
+        for name, value in values.items():
+            keys = ((name, 0), (name, 1))
+            columns = history.block(name, lambda keys=keys: keys)  # type: ignore[misc]
+            history.put(NOW + 60 * number, columns, [value, value])
+
+    minute(0, old=1.0, new=2.0)
+    for number in range(1, MINUTES + 1):
+        minute(number, new=2.0)
+        if number == MINUTES // 2:
+            minute(number, rare=3.0)
+    assert history.minutes(("old", 0), MINUTES, NOW) == [None] * (MINUTES - 1) + [1.0]
+    minute(MINUTES + 1, new=2.0)
+    assert history.minutes(("old", 0), MINUTES + 2, NOW) == [None] * (MINUTES + 2)
+    assert history.width == 6
+    minute(MINUTES + 2, newer=9.0)
+    assert history.width == 6  # in the place of the old one
+    assert history.seconds(("newer", 0), 1, NOW + 60 * (MINUTES + 2)) == [9.0]
+    assert history.minutes(("newer", 0), MINUTES, NOW + 60 * (MINUTES + 1)) == [None] * MINUTES
+    half = history.minutes(("rare", 0), MINUTES, NOW + 60 * (MINUTES + 2))
+    assert [value for value in half if value is not None] == [3.0]
+    minute(MINUTES + 3, old=5.0, new=6.0)  # it is back
+    assert history.seconds(("old", 0), 1, NOW + 60 * (MINUTES + 3)) == [5.0]
+    assert history.seconds(("new", 0), 1, NOW + 60 * (MINUTES + 3)) == [6.0]
+    assert history.seconds(("newer", 0), 1, NOW + 60 * (MINUTES + 3)) == [None]
 
 
 def test_a_day_is_kept_by_the_minute() -> None:
