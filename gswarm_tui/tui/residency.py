@@ -154,7 +154,14 @@ def state_of(copy: Copy) -> Cell:
     if copy.state != WHOLE:
         return Piece(f"… {copy.state}", Tone.BUSY)
     mark = {"dram": DRAM_MARK, "gpu": GPU_MARK}.get(_kind(copy), DISK_MARK)
-    return [mark, Piece(f" {copy.state}", Tone.GOOD)]
+    return [mark, Piece(f" {copy.state}{engine_of(copy)}", Tone.GOOD)]
+
+
+def engine_of(copy: Copy) -> str:
+    """What is said of the engine that computes on a copy where it lies, after the copy's state."""
+    if copy.engine is None:
+        return ""
+    return ", loaded" if copy.engine == "ready" else f", engine {copy.engine}"
 
 
 def details(row: ModelRow | None, nodes: Sequence[Node], lines: int) -> list[Cell]:

@@ -228,6 +228,8 @@ class Copy:
         verified_at: when that was, in seconds since the epoch; None where it is not known.
         bad_files: how many were found bad.
         done_bytes: of one that is not whole.
+        engine: the state of the engine that computes on it where its files are, which a CPU does on
+            ``dram``; None where none does. On a GPU the copy itself is the engine's.
     """
 
     model: str
@@ -241,6 +243,7 @@ class Copy:
     waiting: str | None = None
     verified_at: float | None = None
     bad_files: int = 0
+    engine: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ def holdings(spec: NodeSpec, answer: object, job_of: Callable[[str], int | None]
         if _is_copy(each) and (source := text(each.get("source"))) is not None
     }
     return Holdings(
-        copies=(*copies, *_on_gpus(spec.name, status.replicas)),
+        copies=_with_replicas(spec.name, copies, status.replicas),
         services=tuple([_service(spec, each) for each in status.services if _is_service(each)]),
         transfers=tuple([_transfer(spec.name, each, sources, job_of) for each in moving]),
         types=_types(status.copies),
@@ -156,20 +156,21 @@ def _arriving(node: str, operation: Wire) -> Copy:
     )
 
 
-def _on_gpus(node: str, replicas: Sequence[Wire]) -> list[Copy]:
-    return [
-        Copy(
-            model=each["model"],
-            revision=text(each.get("revision")) or "",
-            device=f"{node}:{place}",
-            state=text(each.get("state")) or "",
-            size_bytes=None,
-            waiting=text(each.get("reason")),
-        )
-        for each in replicas
-        if text(each.get("model"))
-        for place in _places(each)
-    ]
+def _with_replicas(node: str, copies: Sequence[Copy], replicas: Sequence[Wire]) -> tuple[Copy, ...]:
+    """The copies and those that engines hold; one whose files an engine reads in place is one."""
+    files = {(copy.model, copy.revision, copy.device): copy for copy in copies}
+    held: dict[tuple[str, str, str], Copy] = {}
+    for each in replicas:
+        model, revision = text(each.get("model")), text(each.get("revision")) or ""
+        state = text(each.get("state")) or ""
+        for place in _places(each) if model else ():
+            key = (model or "", revision, f"{node}:{place}")
+            if key in files:
+                if files[key].engine != "ready":
+                    files[key] = replace(files[key], engine=state)
+            elif key not in held or state == "ready":
+                held[key] = Copy(*key, state, None, waiting=text(each.get("reason")))
+    return (*files.values(), *held.values())
 
 
 def _places(each: Wire) -> list[str]:

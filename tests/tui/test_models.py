@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -13,6 +14,7 @@ from gswarm_tui.tui.screens.model import ModelView
 from gswarm_tui.tui.screens.models import ModelsView
 from gswarm_tui.tui.widgets.dialog import FormScreen, NoticeScreen, PlanScreen
 from gswarm_tui.tui.widgets.model_table import ModelTable
+from gswarm_tui.watch.snapshot import Copy, Model
 
 from .fleets import NOW, fleet, node, simulated
 from .some_models import placed, without_services
@@ -113,6 +115,17 @@ async def test_enter_shows_every_copy_of_a_model() -> None:
         await stage.press("enter")
         assert "◐ in flight 40 %" in stage.line_with("beta:disk")
         assert "credentials" in stage.line_with("alpha:disk")
+
+
+async def test_a_copy_that_a_cpu_computes_from_says_so() -> None:
+    copy = Copy("llama", "abc", "alpha:dram", "ready", 10, verified=True, engine="ready")
+    model = Model("llama", None, None, 10, (copy,), registered=True)
+    async with on_stage(fleet(models=(model,)), size=SMALL) as stage:
+        await stage.open("model", "llama")
+        assert " ▣ ready, loaded " in stage.line_with("alpha:dram")
+        starting = replace(copy, engine="starting")
+        await stage.push(fleet(models=(replace(model, copies=(starting,)),)))
+        assert " ▣ ready, engine" in stage.line_with("alpha:dram")
 
 
 async def test_a_damaged_copy_says_how_many_files_and_when_they_were_read() -> None:

@@ -108,6 +108,31 @@ def test_models_are_on_the_gpus_of_their_replicas() -> None:
     assert read(replicas=[REPLICA, two]).loaded == {1: ("llama", "qwen"), 2: ("qwen",)}
 
 
+STAGED: dict[str, Any] = {**COPY, "tier": "dram"}
+ON_CPU: dict[str, Any] = {**REPLICA, "devices": ["dram"]}
+
+
+def test_what_a_cpu_serves_from_memory_is_one_copy_of_which_that_is_said() -> None:
+    disk, dram = read(copies=[COPY, STAGED], replicas=[ON_CPU]).copies
+    assert (disk.device, disk.engine) == ("n1:disk", None)
+    assert (dram.device, dram.state, dram.engine) == ("n1:dram", "ready", "ready")
+    assert dram.size_bytes == COPY["size"]
+
+
+def test_an_engine_that_begins_beside_one_that_runs_takes_nothing_back() -> None:
+    later = {**ON_CPU, "id": "r2", "state": "starting"}
+    for replicas in ([ON_CPU, later], [later, ON_CPU]):
+        (dram,) = read(copies=[STAGED], replicas=replicas).copies
+        assert dram.engine == "ready"
+        (alone,) = read(replicas=replicas).copies
+        assert (alone.state, alone.engine) == ("ready", None)
+
+
+def test_an_engine_of_another_revision_is_another_copy() -> None:
+    copies = read(copies=[STAGED], replicas=[{**ON_CPU, "revision": "def"}]).copies
+    assert [(copy.revision, copy.engine) for copy in copies] == [("abc", None), ("def", None)]
+
+
 def test_a_service_has_the_rates_of_its_row() -> None:
     (service,) = read(services=[SERVICE]).services
     row = {"requests": 9, "requests_per_s": 0.5, "running": 2, "generation_tokens_per_s": "many"}
