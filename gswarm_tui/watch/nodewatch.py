@@ -96,6 +96,7 @@ class NodeWatch:
         self._answer: object = None
         self._rows: object = None
         self._heard_at = 0.0
+        self._system: str | None = None
         self._driver: str | None = None
         self._refusal: str | None = None
         self._node = connecting(spec, clock())
@@ -221,6 +222,7 @@ class NodeWatch:
             silent_s=float(silent_s or 0.0),
             host=frames.host_of(frame, self._node.host),
             gpus=gpus,
+            system=self._system,
             driver=self._driver,
         )
 
@@ -240,7 +242,7 @@ class NodeWatch:
         answer = await self._asked.call("metrics.describe", {})
         if isinstance(answer, Mapping):
             self._version = answer.get("version", version)
-            self._driver = text(answer.get("driver"))
+            self._system, self._driver = text(answer.get("system")), text(answer.get("driver"))
             self._gpus.describe(answer)
             self._show(self._frame)
 
@@ -278,7 +280,7 @@ class NodeWatch:
             silent_s=changes.get("silent_s", before.silent_s),
             host=changes.get("host", before.host),
             gpus=changes.get("gpus", before.gpus),
-            system=before.system,
+            system=changes.get("system", before.system),
             driver=changes.get("driver", before.driver),
         )
         self._changed()

@@ -13,6 +13,7 @@ from gswarm_tui.watch.snapshot import FleetSnapshot
 STATIC = {
     "version": "v1",
     "driver": "580.1",
+    "system": "Debian GNU/Linux 13 (trixie)",
     "gpus": [
         {
             "index": index,

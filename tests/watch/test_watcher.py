@@ -78,6 +78,7 @@ async def test_frames_become_gpus_with_what_they_are() -> None:
         picture = await listening.until(lambda p: p.nodes[0].gpus and p.nodes[0].gpus[0].name)
         assert [each.uuid for each in picture.nodes[0].gpus] == ["GPU-0", "GPU-1"]
         assert picture.nodes[0].driver == "580.1"
+        assert picture.nodes[0].system == "Debian GNU/Linux 13 (trixie)"
         assert picture.nodes[0].host.cpu_percent == 12.5
         assert watcher.settled
         key = gpu_key("n1", 0, "util_percent")

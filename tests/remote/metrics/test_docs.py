@@ -58,7 +58,7 @@ async def test_a_frame() -> None:
     await one.close()
     assert sorted(frame) == sorted(fields("## A frame"))
     described = DOCUMENT.read_text().partition("`metrics.describe` answers `{")[2]
-    assert list(one.static) == described.partition("}")[0].split(", ")
+    assert [*one.static, "system"] == described.partition("}")[0].split(", ")
 
 
 def test_words_of_throttling() -> None:

@@ -67,6 +67,7 @@ async def test_describe_without_a_watch(helper: HelperProcess) -> None:
         await peer.call("node.configure", {"simulate": SIMULATED})
         static = await peer.call("metrics.describe", {})
         assert static["driver"]
+        assert static["system"]
         assert [gpu["name"] for gpu in static["gpus"]] == ["NVIDIA H100 80GB HBM3"] * 2
         await until(lambda: not samplers(helper))
 
