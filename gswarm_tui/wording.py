@@ -53,6 +53,16 @@ def duration(seconds: float | None) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
+def estimate(seconds: float, *, moves: bool) -> str:
+    """What of the time that a playbook takes is known before: that of its bytes.
+
+    Args:
+        moves: whether they are moved; else they are only read, to verify them.
+    """
+    does = "moving" if moves else "reading"
+    return f"{does} bytes takes about {duration(seconds)}, as fast as earlier runs"
+
+
 def number_of(count: int, noun: str) -> str:
     """``1 node``, ``3 nodes``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from gswarm_tui import wording
 from gswarm_tui.cli import output
 from gswarm_tui.cli.context import Settings, open_session
 from gswarm_tui.errors import EXIT_OK
@@ -128,7 +129,9 @@ def _verdict(comparison: Comparison) -> str:
     counted = [f"{verdicts.count(word)} {word}" for word in dict.fromkeys(verdicts)]
     parts = [f"nothing was done (--check): {', '.join(counted)}"]
     if comparison.seconds is not None:
-        parts.append(f"{_about(comparison.seconds)} at least, as fast as earlier runs")
+        timed = [task for task in comparison.tasks if task.seconds is not None]
+        moves = any(task.finding.moves for task in timed)
+        parts.append(wording.estimate(comparison.seconds, moves=moves))
     if comparison.problems:
         parts.append(f"{len(comparison.problems)} would fail")
     parts += [

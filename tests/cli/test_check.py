@@ -87,6 +87,12 @@ def test_json(gswarm: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (document["seconds"], document["exit_code"]) == (8.0, 0)
 
 
+def test_the_time_is_that_of_the_bytes(gswarm: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Rates, "seconds", lambda self, word, moves: 4.0)
+    ended = gswarm("run", "p.yaml", "--check")
+    assert "; moving bytes takes about 8.0 s, as fast as earlier runs" in ended.err
+
+
 def test_offline_asks_nobody(gswarm: Command, fleet: FakeFleet) -> None:
     ended = gswarm("run", "p.yaml", "--check", "--offline")
     assert ended.code == 0
