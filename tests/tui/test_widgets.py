@@ -14,7 +14,7 @@ from textual.strip import Strip
 from gswarm_tui.nodespec import NodeSpec
 from gswarm_tui.tui import shell
 from gswarm_tui.tui.narrow import NarrowUpdate
-from gswarm_tui.tui.widgets.cells import pieces
+from gswarm_tui.tui.widgets.cells import Piece, fit, pieces
 from gswarm_tui.tui.widgets.differences import changed_spans
 from gswarm_tui.tui.widgets.heat import Heat
 from gswarm_tui.tui.widgets.plot import (
@@ -89,6 +89,22 @@ def test_several_are_added_up() -> None:
 )
 def test_the_upper_edge_is_a_round_number(value: float, up: float) -> None:
     assert rounded_up(value) == pytest.approx(up)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("name", "name  "),
+        ("x" * 10_000, "xxxxx…"),
+        ("字" * 10_000, "字字 …"),
+        ("é" * 3 + "x" * 10_000, "é" * 3 + "xx…"),
+        ("a" + "\u0301" * 10_000, "a" + "\u0301" * 55 + "…" + "    "),
+    ],
+    ids=["short", "long", "wide", "marks", "nothing-but-marks"],
+)
+def test_a_text_has_its_room_and_no_more(said: str, shown: str) -> None:
+    fitted = fit([Piece(said)], 6)
+    assert "".join(piece.text for piece in fitted) == shown
 
 
 def test_heat_does_not_flicker_but_follows() -> None:

@@ -40,6 +40,8 @@ Cell: TypeAlias = str | Piece | Sequence[Piece]
 """What stands in one cell of a line."""
 
 _BARS = " ▁▂▃▄▅▆▇█"
+_OF_A_COLUMN = 8
+"""More characters than stand in one column in any script: a letter and the marks on it."""
 
 
 def pieces(cell: Cell) -> tuple[Piece, ...]:
@@ -56,6 +58,9 @@ def fit(cell: Sequence[Piece], room: int, *, right: bool = False) -> list[Piece]
     fitted: list[Piece] = []
     left = room
     for piece in cell:
+        most = _OF_A_COLUMN * (left + 1)
+        if len(piece.text) > most:  # to measure all of it would take long
+            piece = Piece(piece.text[:most] + "…", piece.tone)
         size = cell_len(piece.text)
         if size > left:
             text = set_cell_size(piece.text, max(0, left - 1)) + "…" * (left > 0)
