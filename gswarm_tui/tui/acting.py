@@ -29,7 +29,7 @@ _PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 _FOLDER: Final = "tui-"
 _OUR_FILE = re.compile(rf"\S*/{_FOLDER}[^/\s]+/[A-Za-z0-9._-]+\.yaml(:\d+)*: ")
 """Where something stands in a playbook that the user did not write is no help."""
-READ_ONLY: Final = "nothing can be changed from here: gswarm-tui was started with --read-only"
+READ_ONLY: Final = "gswarm-tui was started with --read-only: nothing is changed or sent from here"
 DEMO: Final = "the demo changes nothing"
 
 
@@ -248,7 +248,9 @@ def _read_check(deed: Deed, command: str, said: str) -> Proposal:
         plan = [line for action in document["actions"] for line in _plan(action)]
         plan += [_space(space) for space in document["space"]]
         if document["seconds"] is not None:
-            plan.append(f"takes about {wording.duration(document['seconds'])}")
+            timed = [each for each in document["actions"] if each["seconds"] is not None]
+            moves = any(each["moves"] for each in timed)
+            plan.append(wording.estimate(document["seconds"], moves=moves))
         problems = [why for action in document["actions"] for why in action["problems"]]
         problems += [f"{node} does not answer: {w}" for node, w in document["unreachable"].items()]
     except (ValueError, LookupError, TypeError, AttributeError):

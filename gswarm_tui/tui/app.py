@@ -7,11 +7,14 @@ Nothing here waits for a node.
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from textual.actions import ActionParseResult
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 from textual.reactive import reactive
 
 from gswarm_tui.config import TuiConfig
@@ -35,6 +38,13 @@ _THEME = "theme"
 _OTHERS_S: Final = 2.0
 """After so long the other screens are imported; by then most nodes have answered."""
 
+_LOW: Final = """
+.-low ToastRack { max-height: 1; overflow: hidden; }
+.-low Toast { width: 100%; max-width: 100%; max-height: 1; margin: 0; padding: 0 1; }
+.-low #details, .-low #legend { display: none; }
+"""
+"""Where there are few lines a notice has one of them, and what stands around a table has none."""
+
 
 class GswarmApp(App[None]):
     """gswarm on a terminal.
@@ -52,7 +62,8 @@ class GswarmApp(App[None]):
 
     TITLE = "gswarm"
     ENABLE_COMMAND_PALETTE = False
-    CSS = theme.CSS
+    CSS = theme.CSS + _LOW
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (12, "-high")]  # noqa: RUF012 - Textual's
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
         Binding("q", "quit", "Quit", show=False),
@@ -77,12 +88,12 @@ class GswarmApp(App[None]):
     ) -> None:
         super().__init__()
         self.keys = {} if config is None else config.keys
-        if self.keys:
+        if config is not None and self.keys:
             from gswarm_tui.tui.screens.playbook import PlaybookView
             from gswarm_tui.tui.widgets.log_text import LogText
 
             screens: list[type[View]] = [*VIEWS.values(), PlaybookView]
-            keymap.check(self.keys, (*screens, LineTable, LogText, GswarmApp))
+            keymap.check(config, (*screens, LineTable, LogText, GswarmApp))
         keymap.apply(self.keys, self)
         for each in theme.ALL.values():
             self.register_theme(each)
@@ -95,6 +106,9 @@ class GswarmApp(App[None]):
         self.talker = talker
         self.inventory = inventory
         self.deeds = Deeds(self, actor)
+        self._read_until: float | None = None
+        """Up to when what happened was read; None before the first picture."""
+        self.unread_errors = 0
 
     def on_mount(self) -> None:
         home = VIEWS[HOME]()
@@ -110,12 +124,27 @@ class GswarmApp(App[None]):
         self.set_timer(_OTHERS_S, lambda: self.run_worker(VIEWS.load_all, thread=True))
 
     def _take(self, snapshot: FleetSnapshot) -> None:
+        if self._read_until is None:
+            self._read_until = snapshot.time  # what was before is no news
+        self.unread_errors = _errors_since(self._read_until, snapshot)
         self.snapshot = self.deeds.with_events(snapshot)
         self.deeds.show_unread()
 
     def watch_snapshot(self) -> None:
         if isinstance(self.screen_or_none, View):
-            self.screen_or_none.redraw()
+            self.screen_or_none.draw()
+
+    async def run_action(
+        self,
+        action: str | ActionParseResult,
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """What a key does, unless its screen holds it back."""
+        view = default_namespace
+        if isinstance(view, View) and isinstance(action, str) and view.holds_back(action):
+            return True
+        return await super().run_action(action, default_namespace, namespaces)
 
     @property
     def screen_or_none(self) -> object:
@@ -156,6 +185,10 @@ class GswarmApp(App[None]):
         if len(self.views) > 1:
             self.pop_screen()
 
+    def read_errors(self) -> None:
+        """What happened so far was read."""
+        self._read_until, self.unread_errors = self.snapshot.time, 0
+
     def action_help(self) -> None:
         """The keys that count on the screen on top."""
         from gswarm_tui.tui.screens.help import HelpScreen
@@ -191,10 +224,10 @@ class GswarmApp(App[None]):
             self._dress(subject)
         elif word not in VIEWS:
             near = did_you_mean(word, VIEWS) or f"; there are {', '.join(VIEWS)}"
-            self.notify(f"there is no `{word}`{near}", severity="error", markup=False)
+            self.deeds.tell(f":{command}", f"there is no `{word}`{near}")
         elif word in SUBJECTS and subject not in self.words_after(word):
             said = "needs a name" if subject is None else f"has no `{subject}`"
-            self.notify(f"{word} {said}", severity="error", markup=False)
+            self.deeds.tell(f":{command}", f"{word} {said}")
         else:
             self.go_to(word, subject if word in SUBJECTS else None)
 
@@ -204,7 +237,7 @@ class GswarmApp(App[None]):
             self.theme = str(name)
         else:
             said = f"there is no theme `{name}`" if name else "theme needs a name"
-            self.notify(f"{said}: {', '.join(theme.ALL)}", severity="error", markup=False)
+            self.deeds.tell(_THEME, f"{said}: {', '.join(theme.ALL)}")
 
     def words_after(self, before: str) -> Sequence[str]:
         """What can follow in a command: screens, and the names of what they are about."""
@@ -214,3 +247,9 @@ class GswarmApp(App[None]):
             return list(theme.ALL)
         subjects = SUBJECTS.get(before)
         return [] if subjects is None else subjects(self.snapshot)
+
+
+def _errors_since(time: float, snapshot: FleetSnapshot) -> int:
+    """How many errors there were after that; events are in the order of time."""
+    late = takewhile(lambda event: event.time > time, reversed(snapshot.events))
+    return sum(event.level == "error" for event in late)

@@ -16,11 +16,8 @@ Shell = Callable[[str], Sequence[str] | None]
 
 
 def has_shell(view: View) -> bool:
-    """Whether there is a terminal that a shell on a node could have, and a way to one.
-
-    From a shell everything can be changed.
-    """
-    return view.gswarm.shell is not None and not view.gswarm.read_only and not view.app.is_web
+    """Whether there is a terminal that a shell on a node could have, and a way to one."""
+    return view.gswarm.shell is not None and not view.app.is_web
 
 
 def command(spec: NodeSpec) -> list[str]:

@@ -12,6 +12,7 @@ from rich.segment import Segment
 from textual.pilot import Pilot
 from textual.strip import Strip
 
+from gswarm_tui.tui.acting import Recording
 from gswarm_tui.tui.app import GswarmApp
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.watch.rings import History
@@ -123,17 +124,20 @@ async def on_stage(
     *,
     size: tuple[int, int] = MIDDLE,
     history: History | None = None,
+    toasts: bool = False,
     **options: Any,
 ) -> AsyncIterator[Stage]:
     """Run the application on a picture.
 
     Args:
         history: what was before.
-        options: of `GswarmApp`.
+        toasts: whether what is said in the corner is drawn.
+        options: of `GswarmApp`; without an actor, one that only remembers.
     """
+    options.setdefault("actor", Recording())
     source = StillSource(snapshot, history or History())
     app = GswarmApp(source, **options)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=toasts) as pilot:
         await pilot.pause()
         yield Stage(app, source, pilot)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.watch.snapshot import Event, FleetSnapshot
 
 from .fleets import fleet, node
@@ -55,8 +56,8 @@ async def test_enter_goes_to_what_it_is_about() -> None:
     async with on_stage(fleet(node("node1"), events=events)) as stage:
         await stage.open("events")
         await stage.press("enter")
-        assert stage.view.WORD == "events", "the job is no more"
-        await stage.press("j", "enter")
+        assert isinstance(stage.app.screen, DescribeScreen), "the job is no more"
+        await stage.press("escape", "j", "enter")
         assert stage.app.trail() == ("Fleet", "Events", "Node node1")
 
 

@@ -107,7 +107,7 @@ async def test_lines_are_sorted_by_a_column_and_back() -> None:
         assert names(stage) == ["beta", "gamma", "alpha"]
         await choose(stage, "o", "power")
         assert names(stage)[-1] == "gamma"
-        await choose(stage, "o", "as in the inventory")
+        await choose(stage, "o", "as it comes")
         assert names(stage) == ["alpha", "beta", "gamma"]
 
 

@@ -96,7 +96,9 @@ async def test_its_keys() -> None:
         stage.app.suspend = nullcontext  # type: ignore[method-assign, assignment]
         await stage.press("s")
         assert asked == ["beta"]
-        await stage.press("ctrl+d", "ctrl+u", "j", "k", "enter", "d")
+        await stage.press("ctrl+d", "ctrl+u", "j", "k", "enter")
+        assert "process 4242 on beta:gpu1" in stage.text()
+        await stage.press("escape", "d")
         assert isinstance(stage.app.screen, DescribeScreen)
         assert "uuid: GPU-beta-1" in stage.text()
         await stage.press("escape")

@@ -96,7 +96,7 @@ async def test_ways_in_and_back() -> None:
         assert (stage.view.WORD, stage.view.subject) == ("log", "8")
         await stage.press("escape", "d")
         assert "no space" in stage.text()
-        await stage.press("escape", "o")
+        await stage.press("escape", "o", "j", "enter")
         assert table(stage).sorted_by == "job"
 
 

@@ -141,11 +141,11 @@ async def test_a_shell_that_cannot_be_had_is_told_of() -> None:
     async with on_stage(racks(), shell=lambda name: None) as stage:
         await stage.open("node", "beta")
         await stage.press("s")
-        assert stage.notices() == ["beta is not in the inventory"]
+        assert "beta is not in the inventory" in stage.text()
     async with on_stage(racks(), shell=lambda name: ["true"]) as stage:
         await stage.open("node", "beta")
         await stage.press("s")
-        assert stage.notices() == ["this terminal cannot be left to a shell"]
+        assert "this terminal cannot be left to a shell" in stage.text()
 
 
 async def test_a_program_that_is_not_there_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,9 +153,7 @@ async def test_a_program_that_is_not_there_is_told_of(monkeypatch: pytest.Monkey
         await stage.open("node", "beta")
         monkeypatch.setattr(stage.app, "suspend", nullcontext)
         await stage.press("s")
-        assert stage.notices() == [
-            "/nonexistent/ssh could not be started: No such file or directory"
-        ]
+        assert "/nonexistent/ssh could not be started: No such file" in stage.text()
 
 
 async def test_without_a_way_to_a_shell_there_is_no_key() -> None:
@@ -171,7 +169,7 @@ async def test_who_may_change_nothing_gets_no_shell() -> None:
         await stage.open("node", "beta")
         assert "Shell" not in stage.text()
         await stage.press("s")
-        assert stage.notices() == []
+        assert "with --read-only" in stage.text()
 
 
 async def test_topology_is_shown_where_it_is_known() -> None:
@@ -198,7 +196,7 @@ async def test_typed_with_its_name() -> None:
         assert stage.view.crumb == "Node beta"
         await stage.type(":node nobody")
         await stage.press("enter")
-        assert stage.notices() == ["node has no `nobody`"]
+        assert "node has no `nobody`" in stage.text()
 
 
 async def test_plots_survive_a_node_without_gpus() -> None:

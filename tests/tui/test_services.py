@@ -133,7 +133,7 @@ async def test_sort_filter_and_describe() -> None:
         await stage.open("services")
         await stage.press("o")
         assert on_top(stage) is ChoiceScreen
-        await stage.press("j", "enter")
+        await stage.press("j", "j", "enter")
         table = stage.app.screen.query_one(ServicesTable)
         assert [row.node for row in table.rows] == ["alpha", "beta"]
         await stage.press("slash", *"!qwen", "enter")

@@ -63,7 +63,7 @@ async def test_sort_filter_and_describe() -> None:
         table = stage.app.screen.query_one(TransferTable)
         await stage.press("o")
         assert type(stage.app.screen) is ChoiceScreen
-        await stage.press("enter")
+        await stage.press("j", "enter")
         assert [row.model for row in table.rows] == ["llama", "qwen"]
         await stage.press("d")
         assert type(stage.app.screen) is DescribeScreen

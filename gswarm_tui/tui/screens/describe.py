@@ -17,7 +17,7 @@ from gswarm_tui.tui.widgets.markup import content
 
 
 class DescribeScreen(ModalScreen[None]):
-    """A box with the fields of a part of a `FleetSnapshot`; what is not known is left out."""
+    """A box with the fields of parts of a `FleetSnapshot`; what is not known is left out."""
 
     DEFAULT_CSS = """
     DescribeScreen { align: center middle; }
@@ -30,13 +30,14 @@ class DescribeScreen(ModalScreen[None]):
         Binding("escape,q,d,enter", "dismiss", "Close", show=False)
     ]
 
-    def __init__(self, title: str, thing: Any) -> None:
+    def __init__(self, title: str, *things: Any) -> None:
         super().__init__()
-        self._heading, self._thing = title, thing
+        self._heading, self._things = title, things
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(can_focus=True):
-            text = [Piece(f"{self._heading}\n\n", Tone.TITLE), Piece(as_yaml(self._thing))]
+            said = "---\n".join(map(as_yaml, self._things))
+            text = [Piece(f"{self._heading}\n\n", Tone.TITLE), Piece(said)]
             yield Static(content(text), markup=False)
 
 

@@ -7,12 +7,14 @@ from datetime import datetime
 from typing import ClassVar
 
 from textual import on
+from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.views import SUBJECTS
 from gswarm_tui.tui.widgets.cells import Piece, Tone
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
+from gswarm_tui.watch.filters import plain
 from gswarm_tui.watch.snapshot import Event, FleetSnapshot
 
 _TONES = {"info": Tone.PLAIN, "warning": Tone.WARN, "error": Tone.BAD}
@@ -24,6 +26,14 @@ class EventsView(View):
     WORD = "events"
     TITLE = "Events"
     SUMMARY = "Everything that happened, the newest first; y copies the command that does the same."
+
+    AUTO_FOCUS = "LineTable"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("o", "sort", "Sort"),
+        Binding("y", "app.copy_command", "Copy the command"),
+        Binding("d", "describe", "Describe"),
+    ]
 
     COLUMNS: ClassVar = (
         Column[Event]("time", lambda e: Piece(_time(e.time), Tone.DIM), 15),
@@ -37,10 +47,11 @@ class EventsView(View):
         yield LineTable(self.COLUMNS, _key, empty="nothing has happened yet")
 
     def show(self, snapshot: FleetSnapshot) -> None:
-        wanted = self.filter.lstrip("!").casefold()
-        inverse = self.filter.startswith("!")
-        found = (event for event in snapshot.events if (wanted in _text(event)) != inverse)
-        self.query_one(LineTable).show(list(found)[::-1])
+        fits = plain(self.filter)
+        self.query_one(LineTable).show(
+            [event for event in reversed(snapshot.events) if fits(_texts(event))]
+        )
+        self.gswarm.read_errors()
 
     @on(LineTable.Chosen)
     def _chosen(self, chosen: LineTable.Chosen) -> None:
@@ -51,15 +62,21 @@ class EventsView(View):
             if view in SUBJECTS and name in SUBJECTS[view](self.gswarm.snapshot):
                 self.gswarm.open_view(view, name)
                 return
+        self.action_describe()
+
+    def action_describe(self) -> None:
+        """Everything that is known of the marked ones, or of that under the cursor."""
+        rows: list[Event] = self.query_one(LineTable).marked
+        self.describe({f"{_time(row.time)} {row.about}": row for row in rows})
 
 
 def _key(event: Event) -> tuple[float, str, str]:
     return (event.time, event.about, event.text)
 
 
-def _text(event: Event) -> str:
+def _texts(event: Event) -> Iterable[str | None]:
     """What the filter looks at."""
-    return f"{event.level} {event.about} {event.text} {event.command or ''}".casefold()
+    return (event.level, event.about, event.text, event.command)
 
 
 def _time(moment: float) -> str:

@@ -26,7 +26,8 @@ from gswarm_tui.watch.snapshot import Concern, FleetSnapshot, Node
 
 _FEW = 16
 """Up to so many GPUs are shown as cards where nothing else was asked for."""
-_AS_GIVEN = "as in the inventory"
+_LOW = 12
+"""With fewer lines, all of them are for the nodes; the header counts what needs a look."""
 _WIDE = 200
 """From so many columns on, what needs a look stands beside the nodes."""
 
@@ -38,6 +39,7 @@ class FleetView(View):
     TITLE = "Fleet"
     SUMMARY = f"Every GPU of every node. {LEGEND}."
     AUTO_FOCUS = "FleetTable"
+    CHANGES = frozenset({"shell"})
 
     DEFAULT_CSS = """
     FleetView #fleet { layout: vertical; height: 1fr; }
@@ -111,7 +113,10 @@ class FleetView(View):
 
     def _show_attention(self, snapshot: FleetSnapshot) -> None:
         table = self.query_one(AttentionTable)
-        self.set_class(bool(snapshot.attention), "-attention")
+        has_room = bool(snapshot.attention) and self.size.height >= _LOW
+        if has_room != self.has_class("-attention"):
+            self.set_class(has_room, "-attention")
+            self.refresh_bindings()
         wide = self.size.width >= _WIDE
         self.set_class(wide, "-wide")
         if not wide:
@@ -127,6 +132,7 @@ class FleetView(View):
         if cards != self.has_class("-cards"):
             had_focus = isinstance(self.focused, FleetTable | GpuCards | None)
             self.set_class(cards, "-cards")
+            self.refresh_bindings()
             if had_focus:
                 self.set_focus(self.query_one(GpuCards if cards else FleetTable))
         return cards
@@ -139,23 +145,6 @@ class FleetView(View):
     def action_lines_or_cards(self) -> None:
         self._cards = not self.has_class("-cards")
         self.redraw()
-
-    def action_sort(self) -> None:
-        """Choose a column; the one that counts already turns the order round."""
-        from gswarm_tui.tui.screens.choice import ChoiceScreen
-
-        table = self.query_one(FleetTable)
-        words = [_AS_GIVEN, *table.sortable()]
-
-        def sort(word: str | None) -> None:
-            if word == _AS_GIVEN:
-                table.unsort()
-                self.redraw()
-            elif word is not None:
-                table.sort_by(word)
-
-        now = table.sorted_by or _AS_GIVEN
-        self.app.push_screen(ChoiceScreen("Sort by (again turns it round)", words, now), sort)
 
     def action_group(self) -> None:
         from gswarm_tui.tui.screens.choice import ChoiceScreen
@@ -171,21 +160,26 @@ class FleetView(View):
     def action_attention(self) -> None:
         """Go to what needs a look, or back to the nodes."""
         table = self.query_one(AttentionTable)
-        if table.has_focus or not self.has_class("-attention"):
+        if table.has_focus:
             self.set_focus(self.query_one(GpuCards if self.has_class("-cards") else FleetTable))
         else:
             self.set_focus(table)
 
     def action_describe(self) -> None:
-        node = self.node
-        if node is not None:
-            from gswarm_tui.tui.screens.describe import DescribeScreen
-
-            self.app.push_screen(DescribeScreen(node.name, node))
+        """Everything that is known of the marked nodes, or of that under the cursor."""
+        if self.has_class("-cards"):
+            nodes = [self.node]
+        else:
+            nodes = [row.node for row in self.query_one(FleetTable).marked]
+        self.describe({node.name: node for node in nodes if node is not None})
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "shell":
             return has_shell(self)
+        if action == "attention":
+            return self.has_class("-attention")
+        if action == "group":
+            return not self.has_class("-cards")
         return super().check_action(action, parameters)
 
     def action_shell(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from textual import on
 from textual.containers import Container, VerticalScroll
 from textual.widget import Widget
 
@@ -15,9 +16,9 @@ from gswarm_tui.tui.facts import (
     instances_of,
     links_of,
 )
-from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.tui.screens.machine import MachineView, fill
 from gswarm_tui.tui.widgets.cells import Cell
+from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.tui.widgets.lines import Lines
 from gswarm_tui.tui.widgets.plot import Series, degrees, percent, size, watts
 from gswarm_tui.tui.widgets.plots import Plots
@@ -72,7 +73,11 @@ class GpuView(MachineView):
     def action_describe(self) -> None:
         gpu = self.gpu(self.gswarm.snapshot)
         if gpu is not None:
-            self.app.push_screen(DescribeScreen(self.subject or "", gpu))
+            self.describe({self.subject or "": gpu})
+
+    @on(LineTable.Chosen)
+    def _chosen(self, event: LineTable.Chosen) -> None:
+        self.describe_process(event.row)
 
 
 def gpu_series(gpu: Gpu) -> list[Series]:

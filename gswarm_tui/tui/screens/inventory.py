@@ -12,8 +12,9 @@ from textual.widget import Widget
 
 from gswarm_tui.inventory import Inventory
 from gswarm_tui.nodespec import NodeSpec
-from gswarm_tui.tui.screens.describe import DescribeScreen
+from gswarm_tui.tui.screens.machine import leave_to_shell
 from gswarm_tui.tui.screens.view import View
+from gswarm_tui.tui.shell import has_shell
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
 from gswarm_tui.tui.widgets.lines import Lines
@@ -66,12 +67,17 @@ class InventoryView(View):
     TITLE = "Inventory"
     SUMMARY = "The inventory as it was read, where each node stands in it, and what is missing."
     AUTO_FOCUS = "LineTable"
+    CHANGES = frozenset({"shell"})
 
     DEFAULT_CSS = """
     InventoryView #about { padding: 0 1; }
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("d", "describe", "Describe")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "shell", "Shell"),
+        Binding("o", "sort", "Sort"),
+        Binding("d", "describe", "Describe"),
+    ]
 
     COLUMNS: ClassVar = (
         Column[InventoryRow]("node", lambda r: r.name, 10, share=1, order=lambda r: r.name),
@@ -104,9 +110,18 @@ class InventoryView(View):
             self.gswarm.open_view("node", event.row.name)
 
     def action_describe(self) -> None:
+        """Everything that is known of the marked ones, or of that under the cursor."""
+        self.describe({row.name: row for row in self.query_one(LineTable).marked})
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "shell":
+            return has_shell(self)
+        return super().check_action(action, parameters)
+
+    def action_shell(self) -> None:
         row = self.query_one(LineTable).current
         if row is not None:
-            self.app.push_screen(DescribeScreen(row.name, row))
+            leave_to_shell(self, row.name)
 
 
 def _row(spec: NodeSpec, node: Node | None) -> InventoryRow:

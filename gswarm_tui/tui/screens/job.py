@@ -13,7 +13,6 @@ from textual.widget import Widget
 from gswarm_tui.tui import job_acts
 from gswarm_tui.tui.job_graph import CHAIN, Known, Layout, about, lay_out, rows, structure
 from gswarm_tui.tui.job_words import counted, spent, state_piece, took_s
-from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, pieces
 from gswarm_tui.tui.widgets.graph import Graph
@@ -36,6 +35,7 @@ class JobView(View):
     SUMMARY = f"A job's tasks, from the first to the last; {CHAIN} is the longest chain so far."
     FILTERS = False
     AUTO_FOCUS = "Graph"
+    CHANGES = frozenset({"cancel", "cancel_task", "resume", "retry", "retry_from", "remove"})
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (150, "-wide")]  # noqa: RUF012 - Textual's
 
@@ -91,9 +91,6 @@ class JobView(View):
 
     def on_resize(self, event: events.Resize) -> None:
         self.redraw()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return action != "filter" and super().check_action(action, parameters)
 
     # Drawing
 
@@ -177,7 +174,7 @@ class JobView(View):
     def action_describe(self) -> None:
         task = self.current
         if task is not None:
-            self.app.push_screen(DescribeScreen(f"{task.id} of job {self.job_id}", task))
+            self.describe({f"{task.id} of job {self.job_id}": task})
 
     @property
     def _job(self) -> list[Job]:

@@ -22,7 +22,6 @@ from gswarm_tui.tui.job_words import (
     took_s,
     why,
 )
-from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.widgets.cells import Piece, Tone, bar
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
@@ -49,6 +48,7 @@ class JobsView(View):
     TITLE = "Jobs"
     SUMMARY = "All jobs of this data directory: begun here, by cron or in another terminal."
     AUTO_FOCUS = "LineTable"
+    CHANGES = frozenset({"cancel", "resume", "retry", "remove", "queue"})
 
     DEFAULT_CSS = """
     JobsView #queue { padding: 0 1; height: 1; }
@@ -62,7 +62,6 @@ class JobsView(View):
         Binding("X", "remove", "Remove"),
         Binding("p", "queue", "Pause the queue"),
         Binding("n", "playbook", "New: run a playbook", show=False),
-        Binding("o", "sort", "Sort", show=False),
         Binding("d", "describe", "Describe", show=False),
     ]
 
@@ -119,23 +118,11 @@ class JobsView(View):
             self.gswarm.open_view("log", str(row.job.id))
 
     def action_describe(self) -> None:
-        row = self.table.current
-        if row is not None:
-            self.app.push_screen(DescribeScreen(f"job {row.job.id}", row.job))
+        """Everything that is known of the marked ones, or of that under the cursor."""
+        self.describe({f"job {job.id}": job for job in self.chosen()})
 
     def action_playbook(self) -> None:
         self.gswarm.open_view("playbooks")
-
-    def action_sort(self) -> None:
-        """Sort by the next of the columns that can be sorted by."""
-        titles = self.table.sortable()
-        now = self.table.sorted_by
-        place = titles.index(now) + 1 if now in titles else 0
-        if place < len(titles):
-            self.table.sort_by(titles[place])
-        else:
-            self.table.unsort()
-        self.redraw()
 
     def action_cancel(self) -> None:
         self.gswarm.deeds.begin(lambda: job_acts.cancel(self.chosen()))

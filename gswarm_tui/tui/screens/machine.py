@@ -13,13 +13,14 @@ from textual.binding import Binding, BindingType
 from gswarm_tui.errors import UsageError
 from gswarm_tui.tui import signalling
 from gswarm_tui.tui.screens.view import View
+from gswarm_tui.tui.shell import has_shell
 from gswarm_tui.tui.widgets.cells import Piece, Tone
 from gswarm_tui.tui.widgets.dialog import told
 from gswarm_tui.tui.widgets.header import Header
 from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.tui.widgets.lines import Lines
 from gswarm_tui.tui.widgets.plot import ONE_DAY, TEN_MINUTES, Span
-from gswarm_tui.tui.widgets.process_table import ProcessTable
+from gswarm_tui.tui.widgets.process_table import ProcessRow, ProcessTable
 
 
 class MachineView(View):
@@ -29,6 +30,7 @@ class MachineView(View):
     """
 
     FILTERS = False
+    CHANGES = frozenset({"shell", "signal"})
     AUTO_FOCUS = ""
     FIRST: ClassVar[type[LineTable[Any]]]
     """The table that has the focus at first."""
@@ -64,12 +66,8 @@ class MachineView(View):
         self.set_focus(self.query_one(self.FIRST), scroll_visible=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action == "filter":
-            return self.FILTERS
         if action == "shell":
             return has_shell(self)
-        if action == "signal":
-            return self.gswarm.deeds.refusal is None
         return super().check_action(action, parameters)
 
     def blank(self, facts: Lines, why: str) -> None:
@@ -90,6 +88,10 @@ class MachineView(View):
         """Show another part of what does not fit on the screen."""
         page = self.query_one("#page")
         page.scroll_relative(y=by * max(1, page.size.height - 2), animate=False)
+
+    def describe_process(self, row: ProcessRow) -> None:
+        """Everything that is known of a process on a GPU."""
+        self.describe({f"process {row.process.pid} on {self.machine}:gpu{row.gpu}": row.process})
 
     def action_signal(self) -> None:
         """Ask which signal the marked processes are sent, or the one that the cursor is on."""
@@ -117,33 +119,23 @@ _LINES = 14
 """A table of a page is no higher; it scrolls in itself."""
 
 
-def has_shell(view: View) -> bool:
-    """Whether there is a terminal that a shell on a node could have, and a way to one.
-
-    From a shell everything can be changed.
-    """
-    return view.gswarm.shell is not None and not view.gswarm.read_only and not view.app.is_web
-
-
 def leave_to_shell(view: View, node: str) -> None:
     """Leave the screen to a shell on a node until that ends."""
-    shell = view.gswarm.shell
+    shell, tell, title = view.gswarm.shell, view.gswarm.deeds.tell, f"a shell on {node}"
     argv = None if shell is None else shell(node)
     if argv is None:
-        view.notify(f"{node} is not in the inventory", severity="error", markup=False)
+        tell(title, f"{node} is not in the inventory")
         return
     try:
         with view.app.suspend():
             status = subprocess.run(argv, check=False).returncode
     except SuspendNotSupported:
-        view.notify("this terminal cannot be left to a shell", severity="error")
+        tell(title, "this terminal cannot be left to a shell")
     except OSError as error:
-        said = f"{argv[0]} could not be started: {error.strerror}"
-        view.notify(said, severity="error", markup=False)
+        tell(title, f"{argv[0]} could not be started: {error.strerror}")
     else:
         if status == _SSH_FAILED and argv[0] == "ssh":
-            said = f"ssh could not reach {node}"
-            view.notify(said, severity="error", markup=False)
+            tell(title, f"ssh could not reach {node}")
 
 
 def fill(table: LineTable[Any], rows: Sequence[Any]) -> None:

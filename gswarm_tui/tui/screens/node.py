@@ -9,7 +9,6 @@ from textual.containers import Container, VerticalScroll
 from textual.widget import Widget
 
 from gswarm_tui.tui.facts import node_facts, topology
-from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.tui.screens.machine import MachineView, fill
 from gswarm_tui.tui.widgets.gpu_table import GpuTable
 from gswarm_tui.tui.widgets.line_table import LineTable
@@ -19,7 +18,7 @@ from gswarm_tui.tui.widgets.plot import Series, percent, rate, size, watts
 from gswarm_tui.tui.widgets.plots import Plots
 from gswarm_tui.tui.widgets.process_table import ProcessTable, processes_of
 from gswarm_tui.watch.series import gpu_key, host_key
-from gswarm_tui.watch.snapshot import FleetSnapshot, Gpu, Node
+from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Gpu, Node, Service
 
 
 class NodeView(MachineView):
@@ -73,13 +72,20 @@ class NodeView(MachineView):
 
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
-        if isinstance(event.row, Gpu):
-            self.gswarm.open_view("gpu", f"{self.machine}:gpu{event.row.index}")
+        row = event.row
+        if isinstance(row, Gpu):
+            self.gswarm.open_view("gpu", f"{self.machine}:gpu{row.index}")
+        elif isinstance(row, Copy):
+            self.gswarm.open_view("model", row.model)
+        elif isinstance(row, Service):
+            self.describe({f"{row.model} on {row.node}": row})
+        else:
+            self.describe_process(row)
 
     def action_describe(self) -> None:
         node = self.gswarm.snapshot.node(self.machine)
         if node is not None:
-            self.app.push_screen(DescribeScreen(node.name, node))
+            self.describe({node.name: node})
 
 
 def node_series(node: Node) -> list[Series]:

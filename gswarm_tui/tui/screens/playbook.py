@@ -43,6 +43,7 @@ class PlaybookView(View):
     SUMMARY = "A playbook's variables and secrets, and what it would do; ctrl+r runs it."
     FILTERS = False
     AUTO_FOCUS = ""
+    CHANGES = frozenset({"run"})
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (130, "-wide")]  # noqa: RUF012 - Textual's
 
@@ -70,8 +71,9 @@ class PlaybookView(View):
         Binding("enter", "next", "Next variable", show=False),
         Binding("down", "app.focus_next", "Next variable", show=False),
         Binding("up", "app.focus_previous", "Variable before", show=False),
-        Binding("ctrl+d", "scroll_page(1)", "Scroll down", show=False),
-        Binding("ctrl+u", "scroll_page(-1)", "Scroll up", show=False),
+        # Before those of the line in which one types, which would delete there.
+        Binding("ctrl+d", "scroll_page(1)", "Scroll down", show=False, priority=True),
+        Binding("ctrl+u", "scroll_page(-1)", "Scroll up", show=False, priority=True),
     ]
 
     def __init__(self, subject: str | None = None) -> None:
@@ -101,9 +103,6 @@ class PlaybookView(View):
         lines: list[Cell] = [Piece(head, Tone.BAD if self._is_wrong else Tone.TITLE)]
         lines += [Piece(part, tone) for line in self._told for part in wrapped(line, width)]
         pane.show(lines)
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return action != "filter" and super().check_action(action, parameters)
 
     # Reading
 

@@ -38,6 +38,7 @@ class PlaybooksView(View):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("u,backspace", "up", "Folder above"),
+        Binding("o", "sort", "Sort"),
         Binding("ctrl+r", "read", "Read again", show=False),
     ]
 
@@ -61,7 +62,8 @@ class PlaybooksView(View):
 
     def body(self) -> Iterable[Widget]:
         yield Lines(id="folder")
-        yield LineTable(self.COLUMNS, lambda entry: entry.path, empty="no YAML file is here")
+        empty = "no YAML file is here"
+        yield LineTable(self.COLUMNS, lambda entry: entry.path, empty=empty, marks=False)
 
     def on_mount(self) -> None:
         self.action_read()

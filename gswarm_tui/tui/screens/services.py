@@ -12,14 +12,13 @@ from textual.widget import Widget
 from gswarm_tui import wording
 from gswarm_tui.tui import placing
 from gswarm_tui.tui.screens.chat import ChatScreen
-from gswarm_tui.tui.screens.choice import ChoiceScreen
-from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.tui.screens.service_log import ServiceLogScreen
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
 from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.tui.widgets.lines import Lines
 from gswarm_tui.tui.widgets.service_table import ServicesTable, state_of
+from gswarm_tui.watch.filters import plain
 from gswarm_tui.watch.snapshot import FleetSnapshot, Service
 
 
@@ -30,6 +29,7 @@ class ServicesView(View):
     TITLE = "Services"
     SUMMARY = "What is published: endpoint, state, speed, latency, queue."
     AUTO_FOCUS = "ServicesTable"
+    CHANGES = frozenset({"chat", "stop"})
 
     DEFAULT_CSS = """
     ServicesView #details { margin: 1 1 0 1; }
@@ -52,8 +52,8 @@ class ServicesView(View):
         return self.query_one(ServicesTable)
 
     def show(self, snapshot: FleetSnapshot) -> None:
-        wanted, inverse = self.filter.lstrip("!").casefold(), self.filter.startswith("!")
-        self.table.show([s for s in snapshot.services if (wanted in _text(s)) != inverse])
+        fits = plain(self.filter)
+        self.table.show([each for each in snapshot.services if fits(_texts(each))])
         self._show_details()
 
     @on(LineTable.Moved)
@@ -94,27 +94,15 @@ class ServicesView(View):
         if services:
             self.gswarm.deeds.begin(lambda: placing.stop(services))
 
-    def action_sort(self) -> None:
-        """Sort by a column; the same one again turns the order round."""
-
-        def chosen(title: str | None) -> None:
-            if title is not None:
-                self.table.sort_by(title)
-
-        titles = self.table.sortable()
-        self.app.push_screen(ChoiceScreen("sort by", titles, self.table.sorted_by), chosen)
-
     def action_describe(self) -> None:
-        """Everything that is known of it."""
-        service = self.table.current
-        if service is not None:
-            self.app.push_screen(DescribeScreen(service.model, service))
+        """Everything that is known of the marked ones, or of that under the cursor."""
+        self.describe({f"{each.model} on {each.node}": each for each in self.table.marked})
 
 
-def _text(service: Service) -> str:
+def _texts(service: Service) -> Iterable[str | None]:
     """What the filter looks at."""
-    words = (service.model, service.node, service.engine, service.state, service.url or "")
-    return " ".join((*words, *service.devices)).casefold()
+    words = (service.model, service.node, service.engine, service.state, service.url)
+    return (*words, *service.devices)
 
 
 def _details(service: Service | None, now: float) -> list[Cell]:

@@ -10,13 +10,12 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from gswarm_tui import wording
-from gswarm_tui.tui.screens.choice import ChoiceScreen
-from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
 from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.tui.widgets.lines import Lines
 from gswarm_tui.tui.widgets.transfer_table import TransferTable
+from gswarm_tui.watch.filters import plain
 from gswarm_tui.watch.snapshot import FleetSnapshot, Transfer
 
 
@@ -48,8 +47,8 @@ class TransfersView(View):
         return self.query_one(TransferTable)
 
     def show(self, snapshot: FleetSnapshot) -> None:
-        wanted, inverse = self.filter.lstrip("!").casefold(), self.filter.startswith("!")
-        self.table.show([t for t in snapshot.transfers if (wanted in _text(t)) != inverse])
+        fits = plain(self.filter)
+        self.table.show([each for each in snapshot.transfers if fits(_texts(each))])
         self.query_one("#sum", Lines).show([_sum(self.table.rows)])
         self._show_details()
 
@@ -66,27 +65,14 @@ class TransfersView(View):
         else:
             self.gswarm.open_view("job", str(event.row.job))
 
-    def action_sort(self) -> None:
-        """Sort by a column; the same one again turns the order round."""
-
-        def chosen(title: str | None) -> None:
-            if title is not None:
-                self.table.sort_by(title)
-
-        titles = self.table.sortable()
-        self.app.push_screen(ChoiceScreen("sort by", titles, self.table.sorted_by), chosen)
-
     def action_describe(self) -> None:
-        """Everything that is known of it."""
-        transfer = self.table.current
-        if transfer is not None:
-            self.app.push_screen(DescribeScreen(transfer.model, transfer))
+        """Everything that is known of the marked ones, or of that under the cursor."""
+        self.describe({f"{each.model} to {each.target}": each for each in self.table.marked})
 
 
-def _text(transfer: Transfer) -> str:
+def _texts(transfer: Transfer) -> Iterable[str]:
     """What the filter looks at."""
-    words = (transfer.model, transfer.source, transfer.target, transfer.phase)
-    return " ".join(words).casefold()
+    return (transfer.model, transfer.source, transfer.target, transfer.phase)
 
 
 def _sum(transfers: Iterable[Transfer]) -> Cell:

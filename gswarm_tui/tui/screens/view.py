@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.actions import SkipAction
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import ActiveBinding, Binding, BindingType
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input
@@ -23,6 +23,8 @@ from gswarm_tui.watch.snapshot import FleetSnapshot
 
 if TYPE_CHECKING:
     from gswarm_tui.tui.app import GswarmApp
+
+_AS_IT_COMES = "as it comes"
 
 
 class View(Screen[None]):
@@ -47,6 +49,10 @@ class View(Screen[None]):
     FILTERS: ClassVar[bool] = True
     """Whether ``/`` makes sense on it."""
 
+    CHANGES: ClassVar[frozenset[str]] = frozenset()
+    """Its actions that change or send something; where nothing can be changed, they are not shown,
+    and refused in a sentence when their key is pressed."""
+
     BINDINGS: ClassVar[list[BindingType]] = [
         # Before all others: what is typed right after them, in one piece over a slow ssh, is no
         # longer for the widget that had the focus.
@@ -54,6 +60,8 @@ class View(Screen[None]):
         Binding("slash", "filter", "Filter", key_display="/", priority=True),
         Binding("question_mark", "app.help", "Help", key_display="?"),
         Binding("escape,h,left", "back", "Back", key_display="esc"),
+        Binding("o", "sort", "Sort", show=False),
+        Binding("l", "go_in", "Open", show=False),
         Binding("y", "app.copy_command", "Copy the command", show=False),
     ]
 
@@ -62,6 +70,8 @@ class View(Screen[None]):
         self._compositor = NarrowCompositor()
         self.subject = subject
         self.filter = ""
+        self._is_filtered = False
+        """What the footer was made for."""
 
     @property
     def gswarm(self) -> GswarmApp:
@@ -106,9 +116,9 @@ class View(Screen[None]):
         self.redraw()
 
     def on_screen_resume(self) -> None:
-        self.redraw()
+        self.draw()
 
-    def redraw(self) -> None:
+    def draw(self) -> None:
         """Draw the newest picture."""
         if not self.is_mounted:
             return
@@ -116,9 +126,61 @@ class View(Screen[None]):
         self.show(snapshot)
         header = self.query_one(Header)
         header.trail = self.gswarm.trail()
-        header.show_totals(snapshot, self.note())
+        header.show_totals(snapshot, self.note(), self.gswarm.unread_errors)
+
+    def redraw(self) -> None:
+        """Draw the newest picture as the user wants it now: where cursors are then is meant."""
+        self.draw()
+        for table in self.query(LineTable):
+            table.place.settle()
+        if bool(self.filter) != self._is_filtered:
+            self._is_filtered = not self._is_filtered
+            self.refresh_bindings()
 
     # Keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "filter":
+            return self.FILTERS
+        if action == "back":
+            return bool(self.filter) or len(self.gswarm.views) > 1
+        if action == "sort":
+            return self.sorting is not None
+        if action == "go_in":
+            return isinstance(self.focused, LineTable)
+        return super().check_action(action, parameters)
+
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """The keys for the footer and the help: without those that would be refused."""
+        found = super().active_bindings
+        if self.gswarm.deeds.refusal is None:
+            return found
+        return {key: each for key, each in found.items() if each.binding.action not in self.CHANGES}
+
+    def holds_back(self, action: str) -> bool:
+        """Whether an action is not done now; then it was said why.
+
+        Nothing is changed where that is not allowed, nor by a key that was meant for something that
+        has just gone.
+        """
+        if action not in self.CHANGES:
+            return False
+        refusal = self.gswarm.deeds.refusal
+        if refusal is not None:
+            self.gswarm.deeds.tell(self._name_of(action), refusal)
+            return True
+        tables = [table for table in self.query(LineTable) if table.place.is_astray]
+        for table in tables:
+            table.place.settle()
+        if tables:
+            said = "what it was meant for has gone; the cursor is on another line now"
+            self.notify(f"{self._name_of(action)}: {said}", severity="warning", markup=False)
+        return bool(tables)
+
+    def _name_of(self, action: str) -> str:
+        bindings = (each for some in self._bindings.key_to_bindings.values() for each in some)
+        return next((each.description for each in bindings if each.action == action), action)
 
     def action_command(self) -> None:
         self._leave_typing_alone()
@@ -126,8 +188,7 @@ class View(Screen[None]):
 
     def action_filter(self) -> None:
         self._leave_typing_alone()
-        if self.FILTERS:
-            self.query_one(Prompt).open(FILTER, self.filter)
+        self.query_one(Prompt).open(FILTER, self.filter)
 
     def _leave_typing_alone(self) -> None:
         """Let the key be a character for the one that is typing."""
@@ -141,6 +202,42 @@ class View(Screen[None]):
             self.redraw()
         else:
             self.gswarm.go_back()
+
+    @property
+    def sorting(self) -> LineTable[Any] | None:
+        """The table that is sorted: the one with the focus, else the first."""
+        tables = [table for table in self.query(LineTable) if table.display and table.sortable()]
+        return next((table for table in tables if table.has_focus), next(iter(tables), None))
+
+    def action_sort(self) -> None:
+        """Choose a column to sort by; the one that counts already turns the order round."""
+        from gswarm_tui.tui.screens.choice import ChoiceScreen
+
+        table = self.sorting
+        if table is None:
+            return
+
+        def sort(word: str | None) -> None:
+            if word == _AS_IT_COMES:
+                table.unsort()
+                self.redraw()
+            elif word is not None:
+                table.sort_by(word)
+
+        words = [_AS_IT_COMES, *table.sortable()]
+        now = table.sorted_by or _AS_IT_COMES
+        self.app.push_screen(ChoiceScreen("Sort by (again turns it round)", words, now), sort)
+
+    def action_go_in(self) -> None:
+        if isinstance(self.focused, LineTable):
+            self.focused.action_choose()
+
+    def describe(self, named: Mapping[str, object]) -> None:
+        """Show everything that is known of some things, each by its name."""
+        from gswarm_tui.tui.screens.describe import DescribeScreen
+
+        if named:
+            self.app.push_screen(DescribeScreen(", ".join(named), *named.values()))
 
     @on(Prompt.Typed)
     def _filter_while_typing(self, event: Prompt.Typed) -> None:

@@ -24,6 +24,7 @@ class AttentionTable(LineTable[Attention]):
             ),
             lambda each: (each.concern, each.node, each.gpu),
             empty="nothing needs a look",
+            marks=False,
             id=id,
         )
 

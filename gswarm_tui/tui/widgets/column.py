@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from gswarm_tui.tui.widgets.cells import Cell
 
 Row = TypeVar("Row")
+
+GAP: Final = 2
+"""Between two columns."""
 
 
 @dataclass(frozen=True)  # no slots: a generic one is told its type argument by an attribute
@@ -31,6 +34,17 @@ class Column(Generic[Row]):
     right: bool = False
     order: Callable[[Row], Any] | None = None
     least: int = 0
+
+
+def in_room(columns: Sequence[Column[Row]], width: int) -> list[tuple[int, Column[Row], int]]:
+    """The columns that have room in a table of this width, each with its index and width."""
+    shown = [(index, column) for index, column in enumerate(columns) if width >= column.least]
+    shares = sum(column.share for _, column in shown)
+    spare = max(0, width - 1 - sum(column.width + GAP for _, column in shown))
+    return [
+        (index, each, each.width + (spare * each.share // shares if each.share else 0))
+        for index, each in shown
+    ]
 
 
 def in_order(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,6 +14,7 @@ from textual.message import Message
 from gswarm_tui.tui.widgets.cells import Cell, Piece, pieces
 from gswarm_tui.tui.widgets.gpu_card import BEFORE_S, HEIGHT, WIDTH, card
 from gswarm_tui.tui.widgets.lines import Lines
+from gswarm_tui.tui.widgets.place import Place
 from gswarm_tui.watch.rings import History
 from gswarm_tui.watch.series import gpu_key
 from gswarm_tui.watch.snapshot import Concern, Gpu
@@ -54,6 +55,7 @@ class GpuCards(Lines, can_focus=True):
         self._history = History()
         self._now = 0.0
         self._cursor = 0
+        self._place = Place()
 
     @property
     def current(self) -> Gpu | None:
@@ -68,13 +70,11 @@ class GpuCards(Lines, can_focus=True):
         now: float,
     ) -> None:
         """Show these GPUs, as they are at `now`."""
-        before = self.current
+        old = [(gpu.node, gpu.index) for gpu in self._gpus]
         self._gpus, self._concerns = tuple(gpus), concerns
         self._history, self._now = history, now
-        places = [(gpu.node, gpu.index) for gpu in gpus]
-        if before is not None and (before.node, before.index) in places:
-            self._cursor = places.index((before.node, before.index))
-        self._cursor = max(0, min(self._cursor, len(gpus) - 1))
+        places: dict[Hashable, int] = {(g.node, g.index): n for n, g in enumerate(gpus)}
+        self._cursor = self._place.among(places, old, self._cursor)
         self._lay_out()
 
     @property
@@ -130,6 +130,7 @@ class GpuCards(Lines, can_focus=True):
                 self.action_choose()
 
     def _go_to(self, place: int) -> None:
+        self._place.settle()
         self._cursor = max(0, min(place, len(self._gpus) - 1))
         self._lay_out()
         top = self._cursor // self.columns * HEIGHT

@@ -38,6 +38,7 @@ class GpuTable(LineTable[Gpu]):
             ),
             lambda gpu: gpu.index,
             empty="no GPU is known of this node",
+            marks=False,
             id=id,
         )
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping, Sequence
+from typing import cast
+
 from gswarm_tui.tui.job_graph import GraphRow
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
 
@@ -15,12 +18,21 @@ class Graph(LineTable[GraphRow]):
 
     def __init__(self, *, empty: str) -> None:
         column = Column[GraphRow]("tasks", lambda row: row.pieces, 10, share=1)
-        super().__init__((column,), lambda row: (row.step, row.number), empty=empty)
+        super().__init__((column,), lambda row: (row.step, row.number), empty=empty, marks=False)
 
     @property
     def step(self) -> str | None:
         """The id of the task under the cursor."""
         return None if self.current is None else self.current.step
+
+    def _place(self, places: Mapping[Hashable, int], old: Sequence[Hashable]) -> int:
+        """Unfolded, it is on the first of the tasks that it was on; folded, on all of them."""
+        if old and old[self.cursor] not in places:
+            step, _ = cast("tuple[str, int]", old[self.cursor])
+            for place, row in enumerate(self.rows):
+                if _stem(row.step) == _stem(step):
+                    return place
+        return self._first_line(super()._place(places, old))
 
     def action_move(self, by: int) -> None:
         """To the next task, or the one before."""
@@ -30,8 +42,15 @@ class Graph(LineTable[GraphRow]):
         self._go_to(place)
 
     def _go_to(self, place: int) -> None:
-        """To the first line of the task that has this line."""
-        place = max(0, min(place, len(self.rows) - 1))
+        super()._go_to(self._first_line(max(0, min(place, len(self.rows) - 1))))
+
+    def _first_line(self, place: int) -> int:
+        """That of the task that has this line."""
         while self.rows and place and self.rows[place].number:
             place -= 1
-        super()._go_to(place)
+        return place
+
+
+def _stem(step: str) -> str:
+    """What the tasks of a ``for_each`` have in common."""
+    return step.partition("[")[0]

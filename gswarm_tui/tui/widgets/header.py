@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
+from rich.cells import cell_len
 from textual.reactive import reactive
 
 from gswarm_tui import wording
 from gswarm_tui.tui.widgets.cells import Piece, Tone
 from gswarm_tui.tui.widgets.lines import Lines
 from gswarm_tui.watch.snapshot import FleetSnapshot, GpuState, NodeState
+
+LEAST_WIDTH: Final = 20
+LEAST_HEIGHT: Final = 5
+"""On less than that there is nothing to be read, and that is said."""
 
 
 class Header(Lines):
@@ -23,21 +31,44 @@ class Header(Lines):
         super().__init__()
         self._snapshot = FleetSnapshot(0.0)
         self._note = ""
+        self._errors = 0
 
-    def show_totals(self, snapshot: FleetSnapshot, note: str = "") -> None:
-        """Show these totals; `note` says what the screen's filter leaves out."""
-        self._snapshot, self._note = snapshot, note
+    def show_totals(self, snapshot: FleetSnapshot, note: str = "", errors: int = 0) -> None:
+        """Show these totals.
+
+        Args:
+            note: what the screen's filter leaves out.
+            errors: how many that happened were not read yet.
+        """
+        self._snapshot, self._note, self._errors = snapshot, note, errors
         self._draw()
 
     def watch_trail(self) -> None:
         self._draw()
 
+    def on_resize(self) -> None:
+        super().on_resize()
+        self._draw()
+
     def _draw(self) -> None:
-        trail = [Piece(" › ".join(self.trail), Tone.TITLE), Piece(self._note, Tone.DIM)]
-        self.show([totals(self._snapshot), trail])
+        width, height = self.app.size
+        if width < LEAST_WIDTH or height < LEAST_HEIGHT:
+            self.show([Piece(f"needs {LEAST_WIDTH}×{LEAST_HEIGHT}", Tone.WARN), "more room"])
+            return
+        trail = [Piece(_shortened(self.trail, width - 2), Tone.TITLE), Piece(self._note, Tone.DIM)]
+        self.show([totals(self._snapshot, self._errors), trail])
 
 
-def totals(snapshot: FleetSnapshot) -> list[Piece]:
+def _shortened(trail: Sequence[str], width: int) -> str:
+    """The trail, without its beginning where there is no room for all of it."""
+    for first in range(len(trail)):
+        said = " › ".join(("…", *trail[first:]) if first else trail)
+        if cell_len(said) <= width:
+            return said
+    return trail[-1] if trail else ""
+
+
+def totals(snapshot: FleetSnapshot, errors: int = 0) -> list[Piece]:
     """The fleet in one line."""
     nodes = snapshot.nodes
     up = sum(node.state is NodeState.UP for node in nodes)
@@ -51,6 +82,9 @@ def totals(snapshot: FleetSnapshot) -> list[Piece]:
         Piece(f"  {up}/{len(nodes)} nodes", Tone.PLAIN if up == len(nodes) else Tone.WARN),
         Piece(f"  {len(gpus)} GPUs"),
     ]
+    if errors:
+        noun = "error" if errors == 1 else "errors"
+        said.append(Piece(f"  ✗ {errors} {noun}, in :events", Tone.BAD))
     if snapshot.attention:
         said.append(Piece(f"  ⚠ {len(snapshot.attention)} to look at", Tone.WARN))
     if loads:

@@ -6,7 +6,7 @@ this one draws the lines that are on the screen, and sends the parts of them tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic
 
@@ -21,16 +21,18 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, fit, pieces
+from gswarm_tui.tui.widgets.column import GAP, Row, in_order, in_room
 from gswarm_tui.tui.widgets.column import Column as Column
-from gswarm_tui.tui.widgets.column import Row, in_order
 from gswarm_tui.tui.widgets.differences import changed_spans
+from gswarm_tui.tui.widgets.place import Place
 
-_GAP = 2
 _MARK = "▌"
 
 
 class LineTable(ScrollView, Generic[Row], can_focus=True):
     """Rows with a cursor and marks. The cursor stays on its row when the rows are sorted anew.
+
+    When that row goes, the cursor is on its neighbour until it comes back; see `place`.
 
     Args:
         columns: from left to right.
@@ -38,6 +40,7 @@ class LineTable(ScrollView, Generic[Row], can_focus=True):
         empty: what is shown where there is no row.
         heading: for rows that head others: what stands across the whole line; None for all others.
             Rows are sorted between their headings.
+        marks: whether something can be done to several rows at once.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -76,7 +79,8 @@ class LineTable(ScrollView, Generic[Row], can_focus=True):
         Binding("end,G", "jump(-1)", "Last", show=False),
         Binding("enter,right", "choose", "Open", show=False),
         Binding("space", "mark", "Mark", show=False),
-        Binding("ctrl+space", "mark_all", "Mark all", show=False),
+        # A terminal sends NUL for it, which Textual calls ctrl+@.
+        Binding("ctrl+space,ctrl+@", "mark_all", "Mark all", show=False, key_display="^space"),
     ]
 
     cursor: reactive[int] = reactive(0, repaint=False)
@@ -110,15 +114,20 @@ class LineTable(ScrollView, Generic[Row], can_focus=True):
         *,
         empty: str = "nothing here",
         heading: Callable[[Row], Cell | None] | None = None,
+        marks: bool = True,
         id: str | None = None,  # noqa: A002 - Textual's word
     ) -> None:
         super().__init__(id=id)
+        self._has_marks = marks
         self._columns = tuple(columns)
         self._key = key
         self._empty = empty
         self._heading = heading
         self._rows: tuple[Row, ...] = ()
         self._marks: set[Hashable] = set()
+        self._keys: list[Hashable] = []
+        """Of the rows."""
+        self.place = Place()
         self._sorted_by: int | None = None
         self._reverse = False
         self._drawn: dict[int, tuple[Any, ...]] = {}
@@ -150,16 +159,25 @@ class LineTable(ScrollView, Generic[Row], can_focus=True):
     def show(self, rows: Sequence[Row]) -> None:
         """Show these rows; lines that are the same as before are not drawn again."""
         before = self.current
-        key = None if before is None else self._key(before)
+        was_seen = 0 <= self.cursor - self.scroll_y < self._room
         self._rows = self._in_order(rows)
-        keys = [self._key(row) for row in self._rows]
-        self._marks.intersection_update(keys)
-        place = keys.index(key) if key in keys else min(self.cursor, max(0, len(keys) - 1))
+        old, self._keys = self._keys, [self._key(row) for row in self._rows]
+        places = {key: place for place, key in enumerate(self._keys)}
+        place = self._place(places, old)
+        if self._marks and self._marks.isdisjoint(places):
+            self.place.lose_marks()
+        self._marks.intersection_update(places)
         self.virtual_size = Size(self.size.width, len(self._rows) + 1)
         self.set_reactive(LineTable.cursor, place)
+        if was_seen:
+            self._bring_in_sight()
         self._refresh_changed()
         if self.current is not before:
             self.post_message(self.Moved(self, self.current))
+
+    def _place(self, places: Mapping[Hashable, int], old: Sequence[Hashable]) -> int:
+        """Where the cursor is among the rows that are shown next."""
+        return self.place.among(places, old, self.cursor)
 
     def set_columns(self, columns: Sequence[Column[Row]]) -> None:
         """Show other columns, of the same titles, from the next `show` on."""
@@ -208,15 +226,22 @@ class LineTable(ScrollView, Generic[Row], can_focus=True):
         if self.current is not None:
             self.post_message(self.Chosen(self, self.current))
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("mark", "mark_all"):
+            return self._has_marks
+        return super().check_action(action, parameters)
+
     def action_mark(self) -> None:
         """Mark the row, or not any more, and go to the next one."""
+        self.place.settle()
         if self.current is not None:
             self._marks ^= {self._key(self.current)}
             self._refresh_changed()
             self.action_move(1)
 
     def action_mark_all(self) -> None:
-        every = {self._key(row) for row in self._rows}
+        self.place.settle()
+        every = set(self._keys)
         self._marks = set() if self._marks == every else every
         self._refresh_changed()
 
@@ -229,17 +254,25 @@ class LineTable(ScrollView, Generic[Row], can_focus=True):
                 self.action_choose()
 
     def _go_to(self, place: int) -> None:
+        self.place.settle()
         place = max(0, min(place, len(self._rows) - 1))
         if not self._rows or place == self.cursor:
             return
         self.set_reactive(LineTable.cursor, place)
-        height = max(1, self.size.height - 1)
-        if place < self.scroll_y:
-            self.scroll_to(y=place, animate=False)
-        elif place >= self.scroll_y + height:
-            self.scroll_to(y=place - height + 1, animate=False)
+        self._bring_in_sight()
         self._refresh_changed()
         self.post_message(self.Moved(self, self.current))
+
+    def _bring_in_sight(self) -> None:
+        """Scroll no further than it needs for the cursor to be seen."""
+        top = max(min(self.scroll_y, self.cursor), self.cursor + 1 - self._room)
+        if top != self.scroll_y:
+            self.scroll_to(y=top, animate=False)
+
+    @property
+    def _room(self) -> int:
+        """For how many rows there is room."""
+        return max(1, self.size.height - 1)
 
     # Drawing
 
@@ -287,7 +320,8 @@ class LineTable(ScrollView, Generic[Row], can_focus=True):
             return self._line(index, width)
         if not self._rows and y == 1:
             (text,) = fit((Piece(f"  {self._empty}"),), width)[:1]
-            return Strip([Segment(text.text, self._style(Tone.DIM))]).adjust_cell_length(width)
+            style = self._style(Tone.DIM)
+            return Strip([Segment(text.text, style)]).adjust_cell_length(width, style)
         return Strip.blank(width, self._style(Tone.PLAIN))
 
     def on_focus(self) -> None:
@@ -314,25 +348,14 @@ class LineTable(ScrollView, Generic[Row], can_focus=True):
         self._drawn.clear()
         self._strips.clear()
 
-    def _shown(self, width: int) -> list[tuple[int, Column[Row], int]]:
-        """The columns that have room, each with its index and width."""
-        columns = [(i, c) for i, c in enumerate(self._columns) if width >= c.least]
-        fixed = sum(column.width + _GAP for _, column in columns)
-        shares = sum(column.share for _, column in columns)
-        spare = max(0, width - 1 - fixed)
-        return [
-            (i, column, column.width + (spare * column.share // shares if column.share else 0))
-            for i, column in columns
-        ]
-
     def _head(self, width: int) -> Strip:
         style = self.get_component_rich_style("line-table--head")
         segments = [Segment(" ", style)]
-        for index, column, room in self._shown(width):
+        for index, column, room in in_room(self._columns, width):
             arrow = ("▼" if self._reverse else "▲") if index == self._sorted_by else ""
             title = fit((Piece(column.title.upper() + arrow),), room, right=column.right)
             segments += [Segment(piece.text, style) for piece in title]
-            segments.append(Segment(" " * _GAP, style))
+            segments.append(Segment(" " * GAP, style))
         return Strip(segments).adjust_cell_length(width, style)
 
     def _line(self, index: int, width: int) -> Strip:
@@ -349,9 +372,9 @@ class LineTable(ScrollView, Generic[Row], can_focus=True):
         if heading is not None:
             return fit(pieces(heading), max(0, width - 1))
         found: list[Piece] = []
-        for _, column, room in self._shown(width):
+        for _, column, room in in_room(self._columns, width):
             found += fit(pieces(column.cell(row)), room, right=column.right)
-            found.append(Piece(" " * _GAP))
+            found.append(Piece(" " * GAP))
         return found
 
     def _style(self, name: str, *, under: bool = False) -> Style:

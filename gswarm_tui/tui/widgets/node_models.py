@@ -33,6 +33,7 @@ class CopyTable(LineTable[Copy]):
             ),
             lambda copy: (copy.model, copy.revision, copy.device),
             empty="no model is here",
+            marks=False,
             id=id,
         )
 
@@ -54,6 +55,7 @@ class ServiceTable(LineTable[Service]):
             ),
             lambda each: (each.service, each.replica),
             empty="nothing is served here",
+            marks=False,
             id=id,
         )
 

@@ -1,0 +1,121 @@
+"""Every screen and every box on terminals from one cell to half a thousand columns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from textual.screen import Screen
+
+from gswarm_tui.tui.acting import Recording
+from gswarm_tui.tui.screens.chat import ChatScreen
+from gswarm_tui.tui.screens.choice import ChoiceScreen
+from gswarm_tui.tui.screens.describe import DescribeScreen
+from gswarm_tui.tui.screens.help import HelpScreen
+from gswarm_tui.tui.screens.playbook import PlaybookView
+from gswarm_tui.tui.screens.service_log import ServiceLogScreen
+from gswarm_tui.tui.talking import Echo
+from gswarm_tui.tui.views import VIEWS
+from gswarm_tui.tui.widgets.dialog import Field, Flag, Form, FormScreen, NoticeScreen, PlanScreen
+from gswarm_tui.watch.snapshot import FleetSnapshot
+
+from .some_jobs import JOBS
+from .some_models import placed, service
+from .stage import Stage, on_stage
+from .test_acting import DANGEROUS
+
+SIZES = ((1, 1), (9, 2), (19, 4), (39, 9))
+LARGEST = (500, 200)
+SUBJECTS = {"node": "alpha", "gpu": "alpha:gpu0", "model": "llama", "job": "9", "log": "9"}
+FORM = Form(
+    "delete", (Field("from", "from", "x", ("alpha:disk",)), Flag("b", "b")), lambda _: DANGEROUS
+)
+
+
+def picture() -> FleetSnapshot:
+    return replace(placed(), jobs=JOBS)
+
+
+def boxes() -> list[Screen[object]]:
+    return [
+        ChatScreen(service(), Echo()),
+        ChoiceScreen("sort by", ["a", "b"]),
+        DescribeScreen("llama", *placed().models),
+        FormScreen(FORM),
+        HelpScreen("Fleet", "What there is.", [], ["fleet"]),
+        NoticeScreen("failed", "alpha: no route to host"),
+        PlanScreen(DANGEROUS, Recording()),
+        ServiceLogScreen(service(), Echo()),
+    ]
+
+
+async def fits(stage: Stage, size: tuple[int, int]) -> None:
+    """Nothing ends, and the screen is as large as the terminal."""
+    await stage.pilot.resize_terminal(*size)
+    await stage.pilot.pause()
+    assert {len(line.rstrip("\n")) for line in stage.lines()} <= set(range(size[0] + 1))
+    assert len(stage.lines()) == size[1]
+
+
+@pytest.mark.parametrize("word", VIEWS)
+async def test_every_screen_at_every_size(word: str) -> None:
+    async with on_stage(picture(), talker=Echo()) as stage:
+        await stage.open(word, SUBJECTS.get(word))
+        for size in SIZES:
+            await fits(stage, size)
+            await stage.press("j")
+
+
+async def test_the_form_of_a_playbook_at_every_size(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("name: a\nactions: []\n")
+    async with on_stage(picture()) as stage:
+        stage.app.push_screen(PlaybookView(str(file)))
+        for size in SIZES:
+            await fits(stage, size)
+
+
+async def test_every_box_at_every_size() -> None:
+    async with on_stage(picture()) as stage:
+        for box in boxes():
+            stage.app.push_screen(box)
+            for size in SIZES:
+                await fits(stage, size)
+            await stage.press("escape")
+
+
+@pytest.mark.parametrize("word", ["fleet", "node", "models"])
+async def test_the_largest_terminal(word: str) -> None:
+    async with on_stage(picture(), size=LARGEST) as stage:
+        await stage.open(word, SUBJECTS.get(word))
+        await fits(stage, LARGEST)
+
+
+async def test_what_has_no_room_says_how_much_it_needs() -> None:
+    async with on_stage(picture(), size=(12, 4)) as stage:
+        assert "needs 20×5" in stage.lines()[0]
+        await stage.pilot.resize_terminal(20, 5)
+        await stage.pilot.pause()
+        assert "gswarm" in stage.lines()[0]
+        assert "alpha" in stage.text()
+
+
+async def test_a_notice_leaves_a_small_terminal_to_the_table() -> None:
+    async with on_stage(picture(), size=(20, 5), toasts=True) as stage:
+        await stage.open("jobs")
+        for word in ("first", "second"):
+            stage.app.notify(f"{word}: something that is longer than a line of this terminal")
+        await stage.pilot.pause()
+        await stage.shows("first")
+        assert "Jobs" in stage.text()
+        assert "Go to" in stage.text()
+
+
+async def test_a_long_trail_keeps_its_end() -> None:
+    async with on_stage(picture(), size=(34, 20)) as stage:
+        await stage.open("models")
+        stage.app.open_view("model", "llama")
+        stage.app.open_view("node", "alpha")
+        await stage.pilot.pause()
+        assert stage.lines()[1].strip() == "… › Model llama › Node alpha"
