@@ -82,6 +82,18 @@ def nearest(word: str, known: Iterable[str], *, cutoff: float = CUTOFF) -> str |
     return best
 
 
+def in_nearness(word: str, known: Iterable[str]) -> list[str]:
+    """The known words, those first that are more like ``word``; of equal ones, the first."""
+    matcher = difflib.SequenceMatcher()
+    matcher.set_seq2(word.casefold())
+
+    def unlike(name: str) -> float:
+        matcher.set_seq1(name.casefold())
+        return -matcher.ratio()
+
+    return sorted(known, key=unlike)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The end of a sentence: ``; did you mean `nodes`?``, or nothing."""
     match = nearest(word, known)

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from gswarm_tui.watch.attention import HARMLESS
-from gswarm_tui.watch.snapshot import Gpu, GpuState, Node, NodeState
+from gswarm_tui.watch.snapshot import Concern, Gpu, GpuState, Node, NodeState
 
 Row = tuple[Node, Gpu | None]
 """A GPU with its node; a node without GPUs stands for itself."""
@@ -60,9 +60,29 @@ NUMBERS: Final[Mapping[str, NumberField]] = {
 """``mem`` is a share here; as an amount of bytes it is the filter's own."""
 
 
+HUNG: Final = "hung"
+"""The word for a node whose GPU driver does not answer."""
+
+NO_GPU: Final = "no GPU"
+"""What is said of a node that has none."""
+
+
+def hangs(node: Node) -> bool:
+    """Whether it answers and its GPU driver does not."""
+    return node.state is NodeState.UP and node.silent_s > 0
+
+
+def has_no_gpu(node: Node) -> bool:
+    """Whether it is known to have none: it told what it measures, without one and without error."""
+    known = node.state is NodeState.UP and node.sampled_at is not None
+    return known and not node.gpus and node.error is None
+
+
 def states(node: Node, gpu: Gpu | None) -> Iterator[str]:
     """The words for how a row is."""
     yield node.state.value
+    if hangs(node):
+        yield HUNG
     if gpu is None:
         return
     yield gpu.state.value
@@ -133,22 +153,45 @@ TEXTS: Final[Mapping[str, Callable[[Node, Gpu | None], Iterable[str | None]]]] =
 FIELDS: Final = (*NUMBERS, *TEXTS)
 
 
+_CONCERNS: Final[Mapping[str, str]] = {
+    GpuState.LOST.value: Concern.LOST,
+    GpuState.MISSING.value: Concern.MISSING,
+    "xid": Concern.XID,
+    "ecc": Concern.ECC,
+}
+"""What is said on a screen of what is wrong, by the shorter word for it; else they are the same."""
+
+
 def texts_of(node: Node, gpu: Gpu | None) -> Iterator[str | None]:
     """Where a word without a field is looked for."""
     yield node.name
     yield node.address
     yield node.error
+    yield node.system
+    yield node.driver
     yield from labels(node)
     yield from node.groups
-    if node.state is not NodeState.UP:
-        yield node.state.value
+    yield HUNG if hangs(node) else node.state.value
     if gpu is not None:
-        yield gpu.name
-        yield gpu.uuid
-        yield from gpu.models
-        for process in gpu.processes:
-            yield process.user
-            yield process.command
+        yield from _said_of(node, gpu)
+    elif has_no_gpu(node):
+        yield NO_GPU
+
+
+def _said_of(node: Node, gpu: Gpu) -> Iterator[str | None]:
+    yield f"{node.name}:gpu{gpu.index}"
+    yield gpu.name
+    yield gpu.uuid
+    yield from gpu.models
+    for process in gpu.processes:
+        yield process.user
+        yield process.command
+        yield process.unit
+    for state in states(node, gpu):
+        if state != node.state.value:
+            yield state
+            yield _CONCERNS.get(state)
+    yield from gpu.throttle
 
 
 # Order and groups

@@ -1,7 +1,7 @@
 """The filter of the fleet: ``util<5 mem>50% user=ana !node=gpu-0* llama``.
 
 Words are separated by spaces, and all of them have to fit. A word is a field with a comparison, or
-a text that is looked for in names, users, commands, models and labels. ``!`` before a word turns it
+a text that is looked for in names, states, users, commands, models and labels. ``!`` before a word turns it
 round. What a GPU does not tell fits no comparison.
 """
 
@@ -17,7 +17,7 @@ from typing import Final
 
 from gswarm_tui import durations
 from gswarm_tui.errors import UsageError
-from gswarm_tui.nearest import did_you_mean
+from gswarm_tui.nearest import did_you_mean, in_nearness
 from gswarm_tui.sizes import parse_size
 from gswarm_tui.watch.fields import FIELDS, NUMBERS, TEXTS, Row, label_values, texts_of
 from gswarm_tui.watch.snapshot import Gpu, Node
@@ -120,8 +120,8 @@ def _comparison(field: str, sign: str, value: str) -> Test:
         return _of_text(TEXTS[field], field, sign, value)
     if field not in NUMBERS:
         near = did_you_mean(field, FIELDS)
-        hint = None if near else f"the fields are {', '.join(FIELDS)}"
-        raise UsageError(f"there is no field `{field}`{near}", hint=hint)
+        known = ", ".join(in_nearness(field, FIELDS))
+        raise UsageError(f"there is no field `{field}`{near}", hint=f"the fields are {known}")
     if field == "mem":
         return _of_memory(sign, value)
     return _of_number(NUMBERS[field].value, sign, _bound(field, value))
