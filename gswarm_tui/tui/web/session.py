@@ -66,13 +66,17 @@ class Session(AppService):
         process = self._process
         if process is None:
             return
+        # In a task of its own: what it waits for takes no notice of being cancelled.
+        leaving = asyncio.create_task(self._ask_to_leave(process))
         try:
-            async with asyncio.timeout(_LEAVING_S):
-                await super().stop()
-                self.stdin.close()
-                await process.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-            self.stdin.close()
+            await asyncio.wait([leaving], timeout=_LEAVING_S)
+        finally:
+            if not leaving.done():
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+        await leaving
+
+    async def _ask_to_leave(self, process: asyncio.subprocess.Process) -> None:
+        await super().stop()
+        self.stdin.close()
+        await process.wait()

@@ -138,7 +138,8 @@ async def test_a_browser_gets_screens_of_its_size_and_they_get_no_token(
 
 async def test_ending_the_server_ends_its_screens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gswarm_tui.tui.web.session._LEAVING_S", 0.2)
-    async with serving(DEAF) as visitor, screens_of(visitor, "") as socket:
+    monkeypatch.setattr("gswarm_tui.tui.web.server._LEAVING_S", 60.0)  # not aiohttp ends them
+    async with asyncio.timeout(30), serving(DEAF) as visitor, screens_of(visitor, "") as socket:
         assert await socket.receive_bytes() == b"20 5 None"
 
 
