@@ -79,10 +79,12 @@ class TuiConfig:
         theme: one of `THEMES`; None leaves it to what the terminal can show.
         keys: the keys of actions, by the action's name as the help screen has it, with dashes:
             ``{"go-to": "ctrl+g"}``. Of several keys, with commas between them, each counts.
+        key_places: where each of these actions is named: ``file:line:column``, or the variable.
     """
 
     theme: str | None = None
     keys: Mapping[str, str] = field(default_factory=dict)
+    key_places: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @final
@@ -152,9 +154,13 @@ def _keys(value: Any) -> Mapping[str, str]:
         return {}
     if not isinstance(value, dict):
         raise ValueError(f"expected a mapping such as {{go-to: ctrl+g}}, found {value!r}")
-    for action, key in value.items():
-        if not isinstance(key, str | int) or isinstance(key, bool) or not str(key).strip():
-            raise ValueError(f"`{action}` needs the name of a key, such as ctrl+g, not {key!r}")
+    wrong = [
+        f"`{action}` needs the name of a key, such as ctrl+g, not {key!r}"
+        for action, key in value.items()
+        if not isinstance(key, str | int) or isinstance(key, bool) or not str(key).strip()
+    ]
+    if wrong:
+        raise ValueError("; ".join(wrong))
     return {str(action): str(key).strip() for action, key in value.items()}
 
 
@@ -211,6 +217,9 @@ def _from_environment(environ: Mapping[str, str]) -> _Values:
                 values[setting.section, setting.field] = setting.read(text)
             except ValueError as error:
                 raise UsageError(str(error), where=f"${setting.variable}") from None
+            if setting.field == "keys":
+                read = values[setting.section, setting.field]
+                values[setting.section, "key_places"] = dict.fromkeys(read, f"${setting.variable}")
     return values
 
 
@@ -226,6 +235,11 @@ def _from_file(document: Document) -> _Values:
         except ValueError as error:
             where = document.position((setting.section, setting.key))
             problems.append((where, f"{setting.section}.{setting.key}: {error}"))
+    if ("tui", "keys") in values:
+        values["tui", "key_places"] = {
+            action: document.key_position(("tui", "keys", action))
+            for action in values["tui", "keys"]
+        }
     if problems:
         first, *others = problems
         lines = [f"{where}: {message}" for where, message in others]

@@ -164,6 +164,7 @@ def test_the_terminal_s_theme_and_keys(tmp_path: Path) -> None:
     )
     loaded = load(home, {}).tui
     assert (loaded.theme, loaded.keys) == ("light", {"go-to": "ctrl+g", "sort": "5"})
+    assert loaded.key_places["sort"] == f"{home.config}:3:25"
     env = {"GSWARM_TUI_THEME": "ansi", "GSWARM_TUI_KEYS": "go-to=f1 sort=s"}
     loaded = load(home, env).tui
     assert (loaded.theme, loaded.keys) == ("ansi", {"go-to": "f1", "sort": "s"})
@@ -175,6 +176,7 @@ def test_the_terminal_s_theme_and_keys(tmp_path: Path) -> None:
         ("tui: {theme: drak}", "tui.theme: expected one of dark, light, ansi, found 'drak'; did"),
         ("tui: {keys: [a]}", "tui.keys: expected a mapping"),
         ("tui: {keys: {sort: true}}", "tui.keys: `sort` needs the name of a key"),
+        ("tui: {keys: {sort: true, up: ' '}}", "not True; `up` needs the name of a key"),
         ("tui: {colour: red}", "unknown key `colour`"),
     ],
 )

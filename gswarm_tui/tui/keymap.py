@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from textual.binding import Binding, BindingsMap
 from textual.dom import DOMNode
 
+from gswarm_tui.config import TuiConfig
 from gswarm_tui.errors import UsageError
 from gswarm_tui.nearest import did_you_mean
 
@@ -23,17 +24,29 @@ def name_of(binding: Binding) -> str:
     return _APART.sub("-", binding.description.casefold()).strip("-")
 
 
-def check(keys: Mapping[str, str], classes: Iterable[type[DOMNode]]) -> None:
-    """Raises UsageError where there is no action of a name."""
+def check(wanted: TuiConfig, classes: Iterable[type[DOMNode]]) -> None:
+    """Whether there is each action that is given a key.
+
+    Raises:
+        UsageError: there is none of that name; all such names, each with its place.
+    """
     known = sorted({name_of(binding) for binding in _bindings(classes)} - {""})
-    for name in keys:
-        if name not in known:
-            near = did_you_mean(name, known)
-            raise UsageError(
-                f"there is no action `{name}`{near}",
-                where="tui.keys",
-                hint=f"the actions are {', '.join(known)}",
-            )
+    wrong = [name for name in wanted.keys if name not in known]
+    if not wrong:
+        return
+    said = [
+        (
+            wanted.key_places.get(name, "tui.keys"),
+            f"tui.keys: there is no action `{name}`{did_you_mean(name, known)}",
+        )
+        for name in wrong
+    ]
+    (where, first), *others = said
+    raise UsageError(
+        "\n".join([first, *(f"{place}: {message}" for place, message in others)]),
+        where=where,
+        hint=f"the actions are {', '.join(known)}",
+    )
 
 
 def apply(keys: Mapping[str, str], node: DOMNode) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from textual.binding import Binding
 
-from gswarm_tui.config import THEMES, TuiConfig
+from gswarm_tui.config import THEMES, TuiConfig, load
 from gswarm_tui.errors import UsageError
+from gswarm_tui.home import Home
 from gswarm_tui.tui import keymap, theme
 from gswarm_tui.tui.acting import Recording
 from gswarm_tui.tui.widgets.line_table import LineTable
@@ -108,6 +111,22 @@ async def test_an_action_that_is_none() -> None:
         async with on_stage(PICTURE, config=TuiConfig(keys={"cancle": "f4"})):
             pass
     assert "page-down" in str(e.value.hint)
+
+
+async def test_all_actions_that_are_none_are_said_with_their_places(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.config.write_text("tui:\n  keys:\n    fly: f1\n    cancel: f2\n    sotr: f3\n")
+    with pytest.raises(UsageError) as caught:
+        async with on_stage(PICTURE, config=load(home, {}).tui):
+            pass
+    assert str(caught.value).splitlines() == [
+        f"{home.config}:3:5: tui.keys: there is no action `fly`",
+        f"{home.config}:5:5: tui.keys: there is no action `sotr`; did you mean `sort`?",
+    ]
+    with pytest.raises(UsageError) as caught:
+        async with on_stage(PICTURE, config=load(home, {"GSWARM_TUI_KEYS": "fly=f1"}).tui):
+            pass
+    assert caught.value.where == "$GSWARM_TUI_KEYS"
 
 
 def test_names_of_actions() -> None:
