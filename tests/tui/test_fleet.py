@@ -15,9 +15,11 @@ from gswarm_tui.tui.screens.fleet import FleetView
 from gswarm_tui.tui.widgets.attention_table import AttentionTable
 from gswarm_tui.tui.widgets.fleet_table import FleetTable
 from gswarm_tui.tui.widgets.gpu_cards import GpuCards
+from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.watch.snapshot import FleetSnapshot
 
 from .fleets import fleet, gpu, node, process, racks, showcase, simulated, troubled
+from .scenes import OPTIONS, PICTURE, SUBJECTS
 from .stage import LARGE, MIDDLE, SIZES, SMALL, Stage, harmless, on_stage
 
 SameAsBefore = Callable[[Stage, str], None]
@@ -278,9 +280,34 @@ async def test_a_click_moves_the_cursor_and_another_one_goes_in() -> None:
     async with on_stage(racks()) as stage:
         await stage.pilot.click(FleetTable, offset=(5, 2))
         assert stage.view.query_one(FleetTable).cursor == 1
+        await stage.press("k", "j")
+        await stage.pilot.click(FleetTable, offset=(5, 2))
+        assert stage.view.crumb == "Fleet"  # where the keys have led is not clicked yet
         await stage.pilot.click(FleetTable, offset=(5, 2))
         await stage.pilot.pause()
         assert stage.view.crumb == "Node beta"
+
+
+async def test_the_mouse_goes_into_every_table_by_a_second_click() -> None:
+    async with on_stage(PICTURE, size=(120, 50), **OPTIONS) as stage:
+        for word in ("models", "model", "services", "transfers", "jobs", "job", "events"):
+            await stage.open(word, SUBJECTS.get(word))
+            there, table = stage.app.screen, stage.view.query_one(LineTable)
+            await stage.pilot.click(table, offset=(5, 1))
+            assert stage.app.screen is there, word
+            await stage.pilot.click(table, offset=(5, 1))
+            await stage.pilot.pause()
+            assert stage.app.screen is not there, word
+            await stage.press("escape")
+
+
+async def test_the_mouse_goes_into_cards_by_a_second_click() -> None:
+    async with on_stage(fleet(node("one", gpu("one", 0), gpu("one", 1)))) as stage:
+        await stage.pilot.click(GpuCards, offset=(5, 1))
+        assert stage.view.crumb == "Fleet"
+        await stage.pilot.click(GpuCards, offset=(5, 1))
+        await stage.pilot.pause()
+        assert stage.view.crumb == "GPU one:gpu0"
 
 
 async def test_help_has_the_keys_and_the_signs() -> None:

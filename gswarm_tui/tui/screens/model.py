@@ -15,6 +15,7 @@ from gswarm_tui.tui.screens.placing_view import PlacingView
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
 from gswarm_tui.tui.widgets.lines import Lines
+from gswarm_tui.watch.filters import plain
 from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Model
 
 
@@ -42,13 +43,9 @@ class ModelView(PlacingView):
             self.query_one("#copies", LineTable).show([])
             return
         self.query_one("#facts", Lines).show(_facts(model, snapshot))
-        wanted, inverse = self.filter.lstrip("!").casefold(), self.filter.startswith("!")
+        fits = plain(self.filter)
         self.query_one("#copies", LineTable).show(
-            [
-                copy
-                for copy in model.copies
-                if (wanted in f"{copy.device} {copy.state} {copy.revision}".casefold()) != inverse
-            ]
+            [copy for copy in model.copies if fits((copy.device, copy.state, copy.revision))]
         )
 
     @on(LineTable.Chosen)

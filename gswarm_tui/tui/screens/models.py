@@ -8,11 +8,11 @@ from textual import events, on
 from textual.widget import Widget
 
 from gswarm_tui.tui.residency import LEGEND, details, model_rows
-from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.tui.screens.placing_view import PlacingView
 from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.tui.widgets.lines import Lines
 from gswarm_tui.tui.widgets.model_table import ModelTable
+from gswarm_tui.watch.filters import plain
 from gswarm_tui.watch.snapshot import FleetSnapshot, Model
 
 
@@ -41,11 +41,11 @@ class ModelsView(PlacingView):
         yield Lines(id="legend")
 
     def show(self, snapshot: FleetSnapshot) -> None:
-        wanted, inverse = self.filter.lstrip("!").casefold(), self.filter.startswith("!")
+        fits = plain(self.filter)
         rows = [
             row
             for row in model_rows(snapshot)
-            if (wanted in f"{row.name} {row.model.source} {row.model.type}".casefold()) != inverse
+            if fits((row.name, row.model.source, row.model.type))
         ]
         table = self.query_one(ModelTable)
         table.show_models(rows, snapshot.nodes)
@@ -73,7 +73,5 @@ class ModelsView(PlacingView):
         self.gswarm.open_view("model", event.row.name)
 
     def action_describe(self) -> None:
-        """Everything that is known of it."""
-        row = self.query_one(ModelTable).current
-        if row is not None:
-            self.app.push_screen(DescribeScreen(row.name, row.model))
+        """Everything that is known of the marked ones, or of that under the cursor."""
+        self.describe({model.name: model for model in self.models_chosen()})

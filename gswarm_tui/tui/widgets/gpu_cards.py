@@ -39,7 +39,7 @@ class GpuCards(Lines, can_focus=True):
 
     @dataclass
     class Chosen(Message):
-        """Enter, or a click on the card that the cursor is on."""
+        """Enter, or a second click on a card."""
 
         cards: GpuCards
         gpu: Gpu
@@ -56,6 +56,8 @@ class GpuCards(Lines, can_focus=True):
         self._now = 0.0
         self._cursor = 0
         self._place = Place()
+        self._clicked: tuple[str, int] | None = None
+        """The GPU to which a click moved the cursor; another one goes in."""
 
     @property
     def current(self) -> Gpu | None:
@@ -124,13 +126,16 @@ class GpuCards(Lines, can_focus=True):
         row, column = (event.y + round(self.scroll_y)) // HEIGHT, event.x // WIDTH
         place = row * self.columns + column
         if column < self.columns and place < len(self._gpus):
-            again = place == self._cursor
+            clicked = (self._gpus[place].node, self._gpus[place].index)
+            again = self._clicked == clicked
             self._go_to(place)
+            self._clicked = None if again else clicked
             if again:
                 self.action_choose()
 
     def _go_to(self, place: int) -> None:
         self._place.settle()
+        self._clicked = None
         self._cursor = max(0, min(place, len(self._gpus) - 1))
         self._lay_out()
         top = self._cursor // self.columns * HEIGHT

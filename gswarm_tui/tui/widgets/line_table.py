@@ -87,7 +87,7 @@ class LineTable(ScrollView, Generic[Row], can_focus=True):
 
     @dataclass
     class Chosen(Message):
-        """Enter, or a click on the row that the cursor is on."""
+        """Enter, or a second click on a row."""
 
         table: LineTable[Any]
         row: Any
@@ -128,6 +128,8 @@ class LineTable(ScrollView, Generic[Row], can_focus=True):
         self._keys: list[Hashable] = []
         """Of the rows."""
         self.place = Place()
+        self._clicked: tuple[Hashable, ...] = ()
+        """The key of the row to which a click moved the cursor; another one goes in."""
         self._sorted_by: int | None = None
         self._reverse = False
         self._drawn: dict[int, tuple[Any, ...]] = {}
@@ -248,12 +250,15 @@ class LineTable(ScrollView, Generic[Row], can_focus=True):
     def on_click(self, event: events.Click) -> None:
         line = event.y - 1 + round(self.scroll_y)
         if event.y > 0 and line < len(self._rows):
-            again = line == self.cursor
+            clicked = (self._keys[line],)
+            again = self._clicked == clicked
             self._go_to(line)
+            self._clicked = () if again else clicked
             if again:
                 self.action_choose()
 
     def _go_to(self, place: int) -> None:
+        self._clicked = ()
         self.place.settle()
         place = max(0, min(place, len(self._rows) - 1))
         if not self._rows or place == self.cursor:
