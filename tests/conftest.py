@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import signal
 
+from hypothesis import settings
+
+settings.register_profile("gswarm", deadline=None)  # how long it takes says how busy others are
+settings.load_profile("gswarm")
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell ignores Ctrl-C for what it starts with `&`, and gswarm leaves it so; tests send it.
     signal.signal(signal.SIGINT, signal.default_int_handler)

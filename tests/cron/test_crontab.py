@@ -95,7 +95,9 @@ words = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_siz
 
 @given(st.lists(words, max_size=3), words)
 def test_the_shell_that_cron_starts_sees_the_same_words(given: list[str], value: str) -> None:
-    made = entry("x", sys.executable, "-c", SAYS, *given, folder="/", environment={"V": value})
+    made = entry(
+        "x", sys.executable, "-IS", "-c", SAYS, *given, folder="/", environment={"V": value}
+    )
     try:
         line = crontab.installed("", made)
     except UsageError:  # a backslash that cron cannot say
