@@ -50,7 +50,7 @@ class PlacingView(View):
         copies = self.copies_chosen()
         if len(copies) > 1:
             said = f"it is moved from one place at a time: {len(copies)} are marked"
-            self.notify(said, severity="warning", markup=False)
+            self.gswarm.deeds.tell("that cannot be moved", said)
             return
         place = copies[0].device if copies else ""
         self._ask(lambda models, now: model_forms.move(models, now, place))
