@@ -179,7 +179,9 @@ class Node:
         from .metrics.serving import Serving
 
         if self._metrics is None:
-            self._metrics = Feed(self._sampling, Serving(self).rows)
+            self._metrics = Feed(
+                self._sampling, Serving(self).rows, idle=self.paths.host / "idle.json"
+            )
         return self._metrics
 
     def _sampling(self) -> Dict[str, Any]:

@@ -15,8 +15,10 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Awaitable, Callable, Dict, Iterator, List, Optional, Set
 
+from ..operations import in_thread
 from .idle import IdleTimes
 from .sampler import ERROR, HUNG, OFF
 from .watching import Watch, Wish
@@ -60,6 +62,7 @@ class Feed:
     Args:
         order: what the sampler has to know of the node: ``models``, ``simulate``, ``began``.
         services: looks at the node's services, and returns a row for each.
+        idle: the file that says since when GPUs are idle; None: the next helper need not know.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Feed:
         order: Callable[[], Values],
         services: Callable[[], Awaitable[List[Values]]],
         patience: Patience = Patience(),
+        idle: Optional[Path] = None,
     ) -> None:
         self.static: Values = _NOTHING
         self._order = order
@@ -86,7 +90,8 @@ class Feed:
         self._reading: Optional[asyncio.Task[bytes]] = None
         self._silent = False
         self._xid: Dict[str, Any] = {}
-        self._idle = IdleTimes()
+        self._idle = IdleTimes(idle)
+        self._idle_loaded = False
         self._seq = 0
 
     @contextlib.contextmanager
@@ -139,7 +144,11 @@ class Feed:
         self._asked_at, self._answered_at, self._tries = time.monotonic(), None, 0
         looking = asyncio.ensure_future(self._look_at_services())
         try:
+            if not self._idle_loaded:
+                await in_thread(self._idle.load)
+                self._idle_loaded = True
             await self._keep_sampling()
+            await in_thread(self._idle.save)
         finally:
             self._keeping = False  # who comes from now on has to begin anew
             looking.cancel()
@@ -186,6 +195,8 @@ class Feed:
                     await self._gone(child)
                     return f"the sampler {_ended(child.returncode)}"
                 self._take(json.loads(line) if line else None)
+                if self._idle.due:
+                    await in_thread(self._idle.save)
                 if self._order() != order:
                     return None
                 if self._too_silent():

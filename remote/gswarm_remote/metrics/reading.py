@@ -151,6 +151,8 @@ class Gpu:
                 "fan_percent": _number(device.fan_speed()),
                 "pstate": int(state[1:]) if state[1:].isdigit() else None,
             }
+        taken_mj = _number(_query("nvmlDeviceGetTotalEnergyConsumption", device))
+        values["energy_j"] = None if taken_mj is None else taken_mj / 1000  # for `idle`
         lost = values["memory_used_bytes"] is None and self._is_lost()
         values["throttle"] = self._throttle()
         values.update(self._errors() if not lost else _NO_ERRORS)

@@ -99,6 +99,9 @@ class Driver:
             "nvmlDeviceGetPowerUsage": lambda gpu, o: _set(
                 o, round(1000 * self._state(gpu).power_w)
             ),
+            "nvmlDeviceGetTotalEnergyConsumption": lambda gpu, o: _set(
+                o, round(1000 * self._simulation.energy_j(gpu, self._clock()))
+            ),
             "nvmlDeviceGetPowerManagementLimit": lambda g, o: _set(
                 o, 1000 * hardware.power_limit_w
             ),

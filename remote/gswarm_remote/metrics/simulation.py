@@ -61,6 +61,7 @@ MOST_PROCESSES = 64
 _MIXED = ("train", "serve", "idle", "held", "serve", "busy")
 _FIRST_PID = 2**22 + 1  # Linux has no process with such an id: nobody's can be signalled instead
 _XID = 79  # "GPU has fallen off the bus", the most usual one of a lost GPU
+_IDLE_SHARE = 0.11  # of its power limit, that an idle GPU takes
 _RUNNING_S = 3600.0  # so long do simulated processes run when it begins
 _STEP_S = 90.0  # of the training run: it saves, and the GPUs wait
 
@@ -152,7 +153,9 @@ class Simulation:
         throttled = self.fault(gpu, "throttle", now) is not None
         slower = 0.55 if throttled else 1.0
         speed = (0.97 if util > 1 else 0.15) * slower
-        power = hardware.power_limit_w * (0.11 + 0.85 * util / 100) * (0.7 if throttled else 1.0)
+        power = (
+            hardware.power_limit_w * (_IDLE_SHARE + 0.85 * util / 100) * (0.7 if throttled else 1.0)
+        )
         return State(
             util=util,
             memory_util=util * (0.35 if load == "train" else 0.6),
@@ -164,6 +167,12 @@ class Simulation:
             clocks_mhz=(round(hardware.clocks_mhz[0] * speed), hardware.clocks_mhz[1]),
             throttled=throttled,
         )
+
+    def energy_j(self, gpu: int, now: float) -> float:
+        """What it has taken since it all began; one that is used as if it had been so fully."""
+        idle = self.load(gpu) in ("idle", "held")
+        share = _IDLE_SHARE if idle else 1.0
+        return self.hardware.power_limit_w * share * max(0.0, now - self.began)
 
     def processes(self, gpu: int, now: float) -> List[Process]:
         load = self.load(gpu)

@@ -29,7 +29,7 @@ def test_gpus_and_processes(install: Install) -> None:
     simulated = install(gpus=1, pattern="serve")
     (device,) = reading.devices()
     values = reading.Gpu(device, simulated.facts).read()
-    IdleTimes().mark([values], 0.0)
+    IdleTimes().mark([values], 0.0)  # takes one away and adds others
     assert sorted([*values, *NOTHING, "xid", "mig"]) == sorted(fields("### A GPU"))
     assert sorted(values["processes"][0]) == sorted(fields("### A process on a GPU"))
     static = reading.describe(device)
