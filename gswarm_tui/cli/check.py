@@ -132,8 +132,6 @@ def _verdict(comparison: Comparison) -> str:
         timed = [task for task in comparison.tasks if task.seconds is not None]
         moves = any(task.finding.moves for task in timed)
         parts.append(wording.estimate(comparison.seconds, moves=moves))
-    if comparison.problems:
-        parts.append(f"{len(comparison.problems)} would fail")
     parts += [
         f"{node} does not answer: {reason}" for node, reason in comparison.unreachable.items()
     ]

@@ -42,15 +42,28 @@ class NodeLook:
 
     Args:
         spaces: by tier; a tier that the node cannot use is not there.
+        engines: those that the inventory names for it.
     """
 
     status: NodeStatus
     spaces: Mapping[str, Space]
+    engines: tuple[str, ...]
     _info: Wire
 
     def why_missing(self, device: Device) -> str | None:
         """Why a GPU of this node is not there; None where it is."""
         return why_missing(self.status.node, device, self._info)
+
+    def gpu(self, device: Device) -> Wire | None:
+        """What the node said of a GPU (``node.info``); None where it has none of that number."""
+        gpus = self._info.get("gpus") or ()
+        return next((gpu for gpu in gpus if f"gpu{gpu['index']}" == device.tier_name), None)
+
+    def usual_engine(self, places: Sequence[str]) -> str:
+        """The engine that the node takes where none is named."""
+        from gswarm_remote.engines.catalogue import default_name
+
+        return default_name(places, dict.fromkeys(self.engines))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +92,7 @@ async def look(
             )
         except GswarmError as error:
             return error
-        return NodeLook(status, _spaces(info), info)
+        return NodeLook(status, _spaces(info), tuple(ground.spec(name).engines), info)
 
     names = list(dict.fromkeys(ground.spec(node).name for node in nodes))
     answers = dict(zip(names, await asyncio.gather(*map(one, names)), strict=True))

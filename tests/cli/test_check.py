@@ -63,7 +63,7 @@ def test_problems_end_with_1_and_are_said_with_their_place(
     assert ended.code == 1
     assert "serve would fail: node2 has no gpu0 (it has none) (p.yaml:10:5)" in ended.out
     assert ended.err == (
-        "nothing was done (--check): 3 would do, 2 unknown until run; 1 would fail\n"
+        "nothing was done (--check): 2 would do, 1 would fail, 2 unknown until run\n"
     )
 
 

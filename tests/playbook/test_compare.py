@@ -136,7 +136,7 @@ async def test_a_model_that_does_not_fit_fails_and_what_needs_it_is_unknown(
     found = await check(FETCH + COPY + SERVE)
     assert verdicts(found) == {
         "fetch": "would do",
-        "copy": "would do",
+        "copy": "would fail",
         "serve": "unknown until run",
     }
     assert [(planned.action_id, why) for planned, why in found.problems] == [
@@ -210,7 +210,7 @@ async def test_a_health_check_is_asked_from_its_node(
 @pytest.mark.parametrize(
     ("error", "verdict", "code"),
     [
-        (SourceError("no such repository", where="hf://o/m"), "would do", 1),
+        (SourceError("no such repository", where="hf://o/m"), "would fail", 1),
         (SourceUnreachableError("it answered 503", where="hf://o/m"), "unknown until run", 0),
     ],
 )
@@ -374,3 +374,36 @@ async def test_times_come_from_earlier_tasks(check: Callable[..., Any]) -> None:
     assert [task.seconds for task in found.tasks] == [10.0, None]
     assert found.seconds == 10.0
     assert (await check(FETCH)).seconds is None
+
+
+async def test_what_loads_on_a_gpu_says_who_is_there_and_which_engine_would(
+    check: Callable[..., Any], fleet: FakeFleet
+) -> None:
+    processes = [
+        {"pid": 1, "user": "bob", "memory": GB},
+        {"pid": 2, "user": "eve", "memory": 70 * GB},
+        {"pid": 3, "user": None, "memory": None},
+        {"pid": 4, "user": "eve", "memory": 7 * GB},
+    ]
+    memory = {"memory_total": 85 * GB, "memory_used": 78 * GB}
+    gpus = [{"index": 0, **memory, "processes": processes}, {"index": 1, **memory}]
+    fleet["node2"].info = {**fleet["node2"].info, "gpus": gpus}
+    found = await check(FETCH + COPY + SERVE)
+    assert because(found, "serve") == (
+        "vllm loads it, as no engine is named",
+        "node2:gpu0 has 7.0 GB of 85.0 GB free, eve holds 77.0 GB, bob holds 1.0 GB,"
+        " somebody holds some",
+        "its files have 10.0 GB, more than is free there",
+    )
+    assert (verdicts(found)["serve"], found.exit_code) == ("would do", 0)
+    where = ["node2:gpu0", "node2:gpu1"]
+    both = m("serve", "serve", devices=where, dependencies=["copy"])
+    assert "its files have 10.0 GB" in because(await check(FETCH + COPY + both), "serve")
+
+
+async def test_the_engine_that_is_named_is_not_said_again(check: Callable[..., Any]) -> None:
+    moved = m(
+        "go", "move", devices=["node1:disk", "node1:gpu0"], engine="mlx", dependencies=["fetch"]
+    )
+    said = because(await check(FETCH + moved), "go")
+    assert said == ("its files have 10.0 GB",)

@@ -18,6 +18,7 @@ def carry(
     targets: Sequence[Device],
     *,
     engine: str | None = None,
+    engine_is_late: bool = False,
 ) -> Held | None:
     """Bring a model from a device to others; returns the copy that is read, None where there is
     none.
@@ -42,6 +43,7 @@ def carry(
             model,
             gpus,
             engine=engine,
+            engine_is_late=engine_is_late,
             revision=here.revision,
             reads=files[0],
             with_service=False,

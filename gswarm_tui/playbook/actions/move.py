@@ -94,7 +94,15 @@ class Move(Action):
     async def compare(self, expected: Expected) -> Finding:
         found = Draft()
         engine = None if "engine" in self.late else self.engine
-        copy = carry(expected, found, self.model, self.source, self.targets, engine=engine)
+        copy = carry(
+            expected,
+            found,
+            self.model,
+            self.source,
+            self.targets,
+            engine=engine,
+            engine_is_late=bool({"engine", "config"} & self.late.keys()),
+        )
         if copy is None:
             if self.keeps_source or not are_there(expected, self.model, self.targets):
                 found.fails(await not_there(expected, self.model, self.source))

@@ -137,6 +137,7 @@ class Serve(Action):
                 self.model,
                 self.devices,
                 engine=None if "engine" in self.late else self.engine,
+                engine_is_late=bool({"engine", "config"} & self.late.keys()),
                 revision=None,
                 reads=None if files is None else files[0],
                 with_service=True,

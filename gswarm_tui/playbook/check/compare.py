@@ -140,7 +140,7 @@ async def _find(planned: PlannedAction, expected: Expected, reason: str | None) 
     except GswarmError as error:
         finding = Finding(Verdict.UNKNOWN, (str(error),))
         if not error.passes:
-            finding = Finding(Verdict.WOULD_DO, problems=(str(error),))
+            finding = Finding(Verdict.WOULD_FAIL, problems=(str(error),))
     if finding.problems or finding.verdict is Verdict.UNKNOWN:
         written = (use.key for use in action.uses() if use.exclusive)
         expected.doubt(written, f"it depends on `{planned.action_id}`")

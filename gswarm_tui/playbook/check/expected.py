@@ -13,6 +13,7 @@ from gswarm_tui.devices import DISK, DRAM, Device
 from gswarm_tui.errors import GswarmError
 from gswarm_tui.playbook.check.expected_node import Engine, ExpectedNode, Held, Service
 from gswarm_tui.playbook.check.finding import Draft, Unknowable
+from gswarm_tui.playbook.check.gpu_room import gpu_room
 from gswarm_tui.wording import size as shown_size
 
 if TYPE_CHECKING:
@@ -197,11 +198,17 @@ class Expected:
         devices: Sequence[Device],
         *,
         engine: str | None,
+        engine_is_late: bool = False,
         revision: str | None,
         reads: str | None,
         with_service: bool,
     ) -> None:
-        """Have one engine on all of the devices, which are on one node."""
+        """Have one engine on all of the devices, which are on one node.
+
+        Args:
+            engine: None where the node takes its usual one, or where only the run tells, as
+                `engine_is_late` says.
+        """
         node = self.node(devices[0].node)
         places = frozenset(device.tier_name for device in devices)
         shown = " and ".join(str(device) for device in devices)
@@ -223,6 +230,12 @@ class Expected:
         if holders:
             taken = ", ".join(sorted(holders[0].places & places))
             found.fails(f"{devices[0].node}:{taken} is held by the engine of {holders[0].model}")
+        if engine is None and not engine_is_late:
+            usual = node.look.usual_engine([device.tier_name for device in devices])
+            found.has(f"{usual} loads it, as no engine is named")
+        files = node.files(model, revision)
+        for said in gpu_room(node.look, devices, None if files is None else files[1].size):
+            found.has(said)
         node.engines.append(Engine(model, places, engine, revision, reads, with_service))
         found.does()
 

@@ -18,6 +18,7 @@ class Verdict(StrEnum):
     ALREADY = "already so"
     UNKNOWN = "unknown until run"
     SKIP = "would skip"  # its `when` is false
+    WOULD_FAIL = "would fail"  # its problems say why
 
 
 class Unknowable(Exception):
@@ -91,7 +92,9 @@ class Draft:
 
     def finding(self) -> Finding:
         verdict = Verdict.ALREADY
-        if self._does or self._problems:
+        if self._problems:
+            verdict = Verdict.WOULD_FAIL
+        elif self._does:
             verdict = Verdict.WOULD_DO
         elif self._doubt:
             verdict = Verdict.UNKNOWN
