@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("gswarm", deadline=None)  # how long it takes says how busy others are
+# How long it takes says how busy others are.
+settings.register_profile("gswarm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("gswarm")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
