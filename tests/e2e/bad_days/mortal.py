@@ -1,8 +1,8 @@
 """A controller that is killed: ``mortal.py FOLDER INVENTORY PLAYBOOK KIND``.
 
 KIND is ``event``: at its n-th event; ``before`` or ``after``: its n-th write to the database;
-``moment``: after n times 50 ms. All this for n = 1, 2, 3, … until one run comes to its end. Another
-process then goes on as `gswarm job resume` would. Each n has a data directory of its own,
+``moment``: some time after it began. All this for n = 1, 2, 3, … until one run comes to its end.
+Another process then goes on as `gswarm job resume` would. Each n has a data directory of its own,
 FOLDER/KIND-N, with ``ended.json`` in it: how the job ended, and whether it was killed before.
 
 Every process is a fork of this one, which has all imports and nothing else.
@@ -39,6 +39,7 @@ AT_ONCE = 3
 """Processes beside each other: they wait for nodes most of the time."""
 LAST = 200
 MOMENT_S = 0.05
+"""Between the first moments; later ones are farther apart, so that a slow machine has no more."""
 
 
 class Bomb:
@@ -100,7 +101,8 @@ def first(home: Home, inventory: Path, file: Path, kind: str, n: int) -> None:
     loaded = playbook.load(file, {"model": f"{kind}-{n}"})
     plan = playbook.plan(loaded, load(inventory))
     if kind == "moment":
-        signal.setitimer(signal.ITIMER_REAL, n * MOMENT_S)  # nothing handles SIGALRM: it kills
+        after_s = n * MOMENT_S * (1 + n / 20)
+        signal.setitimer(signal.ITIMER_REAL, after_s)  # nothing handles SIGALRM: it kills
     asyncio.run(run(home, inventory, lambda _: (plan, None), kind, n))
     signal.setitimer(signal.ITIMER_REAL, 0)
 
