@@ -7,14 +7,19 @@ Nothing here waits for a node.
 from __future__ import annotations
 
 import gc
+import os
+import signal
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from textual import events
 from textual.actions import ActionParseResult
-from textual.app import App
+from textual.app import App, SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
+from textual.filter import LineFilter
+from textual.notifications import SeverityLevel
 from textual.reactive import reactive
 
 from gswarm_tui.config import TuiConfig
@@ -22,6 +27,7 @@ from gswarm_tui.nearest import did_you_mean
 from gswarm_tui.tui import keymap, theme
 from gswarm_tui.tui.deeds import Deeds
 from gswarm_tui.tui.screens.view import View
+from gswarm_tui.tui.turns import Turns
 from gswarm_tui.tui.views import HOME, SUBJECTS, VIEWS
 from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.watch.snapshot import Event, FleetSnapshot
@@ -38,12 +44,17 @@ _THEME = "theme"
 _OTHERS_S: Final = 2.0
 """After so long the other screens are imported; by then most nodes have answered."""
 
-_LOW: Final = """
-.-low ToastRack { max-height: 1; overflow: hidden; }
-.-low Toast { width: 100%; max-width: 100%; max-height: 1; margin: 0; padding: 0 1; }
+_NOTICES: Final = """
+ToastRack { dock: top; margin: 1 0 0 0; max-height: 2; overflow: hidden; }
+Toast { width: auto; max-width: 100%; max-height: 2; margin: 0; padding: 0 1; }
+.-low ToastRack, .-low Toast { max-height: 1; }
 .-low #details, .-low #legend { display: none; }
 """
-"""Where there are few lines a notice has one of them, and what stands around a table has none."""
+"""A notice is over the trail: below are the keys of a box, and what the marks of a table mean.
+Where there are few lines what stands around a table has none."""
+
+_SIGNS: Final = {"warning": "⚠ ", "error": "✗ "}
+"""Before a notice, by how bad it is: a colour alone would not tell."""
 
 
 class GswarmApp(App[None]):
@@ -62,11 +73,12 @@ class GswarmApp(App[None]):
 
     TITLE = "gswarm"
     ENABLE_COMMAND_PALETTE = False
-    CSS = theme.CSS + _LOW
+    CSS = theme.CSS + _NOTICES
     VERTICAL_BREAKPOINTS = [(0, "-low"), (12, "-high")]  # noqa: RUF012 - Textual's
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
         Binding("q", "quit", "Quit", show=False),
+        Binding("ctrl+z", "suspend_process", "Back to the shell, until fg", show=False),
     ]
 
     # No repaint: the screen on top has those parts drawn that are different.
@@ -109,6 +121,7 @@ class GswarmApp(App[None]):
         self._read_until: float | None = None
         """Up to when what happened was read; None before the first picture."""
         self.unread_errors = 0
+        self.turns = Turns(self)
 
     def on_mount(self) -> None:
         home = VIEWS[HOME]()
@@ -134,6 +147,11 @@ class GswarmApp(App[None]):
         if isinstance(self.screen_or_none, View):
             self.screen_or_none.draw()
 
+    async def on_event(self, event: events.Event) -> None:
+        is_typed = isinstance(event, events.Key | events.Paste) and not event.is_forwarded
+        if not (is_typed and self.turns.waits(event)):
+            await super().on_event(event)
+
     async def run_action(
         self,
         action: str | ActionParseResult,
@@ -154,6 +172,39 @@ class GswarmApp(App[None]):
     def _fatal_error(self) -> None:
         """What went wrong is said by whoever runs this, not as a traceback on the screen."""
         self._close_messages_no_wait()
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [theme.NoColour()] if self.no_color else super().get_line_filters()
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Say something in passing; its sign says how bad it is."""
+        said = f"{_SIGNS.get(severity, '')}{message}"
+        super().notify(said, title=title, severity=severity, timeout=timeout, markup=markup)
+
+    def on_notify(self) -> None:
+        """What is said takes the place of what was said before."""
+        self.clear_notifications()
+
+    def action_suspend_process(self) -> None:
+        """Give the terminal back to the shell until that says `fg`; without one nothing happens.
+
+        Textual's own stops the process with SIGSTOP, also where there is no shell to go on from.
+        """
+        try:
+            with self.suspend():
+                before = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+                os.killpg(0, signal.SIGTSTP)
+                signal.signal(signal.SIGTSTP, before)
+        except SuspendNotSupported:
+            self.notify("there is no shell to go back to from here", severity="warning")
 
     # Where one is
 
@@ -212,32 +263,32 @@ class GswarmApp(App[None]):
 
     # Commands
 
-    def obey(self, command: str) -> None:
-        """Do what was typed after ``:``."""
+    def obey(self, command: str) -> str | None:
+        """Do what was typed after ``:``; why it cannot be done, None where it was."""
         word, _, rest = command.partition(" ")
         subject = rest.strip() or None
         if not word:
-            return
+            return None
         if word in _QUIT:
             self.exit()
         elif word == _THEME:
-            self._dress(subject)
+            return self._dress(subject)
         elif word not in VIEWS:
             near = did_you_mean(word, VIEWS) or f"; there are {', '.join(VIEWS)}"
-            self.deeds.tell(f":{command}", f"there is no `{word}`{near}")
+            return f"there is no `{word}`{near}"
         elif word in SUBJECTS and subject not in self.words_after(word):
-            said = "needs a name" if subject is None else f"has no `{subject}`"
-            self.deeds.tell(f":{command}", f"{word} {said}")
+            return SUBJECTS[word].why_not(subject, self.words_after(word))
         else:
             self.go_to(word, subject if word in SUBJECTS else None)
+        return None
 
-    def _dress(self, name: str | None) -> None:
-        """Take another theme, for as long as this runs."""
-        if name in theme.ALL:
-            self.theme = str(name)
-        else:
-            said = f"there is no theme `{name}`" if name else "theme needs a name"
-            self.deeds.tell(_THEME, f"{said}: {', '.join(theme.ALL)}")
+    def _dress(self, name: str | None) -> str | None:
+        """Take another theme, for as long as this runs; why not, where there is none."""
+        if name not in theme.ALL:
+            said = f"there is no theme `{name}`" if name else "write which theme"
+            return f"{said}: {', '.join(theme.ALL)}"
+        self.theme = str(name)
+        return None
 
     def words_after(self, before: str) -> Sequence[str]:
         """What can follow in a command: screens, and the names of what they are about."""
@@ -246,7 +297,7 @@ class GswarmApp(App[None]):
         if before == _THEME:
             return list(theme.ALL)
         subjects = SUBJECTS.get(before)
-        return [] if subjects is None else subjects(self.snapshot)
+        return [] if subjects is None else subjects.names(self.snapshot)
 
 
 def _errors_since(time: float, snapshot: FleetSnapshot) -> int:

@@ -40,6 +40,7 @@ from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.tui.widgets.log_text import LogText
 from gswarm_tui.tui.widgets.model_table import ModelTable
 from gswarm_tui.tui.widgets.prompt import Prompt
+from gswarm_tui.tui.widgets.tick import Tick
 from gswarm_tui.watch.snapshot import Event, FleetSnapshot
 
 from .fleets import fleet, gpu, node, troubled
@@ -206,6 +207,7 @@ SCENES: dict[type[DOMNode], tuple[Scene, ...]] = {
     DescribeScreen: (Scene(box(lambda: DescribeScreen("llama", service()))),),
     HelpScreen: (Scene(box(lambda: HelpScreen("Fleet", "What there is.", [], []))),),
     ServiceLogScreen: (other_log(),),
+    Tick: (Scene(box(lambda: FormScreen(FORM), "down")),),
     FormScreen: (Scene(box(lambda: FormScreen(FORM))), Scene(box(lambda: FormScreen(FORM), "tab"))),
     PlanScreen: (Scene(box(lambda: PlanScreen(DANGEROUS, Recording()))),),
     NoticeScreen: (Scene(box(lambda: NoticeScreen("failed", "no route to host"))),),

@@ -134,11 +134,17 @@ async def test_several_refusals_are_read_one_by_one_however_long_it_takes() -> N
         assert seen == ["first", "more 1", "more 2", "more 3"]
 
 
-async def test_a_screen_that_is_none_is_said_until_it_was_read() -> None:
+async def test_a_screen_that_is_none_is_said_until_that_is_mended() -> None:
+    said = "✗ there is no `evnts`; did you mean `events`?"
     async with on_stage(after(0)) as stage:
         await stage.type(":evnts")
         await stage.press("enter")
-        assert isinstance(stage.app.screen, NoticeScreen)
-        assert "there is no `evnts`; did you mean `events`?" in stage.text()
+        stage.line_with(said)
         await stage.push(after(60))
-        assert isinstance(stage.app.screen, NoticeScreen)
+        stage.line_with(said)
+        await stage.press("left", "left", "left")
+        stage.line_with(said)
+        await stage.type("e")
+        assert said not in stage.text()
+        await stage.press("enter")
+        assert stage.view.WORD == "events"

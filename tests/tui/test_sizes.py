@@ -107,9 +107,11 @@ async def test_a_notice_leaves_a_small_terminal_to_the_table() -> None:
         for word in ("first", "second"):
             stage.app.notify(f"{word}: something that is longer than a line of this terminal")
         await stage.pilot.pause()
-        await stage.shows("first")
-        assert "Jobs" in stage.text()
-        assert "Go to" in stage.text()
+        await stage.shows("second")
+        assert "first" not in stage.text()  # the newest one counts
+        assert "second" in stage.lines()[1]
+        stage.line_with("STATE")
+        stage.line_with("Help")
 
 
 async def test_a_long_trail_keeps_its_end() -> None:
@@ -119,3 +121,17 @@ async def test_a_long_trail_keeps_its_end() -> None:
         stage.app.open_view("node", "alpha")
         await stage.pilot.pause()
         assert stage.lines()[1].strip() == "… › Model llama › Node alpha"
+
+
+async def test_a_notice_hides_no_key_of_a_box_and_no_legend() -> None:
+    async with on_stage(picture(), size=(80, 24), toasts=True) as stage:
+        await stage.open("models")
+        below = stage.lines()[4:]
+        stage.app.notify("serve llama on alpha:gpu0, a free port: job 17 " * 3, severity="error")
+        await stage.shows("✗ serve llama")
+        assert stage.lines()[4:] == below
+        stage.app.push_screen(PlanScreen(DANGEROUS, Recording(plan=("a line",) * 40)))
+        await stage.shows("will be lost")
+        stage.line_with("✗ serve llama")
+        await stage.press("end")
+        stage.line_with("Esc leaves")

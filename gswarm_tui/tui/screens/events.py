@@ -59,7 +59,7 @@ class EventsView(View):
         event: Event = chosen.row
         word, _, rest = event.about.partition(" ")
         for view, name in ((word, rest), ("node", event.about), ("model", event.about)):
-            if view in SUBJECTS and name in SUBJECTS[view](self.gswarm.snapshot):
+            if view in SUBJECTS and name in SUBJECTS[view].names(self.gswarm.snapshot):
                 self.gswarm.open_view(view, name)
                 return
         self.action_describe()

@@ -18,7 +18,7 @@ from gswarm_tui.tui.narrow import NarrowCompositor
 from gswarm_tui.tui.widgets.header import Header
 from gswarm_tui.tui.widgets.keys import Keys
 from gswarm_tui.tui.widgets.line_table import LineTable
-from gswarm_tui.tui.widgets.prompt import COMMAND, FILTER, Prompt
+from gswarm_tui.tui.widgets.prompt import COMMAND, FILTER, Prompt, Refusal
 from gswarm_tui.watch.snapshot import FleetSnapshot
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ class View(Screen[None]):
     def compose(self) -> ComposeResult:
         yield Header()
         yield from self.body()
+        yield Refusal()
         yield Prompt(self._words)
         yield Keys()
 
@@ -256,7 +257,9 @@ class View(Screen[None]):
             self.filter = event.text
             self.redraw()
         else:
-            self.gswarm.obey(event.text)
+            why = self.gswarm.obey(event.text)
+            if why is not None:
+                self.query_one(Prompt).refuse(event.text, why)
 
     def _words(self, before: str) -> Sequence[str]:
         return self.gswarm.words_after(before)

@@ -9,18 +9,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
 from textual.suggester import Suggester
-from textual.widgets import Checkbox, Input, Label, Static
+from textual.widgets import Input, Label, Static
 
 from gswarm_tui import wording
 from gswarm_tui.errors import GswarmError
 from gswarm_tui.tui.acting import Actor, Deed, Proposal
 from gswarm_tui.tui.widgets.cells import Piece, Tone
 from gswarm_tui.tui.widgets.markup import content
+from gswarm_tui.tui.widgets.tick import Tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,10 @@ class Box(ModalScreen[object]):
     """The looks of all of them."""
 
     DEFAULT_CSS = """
-    Box { align: center middle; }
+    Box { align: center middle; padding: 2 0 1 0; }
+    Box.-low { padding: 0; }
     Box > VerticalScroll {
-        width: 90; max-width: 96%; height: auto; max-height: 94%;
+        width: 90; max-width: 96%; height: auto; max-height: 100%;
         border: round $primary; background: $panel; padding: 0 1; scrollbar-size-vertical: 1;
     }
     Box.-danger > VerticalScroll { border: heavy $error; }
@@ -93,7 +96,7 @@ class Box(ModalScreen[object]):
     Box Horizontal Label { width: 18; color: $text-muted; }
     Box Input { width: 1fr; border: none; height: 1; padding: 0 1; background: $surface; }
     Box Input:focus { border: none; background: $primary-muted; }
-    Box Checkbox { border: none; height: 1; padding: 0; margin: 1 0 0 18; background: $panel; }
+    Box Tick { margin: 1 1 0 18; }
     Box .keys { margin: 1 0 0 0; color: $text-muted; }
     Box .error { color: $text-error; }
     """
@@ -119,7 +122,7 @@ class FormScreen(Box):
             yield _text([Piece(self._form.title, Tone.TITLE), Piece(_line(self._form.about))])
             for each in self._form.fields:
                 if isinstance(each, Flag):
-                    yield Checkbox(content([Piece(each.label)]), each.value, id=each.name)
+                    yield Tick(each.label, each.value, id=each.name)
                     continue
                 with Horizontal():
                     yield Label(content([Piece(each.label)]), markup=False)
@@ -131,12 +134,20 @@ class FormScreen(Box):
                         id=each.name,
                     )
             yield Static("", classes="error", id="error", markup=False)
-            keys = "Enter shows what would be done   Tab completes, or goes on   Esc leaves"
-            yield Static(keys, classes="keys", markup=False)
+            ticks = any(isinstance(each, Flag) for each in self._form.fields)
+            keys = ["Enter shows what would be done", "Tab completes, or goes on"]
+            keys += ["Space: on or off"] * ticks + ["Esc leaves"]
+            yield Static("   ".join(keys), classes="keys", markup=False)
 
     def on_mount(self) -> None:
         boxes = list(self.query(Input))
-        next((box for box in boxes if not box.value), boxes[0]).focus()
+        self.set_focus(next((box for box in boxes if not box.value), boxes[0]))
+
+    @on(Input.Changed)
+    @on(Tick.Changed)
+    def _mended(self) -> None:
+        """What was wrong is being put right."""
+        self.query_one("#error", Static).update("")
 
     def action_leave(self) -> None:
         self.dismiss(None)
@@ -163,7 +174,7 @@ class FormScreen(Box):
     def answers(self) -> dict[str, str]:
         """What is in each line; of a flag ``yes``, or nothing."""
         found = {str(box.id): box.value.strip() for box in self.query(Input)}
-        return {**found, **{str(b.id): "yes" if b.value else "" for b in self.query(Checkbox)}}
+        return {**found, **{str(b.id): "yes" if b.value else "" for b in self.query(Tick)}}
 
 
 class PlanScreen(Box):
@@ -201,15 +212,19 @@ class PlanScreen(Box):
             return
         self._proposal = proposal
         self.query_one("#plan", Static).update(content(_plan(proposal)))
-        keys = "Enter does it   y copies the command   Esc leaves"
+        does = "Enter does it all the same" if proposal.problems else "Enter does it"
+        keys = f"{does}   y copies the command   Esc leaves"
         self.query_one("#keys", Static).update(keys)
 
     def action_leave(self) -> None:
         self.dismiss(None)
 
     def action_confirm(self) -> None:
-        """Not before it has been seen what would be done."""
-        if self._proposal is not None:
+        """Not before it has been seen what would be done, nor by a key typed before that."""
+        from gswarm_tui.tui.app import GswarmApp
+
+        was_ahead = isinstance(self.app, GswarmApp) and self.app.turns.was_ahead
+        if self._proposal is not None and not was_ahead:
             self.dismiss(self._proposal)
 
     def action_copy(self) -> None:

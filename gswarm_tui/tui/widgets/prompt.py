@@ -11,7 +11,10 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.suggester import Suggester
 from textual.widget import Widget
-from textual.widgets import Input
+from textual.widgets import Input, Static
+
+from gswarm_tui.tui.widgets.cells import Piece, Tone
+from gswarm_tui.tui.widgets.markup import content
 
 COMMAND = ":"
 FILTER = "/"
@@ -30,6 +33,20 @@ class Completer(Suggester):
             if word.startswith(last) and word != last:
                 return f"{start} {word}" if start else word
         return None
+
+
+class Refusal(Static):
+    """Why what was typed cannot be done, above the line until that is mended."""
+
+    DEFAULT_CSS = """
+    Refusal { display: none; height: auto; padding: 0 1; background: $panel; color: $text-error; }
+    Refusal.-said { display: block; }
+    """
+
+    def say(self, text: str) -> None:
+        """Show why; nothing takes it away."""
+        self.set_class(bool(text), "-said")
+        self.update(content([Piece(f"✗ {text}", Tone.BAD)] if text else []))
 
 
 class Prompt(Input):
@@ -74,6 +91,8 @@ class Prompt(Input):
         super().__init__(suggester=Completer(words), select_on_focus=False)
         self._kind = COMMAND
         self._before = ""
+        self._refused: str | None = None
+        """The text above which it says why it cannot be obeyed."""
         self._focused: Widget | None = None
         self.can_focus = False
 
@@ -92,6 +111,17 @@ class Prompt(Input):
         # At once, not when it is the turn of `focus`: the next key may have come already.
         self.screen.set_focus(self)
 
+    def refuse(self, text: str, why: str) -> None:
+        """Ask once more for a command that cannot be obeyed."""
+        self.open(COMMAND, text)
+        self._refused = text
+        self.screen.query_one(Refusal).say(why)
+
+    def give_back_to(self, widget: Widget, *others: Widget) -> None:
+        """Give the focus to this one when it is left, if it came from one of the others."""
+        if self._focused in others:
+            self._focused = widget
+
     def action_complete(self) -> None:
         self.action_cursor_right()
         self.cursor_position = len(self.value)
@@ -103,6 +133,8 @@ class Prompt(Input):
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
+        if event.value != self._refused:
+            self._take_back()
         if self._kind == FILTER and self.has_class("-open"):
             self.post_message(self.Typed(event.value))
 
@@ -112,7 +144,13 @@ class Prompt(Input):
         self._close()
         self.post_message(self.Entered(self._kind, event.value.strip()))
 
+    def _take_back(self) -> None:
+        """What was wrong is being put right, or given up."""
+        self._refused = None
+        self.screen.query_one(Refusal).say("")
+
     def _close(self) -> None:
+        self._take_back()
         self.remove_class("-open")
         self.can_focus = False
         if self._focused is not None and self._focused.display:

@@ -1,0 +1,147 @@
+"""Keys that come in one piece, as over a slow line: each finds what the one before it has done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from textual._xterm_parser import XTermParser
+from textual.widgets import Input
+
+from gswarm_tui.errors import UsageError
+from gswarm_tui.tui.acting import Deed, Recording
+from gswarm_tui.tui.screens.help import HelpScreen
+from gswarm_tui.tui.widgets.dialog import Field, Flag, Form, FormScreen, PlanScreen
+from gswarm_tui.tui.widgets.fleet_table import FleetTable
+from gswarm_tui.tui.widgets.line_table import LineTable
+from gswarm_tui.tui.widgets.prompt import Prompt
+from gswarm_tui.tui.widgets.tick import Tick
+
+from .fleets import fleet, node
+from .some_jobs import PICTURE
+from .some_models import placed
+from .stage import Stage, on_stage
+from .test_acting import DEED
+
+
+async def burst(stage: Stage, text: str) -> None:
+    """What a terminal sends, in one piece: through Textual's own parser, as its driver does it."""
+    parser = XTermParser()
+    driver = stage.app._driver
+    assert driver is not None
+    for event in [*parser.feed(text), *parser.feed("")]:
+        driver.process_message(event)
+    while stage.app.turns._going_on is not None:
+        await stage.pilot.pause()
+    await stage.pilot.pause()
+
+
+async def test_what_is_typed_after_enter_is_not_part_of_the_filter() -> None:
+    nodes = fleet(*(node(f"gpu-{number}") for number in range(5)), node("other"))
+    async with on_stage(nodes) as stage:
+        await burst(stage, "/gpu\rjj")
+        assert stage.view.filter == "gpu"
+        table = stage.app.focused
+        assert isinstance(table, FleetTable)
+        assert (table.cursor, len(table.rows)) == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("keys", "typed"),
+    [
+        ("/abc\x15xyz", "xyz"),  # Ctrl-U
+        ("/abc\x17xyz", "xyz"),  # Ctrl-W
+        ("/one two\x1b[D\x1b[D\x1b[Dx", "one xtwo"),
+        ("/ab\x7f\x7fcd", "cd"),
+        ("/a:b/c?", "a:b/c?"),
+        (":mod\t", "models"),
+        (":node al\t", "node alpha"),
+    ],
+)
+async def test_keys_that_mend_what_is_typed(keys: str, typed: str) -> None:
+    async with on_stage(placed()) as stage:
+        await burst(stage, keys)
+        assert isinstance(stage.app.focused, Prompt)
+        assert stage.app.focused.value == typed
+
+
+async def test_what_is_typed_ahead_is_for_the_screen_that_it_leads_to() -> None:
+    async with on_stage(PICTURE) as stage:
+        await burst(stage, ":jobs\rjj")
+        assert stage.view.WORD == "jobs"
+        assert stage.view.query_one(LineTable).cursor == 2
+        await burst(stage, "\r?")
+        assert stage.app.trail()[-1].startswith("Job ")
+        assert isinstance(stage.app.screen, HelpScreen)
+
+
+async def test_esc_and_enter_one_after_the_other() -> None:
+    async with on_stage(PICTURE) as stage:
+        await burst(stage, ":jobs\r/night\rj/lost\rg:events\r")
+        assert [view.WORD for view in stage.app.views] == ["fleet", "events"]
+    async with on_stage(PICTURE) as stage:
+        await burst(stage, ":nonsense\r tail\r")
+        assert isinstance(stage.app.focused, Prompt)
+        assert stage.app.focused.value == "nonsense tail"
+
+
+async def test_a_form_is_filled_in_one_piece() -> None:
+    actor = Recording(plan=("as asked",))
+    answers: list[Mapping[str, str]] = []
+
+    def make(given: Mapping[str, str]) -> Deed:
+        answers.append(dict(given))
+        return DEED
+
+    form = Form(
+        "copy",
+        (Field("to", "to", "", ("beta:disk",)), Field("port", "port", "8"), Flag("keep", "keep")),
+        make,
+    )
+    async with on_stage(placed(), actor=actor) as stage:
+        stage.app.deeds.ask(form)
+        await stage.pilot.pause()
+        await burst(stage, "x\x15bet\t\t\x158000\t \r\r")
+        assert answers == [{"to": "beta:disk", "port": "8000", "keep": "yes"}]
+        # The second Enter was pressed before there was a plan to see.
+        assert isinstance(stage.app.screen, PlanScreen)
+        assert actor.done == []
+        await burst(stage, "\r")
+        assert actor.done == [DEED]
+
+
+async def test_what_a_form_said_is_gone_when_it_is_mended() -> None:
+    def make(given: Mapping[str, str]) -> Deed:
+        raise UsageError("where to")
+
+    form = Form("copy", (Field("to", "to"),), make)
+    async with on_stage(placed()) as stage:
+        stage.app.deeds.ask(form)
+        await stage.pilot.pause()
+        await burst(stage, "\r")
+        assert "✗ where to" in stage.text()
+        await burst(stage, "x")
+        assert "✗ where to" not in stage.text()
+        assert isinstance(stage.app.screen, FormScreen)
+
+
+async def test_a_paste_keeps_its_place() -> None:
+    async with on_stage(placed()) as stage:
+        await burst(stage, "/a\x1b[200~bc\x1b[201~d\r")
+        assert stage.view.filter == "abcd"
+        assert not isinstance(stage.app.focused, Input)
+
+
+async def test_a_tick_has_a_shape_and_is_seen_where_the_focus_is() -> None:
+    form = Form("move", (Field("to", "to"), Flag("keep", "keep the source", True)), lambda _: DEED)
+    async with on_stage(placed()) as stage:
+        stage.app.deeds.ask(form)
+        await stage.pilot.pause()
+        stage.line_with("[x] keep the source")
+        await stage.press("tab")
+        assert isinstance(stage.app.focused, Tick)
+        stage.line_with("[x] keep the source")
+        await stage.press("space")
+        stage.line_with("[ ] keep the source")
+        assert await stage.pilot.click(Tick)
+        stage.line_with("[x] keep the source")
