@@ -27,6 +27,8 @@ _FIRST: Final = (
 """Of tasks that are shown as one, the state that is told."""
 
 _GOES_ON: Final = (State.RUNNING, State.RETRYING)
+_LOOKED_FOR: Final = (*_GOES_ON, State.FAILED, State.LOST, State.CANCELLED)
+"""What a job is opened for, the first that there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,21 @@ def rows(
     return found
 
 
+def looked_for(layout: Layout, details: JobDetails) -> str | None:
+    """The step that a job is opened for: the first that runs; else that failed, or was not done."""
+    states = {task.id: task.state for task in details.tasks}
+    for state in _LOOKED_FOR:
+        for step in layout.drawn:
+            if any(states.get(task) is state for task in layout.members[step]):
+                return step
+    return None
+
+
+def told_of(tasks: Sequence[JobTask]) -> JobTask:
+    """Of the tasks that are shown as one, the one whose state is told."""
+    return min(tasks, key=lambda task: _FIRST.index(task.state))
+
+
 def _rows(
     step: str,
     drawn: Sequence[str],
@@ -151,8 +168,12 @@ def _rows(
     on_chain: bool,
 ) -> list[GraphRow]:
     """The lines of one step."""
-    state = min((task.state for task in mine), key=_FIRST.index)
-    texts = [_first(step, mine, state, now, on_chain=on_chain), _second(mine, state)]
+    told = told_of(mine)
+    state = told.state
+    texts = [
+        _first(step, mine, state, now, on_chain=on_chain),
+        [Piece("  "), says(told)],
+    ]
     folded = len(mine) if len(mine) > 1 else 0
     found = []
     for number, line in enumerate(drawn):
@@ -192,11 +213,6 @@ def _first(
     if task.attempt > 1:
         said.append(Piece(f"  attempt {task.attempt}", Tone.WARN))
     return said
-
-
-def _second(mine: Sequence[JobTask], state: State) -> list[Piece]:
-    task = next(task for task in mine if task.state is state)
-    return [Piece("  "), says(task)]
 
 
 def says(task: JobTask) -> Piece:

@@ -52,6 +52,22 @@ def counted(job: Job) -> Cell:
     return said
 
 
+def tally(job: Job, room: int) -> Cell:
+    """``3/12 ✖1 ▶2``: how many are done, and the signs of the others as far as they fit whole."""
+    counts = dict(job.counts)
+    said = [Piece(f"{counts.get(State.SUCCEEDED, 0)}/{sum(counts.values())}")]
+    left = room - len(said[0].text)
+    for state, _ in _COUNTED:
+        if counts.get(state):
+            shape, tone = SHAPES[state]
+            piece = Piece(f" {shape}{counts[state]}", tone)
+            left -= len(piece.text)
+            if left < 0:
+                break
+            said.append(piece)
+    return said
+
+
 def done_percent(job: Job) -> float | None:
     """How many of its tasks have ended."""
     counts = dict(job.counts)
@@ -87,6 +103,21 @@ def spent(seconds: float | None) -> str:
     if seconds is not None and seconds < 60:
         return f"{seconds:.0f} s"
     return wording.duration(seconds)
+
+
+def briefly(seconds: float | None) -> str:
+    """A length of time in one unit, for columns: ``42 s``, ``12 min``, ``2.1 h``, ``3.5 d``."""
+    if seconds is None or seconds < 59.5:
+        return spent(seconds)
+    if seconds < 3570:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < _DAY_S else f"{seconds / _DAY_S:.1f} d"
+
+
+def day_or_time(time: float, now: float) -> str:
+    """``21:58`` within half a day, else ``14 Nov``."""
+    local = datetime.fromtimestamp(time).astimezone()
+    return local.strftime("%H:%M" if now - time < _DAY_S / 2 else "%d %b")
 
 
 def moment(time: float, now: float) -> str:

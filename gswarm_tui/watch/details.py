@@ -49,7 +49,7 @@ class JobDetails:
     Args:
         playbook: the file that it was made of.
         priority: a word.
-        process: where it runs or ran: ``process 4711 on laptop``.
+        process: where it runs, ``process 4711 on laptop``; or where it ``ran on laptop``.
         tasks: in the order of the plan.
     """
 

@@ -8,7 +8,7 @@ from typing import Final, final
 from gswarm_tui.jobs import logs
 from gswarm_tui.state.jobs import Jobs
 from gswarm_tui.state.records import JobRecord, TaskRecord
-from gswarm_tui.state.states import State
+from gswarm_tui.state.states import ENDED, State
 from gswarm_tui.watch.details import JobDetails, JobTask
 from gswarm_tui.watch.statuses import moment
 from gswarm_tui.wording import describe
@@ -103,4 +103,9 @@ class JobFocus:
 
 
 def _process(record: JobRecord) -> str | None:
-    return None if record.pid is None else f"process {record.pid} on {record.host}"
+    """Where it runs, or ran: the number of a process that has ended may be another one's."""
+    if record.pid is None:
+        return None
+    if record.state in (*ENDED, State.LOST):
+        return f"ran on {record.host}"
+    return f"process {record.pid} on {record.host}"

@@ -41,11 +41,40 @@ async def test_states_are_shapes_and_words_and_the_longest_chain_is_marked() -> 
         assert "longest so far, 1 min 40 s: fetch → serve" in stage.text()
         assert "1.2 GB of 4 GB, 310 MB/s" in stage.text()
         assert "process 4711 on laptop" in stage.text()
+        ended = [job(9, "nightly", State.SUCCEEDED)]
+        await stage.push(replace(WITH_DETAILS, jobs=tuple(ended)))
+        assert "» took longest, 1 min 40 s: fetch → serve" in stage.text()
+
+
+@pytest.mark.parametrize(
+    ("states", "opened"),
+    [
+        ((State.SUCCEEDED, State.FAILED, State.FAILED, State.SKIPPED), "check"),
+        ((State.FAILED, State.SUCCEEDED, State.RUNNING, State.PENDING), "serve"),
+        ((State.SUCCEEDED, State.SUCCEEDED, State.CANCELLED, State.SKIPPED), "serve"),
+        ((State.SUCCEEDED,) * 4, "fetch"),
+        ((State.READY, *(State.PENDING,) * 3), "fetch"),
+    ],
+)
+@pytest.mark.parametrize("size", SIZES, ids=str)
+async def test_it_opens_on_what_runs_or_failed_and_leaves_the_cursor_then(
+    size: tuple[int, int], states: tuple[State, ...], opened: str
+) -> None:
+    tasks = tuple(replace(one, state=state) for one, state in zip(TASKS, states, strict=True))
+    picture = replace(PICTURE, job_details=replace(DETAILS, tasks=tasks))
+    async with on_stage(PICTURE, size=size) as stage:
+        await stage.open("job", "9")
+        await stage.push(picture)
+        assert step(stage) == opened
+        await stage.press("g")
+        await stage.push(replace(picture, time=NOW + 1))
+        assert step(stage) == "fetch"
 
 
 async def test_the_cursor_goes_from_task_to_task() -> None:
     async with on_stage(WITH_DETAILS) as stage:
         await stage.open("job", "9")
+        await stage.press("g")
         seen = [step(stage)]
         for _ in range(5):
             await stage.press("j")
@@ -78,9 +107,9 @@ async def test_a_task_that_waits_says_for_what_and_one_that_retries_until_when()
     picture = replace(PICTURE, job_details=replace(DETAILS, tasks=(waits, tries)))
     async with on_stage(picture) as stage:
         await stage.open("job", "9")
-        assert "held by job 3" in stage.line_with("waits")
-        await stage.press("j")
         assert "12 s" in stage.line_with("again in")
+        await stage.press("k")
+        assert "held by job 3" in stage.line_with("waits")
 
 
 async def test_before_the_details_are_there_and_those_of_another_job() -> None:
@@ -109,7 +138,7 @@ async def test_logs_of_the_task_and_of_the_job() -> None:
     async with on_stage(WITH_DETAILS) as stage:
         await stage.open("job", "9")
         await stage.press("enter")
-        assert stage.view.subject == "9/fetch"
+        assert stage.view.subject == "9/serve"
         assert stage.source.focused == 9
         await stage.press("escape", "L")
         assert stage.view.subject == "9"
@@ -125,7 +154,7 @@ async def test_logs_of_the_task_and_of_the_job() -> None:
     ("keys", "command"),
     [
         (["C"], ("job", "cancel", "9")),
-        (["j", "j", "c"], ("queue", "cancel", "9/serve")),
+        (["c"], ("queue", "cancel", "9/serve")),
         (["X"], None),
     ],
 )
@@ -142,7 +171,7 @@ async def test_keys_of_a_running_job(keys: list[str], command: tuple[str, ...] |
     [
         ("r", ("job", "resume", "9", "--detach")),
         ("R", ("job", "retry", "9", "--detach")),
-        ("F", ("job", "retry", "9", "--from", "fetch", "--detach")),
+        ("F", ("job", "retry", "9", "--from", "serve", "--detach")),
         ("X", ("job", "rm", "9")),
     ],
 )
@@ -166,7 +195,8 @@ async def test_many_of_a_for_each_are_one_until_they_are_asked_for() -> None:
     async with on_stage(replace(PICTURE, job_details=many(40))) as stage:
         await stage.open("job", "9")
         assert "× 40: 1 failed, 39 succeeded" in stage.line_with("pull  ×")
-        await stage.press("j", "enter")
+        assert "✖ failed" in stage.line_with("state")  # the pane tells of that one
+        await stage.press("enter")
         assert "pull[0]" in stage.text()
         await stage.press("f")
         assert "pull[0]  " not in stage.text()

@@ -12,6 +12,8 @@ from gswarm_tui.errors import UsageError
 from gswarm_tui.state.states import State
 from gswarm_tui.tui import job_acts
 from gswarm_tui.tui.acting import Recording
+from gswarm_tui.tui.job_words import briefly, tally
+from gswarm_tui.tui.widgets.cells import pieces
 from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.watch.simulated import SimulatedSource
 from gswarm_tui.watch.simulation.hostile import NASTY
@@ -45,6 +47,45 @@ async def test_each_job_says_its_state_in_a_word_and_why() -> None:
         assert "r goes on with it" in stage.line_with("weekly")
         assert "3/3" in stage.line_with("smoke")
         assert "no process runs it yet" in stage.line_with("later")
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+async def test_names_and_reasons_can_be_read_whole(size: tuple[int, int]) -> None:
+    name, why = "copy tiny-llama from node2:disk to node3:dram", "fetch: no space on node2:disk"
+    counts = ((State.SUCCEEDED, 3), (State.FAILED, 1), (State.SKIPPED, 1))
+    failed = job(9, name, State.FAILED, error=why, counts=counts)
+    async with on_stage(replace(PICTURE, jobs=(failed, LOST)), size=size) as stage:
+        await stage.open("jobs")
+        assert "3/5 ✖1 –1" in stage.line_with("✖ failed")
+        assert name in stage.line_with("begun")
+        assert why in stage.line_with("3/5, 1 failed, 1 skipped")
+        await stage.press("j")
+        assert name not in stage.line_with("begun")
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ({}, "0/0"),
+        ({State.SUCCEEDED: 3}, "3/3"),
+        ({State.SUCCEEDED: 3, State.FAILED: 1, State.RUNNING: 1}, "3/5 ✖1 ▶1"),
+        ({State.SUCCEEDED: 480, State.RUNNING: 16, State.READY: 16}, "480/512 ▶16"),
+    ],
+)
+def test_counts_are_short_and_whole(counts: dict[State, int], said: str) -> None:
+    made = tally(job(9, "a", State.RUNNING, counts=tuple(counts.items())), 11)
+    assert "".join(piece.text for piece in pieces(made)) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        *((None, "-"), (0, "0 s"), (59.4, "59 s"), (59.6, "1 min"), (3569, "59 min")),
+        *((3599, "1.0 h"), (86_399, "24.0 h"), (86_400, "1.0 d"), (8_640_000, "100.0 d")),
+    ],
+)
+def test_times_in_one_unit(seconds: float | None, said: str) -> None:
+    assert briefly(seconds) == said
 
 
 async def test_the_queue_is_told_of() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from textual import events
 
+from gswarm_tui.tui.views import VIEWS
 from gswarm_tui.tui.widgets.keys import Keys
 
 from .fleets import fleet
+from .some_models import placed
 from .stage import SMALL, Stage, on_stage
 
 
@@ -43,9 +45,9 @@ async def test_it_is_drawn_when_other_keys_count(monkeypatch: pytest.MonkeyPatch
         assert drawn == ["again", "again"]
 
 
-async def test_where_there_is_no_room_the_wheel_moves_it() -> None:
-    async with on_stage(fleet(), size=(24, 10)) as stage:
-        assert said(stage) == " : Go to  / Filter  ? He"
+async def test_where_there_is_no_room_the_wheel_moves_it_and_no_key_is_cut() -> None:
+    async with on_stage(fleet(), size=(27, 10)) as stage:
+        assert said(stage) == " v Cards  n Group … ? Help "
         line = keys(stage)
 
         def turn(kind: type[events.MouseEvent]) -> None:
@@ -53,15 +55,31 @@ async def test_where_there_is_no_room_the_wheel_moves_it() -> None:
 
         turn(events.MouseScrollDown)
         await stage.pilot.pause()
-        assert said(stage).startswith("  / Filter")
+        assert said(stage).rstrip() == "… n Group  o Sort … ? Help"
+        await stage.pilot.click(Keys, offset=(said(stage).index("Help"), 0))
+        await stage.pilot.pause()
+        assert stage.app.screen is not stage.view
+        await stage.press("escape")
         for _ in range(20):
             turn(events.MouseScrollDown)
         await stage.pilot.pause()
-        assert said(stage).endswith("Group ")
+        assert said(stage).rstrip() == "… / Filter  ? Help"
         for _ in range(20):
             turn(events.MouseScrollUp)
         await stage.pilot.pause()
-        assert said(stage).startswith(" : Go to")
+        assert said(stage).startswith(" v Cards")
+
+
+@pytest.mark.parametrize("word", VIEWS)
+async def test_the_screen_s_own_keys_come_first_and_help_is_always_seen(word: str) -> None:
+    async with on_stage(placed(), size=SMALL) as stage:
+        await stage.open(word, {"node": "alpha", "gpu": "alpha:gpu0", "model": "llama"}.get(word))
+        await stage.shows("? Help")
+        shown = said(stage).rstrip()
+        assert shown.endswith("? Help")
+        own = [f" {key.shown} {key.does} " for key in keys(stage)._keys]
+        assert shown.startswith("".join(own[:3]).rstrip())
+        assert not own[0].startswith((" : ", " esc "))
 
 
 async def test_the_key_under_the_mouse_is_seen() -> None:

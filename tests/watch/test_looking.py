@@ -53,6 +53,7 @@ def test_tasks_with_progress_and_hints(jobs: Jobs, tmp_path: Path) -> None:
     assert fetch.state is State.RUNNING
     assert fetch.progress == "download  1.2 GB of 13.9 GB, 310 MB/s, 41.0 s left"
     assert running.process is not None
+    assert running.process.startswith("process ")
 
     why = {"error": "no space", "error_kind": "no_space", "hint": "gswarm model gc"}
     jobs.end(job_id, "fetch", State.FAILED, **why)
@@ -66,6 +67,10 @@ def test_tasks_with_progress_and_hints(jobs: Jobs, tmp_path: Path) -> None:
         "gswarm model gc",
     )
     assert fetch.progress is None
+    jobs.finish(job_id, State.FAILED)
+    ended = focus.read(changed=True)
+    assert ended is not None
+    assert (ended.process or "").startswith("ran on ")  # that number may be another process's
 
 
 def test_a_job_that_is_gone(jobs: Jobs, tmp_path: Path) -> None:

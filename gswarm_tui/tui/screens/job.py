@@ -10,8 +10,19 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widget import Widget
 
+from gswarm_tui.state.states import ENDED
 from gswarm_tui.tui import job_acts
-from gswarm_tui.tui.job_graph import CHAIN, Known, Layout, about, lay_out, rows, structure
+from gswarm_tui.tui.job_graph import (
+    CHAIN,
+    Known,
+    Layout,
+    about,
+    lay_out,
+    looked_for,
+    rows,
+    structure,
+    told_of,
+)
 from gswarm_tui.tui.job_words import counted, spent, state_piece, took_s
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, pieces
@@ -32,7 +43,8 @@ class JobView(View):
 
     WORD = "job"
     TITLE = "Job"
-    SUMMARY = f"A job's tasks, from the first to the last; {CHAIN} is the longest chain so far."
+    SUMMARY = f"A job's tasks, from the first to the last; {CHAIN} marks those that take longest."
+    ENTER = "the log of the task; unfold what is folded"
     FILTERS = False
     AUTO_FOCUS = "Graph"
     CHANGES = frozenset({"cancel", "cancel_task", "resume", "retry", "retry_from", "remove"})
@@ -68,6 +80,8 @@ class JobView(View):
         self._layout: tuple[tuple[object, ...], Layout] | None = None
         self._unfolded: set[str] = set()
         self._known: Known = {}
+        self._is_turned = False
+        """Whether the cursor was put on the task that the job is opened for."""
 
     @property
     def job_id(self) -> int:
@@ -98,7 +112,8 @@ class JobView(View):
         job, details = snapshot.job(self.job_id), self._details(snapshot)
         chain, seconds = ((), 0.0) if details is None else longest_chain(details, snapshot.time)
         facts = self.query_one("#job", Lines)
-        facts.show([*_facts(job, details, snapshot.time), *_chain(chain, seconds)])
+        goes_on = job is not None and job.state not in ENDED
+        facts.show([*_facts(job, details, snapshot.time), *_chain(chain, seconds, goes_on)])
         if details is None:
             self.query_one(Graph).show([])
         else:
@@ -107,7 +122,17 @@ class JobView(View):
             self.query_one(Graph).show(
                 rows(layout, details, set(chain), snapshot.time, width, self._known)
             )
+            self._turn(layout, details)
         self._show_task(snapshot)
+
+    def _turn(self, layout: Layout, details: JobDetails) -> None:
+        """Put the cursor, once, on the task that the job is opened for."""
+        graph = self.query_one(Graph)
+        if not self._is_turned and details.tasks and graph.size.height:
+            self._is_turned = True
+            step = looked_for(layout, details)
+            if step is not None:
+                graph.turn_to(step)
 
     def _details(self, snapshot: FleetSnapshot) -> JobDetails | None:
         """Those of this job: a picture may still have another one's."""
@@ -137,12 +162,13 @@ class JobView(View):
 
     @property
     def current(self) -> JobTask | None:
-        """The task under the cursor; of several that are shown as one, the first."""
+        """The task under the cursor; of several that are shown as one, that which is told of."""
         details, step = self._details(self.gswarm.snapshot), self.query_one(Graph).step
         if details is None or step is None or self._layout is None:
             return None
         members = self._layout[1].members.get(step, ())
-        return details.task(members[0]) if members else None
+        tasks = [task for name in members if (task := details.task(name)) is not None]
+        return told_of(tasks) if tasks else None
 
     # Keys
 
@@ -227,10 +253,11 @@ def _facts(job: Job | None, details: JobDetails | None, now: float) -> Iterator[
         yield Piece(f"{details.playbook}, priority {details.priority}{process}", Tone.DIM)
 
 
-def _chain(chain: tuple[str, ...], seconds: float) -> Iterator[Cell]:
+def _chain(chain: tuple[str, ...], seconds: float, goes_on: bool) -> Iterator[Cell]:
     if chain:
         names = " → ".join(chain if len(chain) < 9 else (*chain[:4], "…", *chain[-4:]))
-        yield [Piece(f"{CHAIN} ", Tone.BUSY), Piece(f"longest so far, {spent(seconds)}: {names}")]
+        said = "longest so far" if goes_on else "took longest"
+        yield [Piece(f"{CHAIN} ", Tone.BUSY), Piece(f"{said}, {spent(seconds)}: {names}")]
 
 
 def _wrapped(name: str, value: Piece, width: int) -> Iterator[Cell]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from textual import on
@@ -13,23 +13,28 @@ from textual.widget import Widget
 from gswarm_tui.state.states import State
 from gswarm_tui.tui import job_acts
 from gswarm_tui.tui.job_words import (
+    briefly,
     counted,
+    day_or_time,
     done_percent,
     moment,
     queue_line,
     spent,
     state_piece,
+    tally,
     took_s,
     why,
 )
 from gswarm_tui.tui.screens.view import View
-from gswarm_tui.tui.widgets.cells import Piece, Tone, bar
+from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, bar, pieces
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
 from gswarm_tui.tui.widgets.lines import Lines
 from gswarm_tui.watch.filters import plain
 from gswarm_tui.watch.snapshot import FleetSnapshot, Job
 
 _ORDER = list(State)
+_TASKS = 11
+"""Columns for the tasks' counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,8 @@ class JobRow:
 
     job: Job
     began: str
-    took_s: float | None
+    took: str
+    took_s: float | None = field(compare=False)
 
 
 class JobsView(View):
@@ -47,11 +53,13 @@ class JobsView(View):
     WORD = "jobs"
     TITLE = "Jobs"
     SUMMARY = "All jobs of this data directory: begun here, by cron or in another terminal."
+    ENTER = "the job"
     AUTO_FOCUS = "LineTable"
     CHANGES = frozenset({"cancel", "resume", "retry", "remove", "queue"})
 
     DEFAULT_CSS = """
     JobsView #queue { padding: 0 1; height: 1; }
+    JobsView #details { padding: 0 1; height: 2; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -73,25 +81,26 @@ class JobsView(View):
             11,
             order=lambda r: _ORDER.index(r.job.state),
         ),
-        Column[JobRow]("name", lambda r: r.job.name, 14, share=3, order=lambda r: r.job.name),
-        Column[JobRow]("user", lambda r: r.job.user or "", 8, least=100),
+        Column[JobRow]("name", lambda r: r.job.name, 18, share=3, order=lambda r: r.job.name),
+        Column[JobRow]("user", lambda r: r.job.user or "", 8, least=130),
         Column[JobRow]("", lambda r: bar(done_percent(r.job), 10), 10, least=140),
-        Column[JobRow]("tasks", lambda r: counted(r.job), 9, share=1),
+        Column[JobRow]("tasks", lambda r: tally(r.job, _TASKS), _TASKS),
         Column[JobRow](
             "began",
             lambda r: Piece(r.began, Tone.DIM),
-            12,
+            6,
             order=lambda r: -r.job.created_at,
             least=100,
         ),
-        Column[JobRow]("took", lambda r: spent(r.took_s), 11, right=True, order=lambda r: r.took_s),
-        Column[JobRow]("why", lambda r: why(r.job), 10, share=6),
+        Column[JobRow]("took", lambda r: r.took, 6, right=True, order=lambda r: r.took_s),
+        Column[JobRow]("why", lambda r: why(r.job), 10, share=2),
     )
 
     def body(self) -> Iterable[Widget]:
         yield Lines(id="queue")
         empty = "no job is there: n runs a playbook, so does gswarm run PLAYBOOK"
         yield LineTable(self.COLUMNS, lambda row: row.job.id, empty=empty)
+        yield Lines(id="details")
 
     @property
     def table(self) -> LineTable[JobRow]:
@@ -101,6 +110,13 @@ class JobsView(View):
         self.query_one("#queue", Lines).show([queue_line(snapshot)])
         fits = plain(self.filter)
         self.table.show([_row(job, snapshot.time) for job in snapshot.jobs if fits(_texts(job))])
+        self._show_details()
+
+    @on(LineTable.Moved)
+    def _show_details(self) -> None:
+        """The job under the cursor in whole words."""
+        row, now = self.table.current, self.gswarm.snapshot.time
+        self.query_one("#details", Lines).show([] if row is None else _details(row.job, now))
 
     def chosen(self) -> Sequence[Job]:
         """The marked jobs, else the one under the cursor."""
@@ -142,8 +158,21 @@ class JobsView(View):
 
 
 def _row(job: Job, now: float) -> JobRow:
-    began = moment(job.started_at or job.created_at, now)
-    return JobRow(job, began, took_s(job.started_at, job.finished_at, now))
+    began = day_or_time(job.started_at or job.created_at, now)
+    seconds = took_s(job.started_at, job.finished_at, now)
+    return JobRow(job, began, briefly(seconds), seconds)
+
+
+def _details(job: Job, now: float) -> list[Cell]:
+    """All that the columns cut: the whole name, when, by whom, the counts in words, why."""
+    seconds = took_s(job.started_at, job.finished_at, now)
+    since = (
+        f"{'begun' if job.started_at else 'made'} {moment(job.started_at or job.created_at, now)}"
+    )
+    said = [since, *([f"took {spent(seconds)}"] if job.finished_at else [])]
+    said += [f"by {job.user}"] if job.user else []
+    name: Cell = [Piece(job.name, Tone.TITLE), Piece(f"  {', '.join(said)}", Tone.DIM)]
+    return [name, [*pieces(counted(job)), Piece("  "), why(job)]]
 
 
 def _texts(job: Job) -> Iterable[str | None]:

@@ -25,6 +25,13 @@ class Graph(LineTable[GraphRow]):
         """The id of the task under the cursor."""
         return None if self.current is None else self.current.step
 
+    def turn_to(self, step: str) -> None:
+        """Go to a task."""
+        for place, row in enumerate(self.rows):
+            if row.step == step:
+                self._go_to(place)
+                return
+
     def _place(self, places: Mapping[Hashable, int], old: Sequence[Hashable]) -> int:
         """Unfolded, it is on the first of the tasks that it was on; folded, on all of them."""
         if old and old[self.cursor] not in places:

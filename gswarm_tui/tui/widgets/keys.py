@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import ClassVar, final
+from typing import ClassVar, Final, final
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -15,8 +16,14 @@ from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
 
-_STEP = 8
-"""So many columns the wheel moves the line where there are more keys than room."""
+_LAST: Final = ("sort", "command", "filter", "back")
+"""These are the same on all screens: what only one has comes before them."""
+
+_HELP: Final = "app.help"
+"""It has all keys, so that its own one is seen where there is no room for others."""
+
+_MORE: Final = "…"
+"""Where keys are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +34,7 @@ class _Key:
     shown: str
     does: str
     is_enabled: bool
+    action: str
 
     @property
     def width(self) -> int:
@@ -60,7 +68,9 @@ class Keys(Widget, can_focus=False):
     def __init__(self) -> None:
         super().__init__()
         self._keys: tuple[_Key, ...] = ()
-        self._left = 0
+        self._help: tuple[_Key, ...] = ()
+        self._first = 0
+        """Which key is seen first: the wheel changes it where there is no room for all."""
         self._pointed: _Key | None = None
 
     def on_mount(self) -> None:
@@ -81,23 +91,38 @@ class Keys(Widget, can_focus=False):
         for active in self.screen.active_bindings.values():
             if active.binding.show:
                 firsts.setdefault(active.binding.action, active)
-        keys = tuple(self._key(active) for active in firsts.values())
-        if keys != self._keys:
-            self._keys, self._left, self._pointed = keys, 0, None
+        every = tuple(self._key(active) for active in firsts.values())
+        keys = tuple(sorted((key for key in every if key.action != _HELP), key=_order))
+        help_ = tuple(key for key in every if key.action == _HELP)
+        if (keys, help_) != (self._keys, self._help):
+            self._keys, self._help, self._first, self._pointed = keys, help_, 0, None
             self.refresh()
 
     def _key(self, active: ActiveBinding) -> _Key:
         binding = active.binding
         shown = self.app.get_key_display(binding)
-        return _Key(binding.key, shown, binding.description, active.enabled)
+        return _Key(binding.key, shown, binding.description, active.enabled, binding.action)
+
+    def _seen(self) -> list[_Key | None]:
+        """The keys that there is room for, none of them cut; None where some are left out."""
+        if not self._first and _width((*self._keys, *self._help)) <= self.size.width:
+            return [*self._keys, *self._help]
+        keys = self._keys[self._first :]
+        room = self.size.width - _width((*self._help, None, *((None,) if self._first else ())))
+        ends = accumulate(key.width for key in keys)
+        some = [key for key, end in zip(keys, ends, strict=True) if end <= room]
+        before = [None] if self._first else []
+        after = [None] if len(some) < len(keys) else []
+        return [*before, *some, *after, *self._help]
 
     def render_line(self, y: int) -> Strip:
-        drawn = Strip([part for key in self._keys for part in self._drawn(key)])
         width = self.size.width
-        shown = drawn.crop(self._left, self._left + width)
-        return shown.extend_cell_length(width, Style(bgcolor=self.rich_style.bgcolor))
+        drawn = Strip([part for key in self._seen() for part in self._drawn(key)]).crop(0, width)
+        return drawn.extend_cell_length(width, Style(bgcolor=self.rich_style.bgcolor))
 
-    def _drawn(self, key: _Key) -> list[Segment]:
+    def _drawn(self, key: _Key | None) -> list[Segment]:
+        if key is None:
+            return [Segment(_MORE, self.get_component_rich_style("keys--does"))]
         pointed = key is self._pointed
         style = self.get_component_rich_style("keys--pointed" if pointed else "keys--key")
         does = style if pointed else self.get_component_rich_style("keys--does")
@@ -108,10 +133,9 @@ class Keys(Widget, can_focus=False):
 
     def _at(self, x: int) -> _Key | None:
         """The key at a column."""
-        ends = accumulate(key.width for key in self._keys)
-        return next(
-            (key for key, end in zip(self._keys, ends, strict=True) if self._left + x < end), None
-        )
+        seen = self._seen()
+        ends = accumulate(_width((key,)) for key in seen)
+        return next((key for key, end in zip(seen, ends, strict=True) if x < end), None)
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         key = self._at(event.x)
@@ -132,15 +156,21 @@ class Keys(Widget, can_focus=False):
             self.refresh()
 
     def on_mouse_scroll_down(self) -> None:
-        self._scroll_by(_STEP)
+        if None in self._seen()[1:]:
+            self._begin_at(self._first + 1)
 
     def on_mouse_scroll_up(self) -> None:
-        self._scroll_by(-_STEP)
+        self._begin_at(max(0, self._first - 1))
 
-    def _scroll_by(self, columns: int) -> None:
-        """Move the line, as far as there are keys."""
-        most = max(0, sum(key.width for key in self._keys) - self.size.width)
-        left = min(max(0, self._left + columns), most)
-        if left != self._left:
-            self._left = left
+    def _begin_at(self, first: int) -> None:
+        if first != self._first:
+            self._first = first
             self.refresh()
+
+
+def _order(key: _Key) -> int:
+    return _LAST.index(key.action) + 1 if key.action in _LAST else 0
+
+
+def _width(keys: Iterable[_Key | None]) -> int:
+    return sum(cell_len(_MORE) if key is None else key.width for key in keys)
