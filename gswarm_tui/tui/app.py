@@ -248,7 +248,11 @@ class GswarmApp(App[None]):
             view = self.views[-1]
             keys = view.active_bindings.values()
             title = view.TITLE or view.WORD
-            self.push_screen(HelpScreen(title, view.SUMMARY, keys, self.words_after("")))
+            words = [
+                f"{word} {SUBJECTS[word].written}" if word in SUBJECTS else word for word in VIEWS
+            ]
+            words += [f"{_THEME} {'|'.join(theme.ALL)}", "q"]
+            self.push_screen(HelpScreen(title, view.SUMMARY, keys, words, view.ENTER))
 
     def action_copy_command(self) -> None:
         """Copy the command line of the event under the cursor, else that of what was done last."""

@@ -184,7 +184,7 @@ WIDE = replace(placed(), nodes=tuple(node(f"node{number}") for number in range(2
 CARDS = fleet(node("one", *(gpu("one", index) for index in range(8))))
 
 SCENES: dict[type[DOMNode], tuple[Scene, ...]] = {
-    View: (Scene(at("transfers")),),
+    View: (Scene(at("transfers")), Scene(at("node"))),
     FleetView: (Scene(as_at_first, troubled()),),
     MachineView: (Scene(at("node")), Scene(at("node", "ctrl+d"))),
     PlacingView: (Scene(at("models")),),

@@ -14,6 +14,7 @@ from textual.dom import DOMNode
 from gswarm_tui.tui import screens, widgets
 from gswarm_tui.tui.app import GswarmApp
 from gswarm_tui.tui.screens.help import HelpScreen
+from gswarm_tui.tui.screens.jobs import JobsView
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.views import VIEWS
 from gswarm_tui.tui.widgets.line_table import LineTable
@@ -160,9 +161,34 @@ def keys_for(view: View, action: str) -> list[str]:
 
 async def test_help_has_what_the_focus_has() -> None:
     async with on_stage(PICTURE, size=(120, 60), **OPTIONS) as stage:
-        await stage.open("jobs")
+        await stage.open("node", "alpha")
         await stage.press("question_mark")
         assert isinstance(stage.app.screen, HelpScreen)
-        for binding in (*LineTable.BINDINGS, *View.BINDINGS):
+        here = [binding for binding in LineTable.BINDINGS if "mark" not in str(binding)]
+        for binding in (*here, *View.BINDINGS):
             assert isinstance(binding, Binding)
-            assert binding.description in stage.text()
+            assert binding.description in stage.text() or binding.action in ("filter", "sort")
+
+
+async def test_help_has_the_keys_of_the_screen_first_and_our_words_only() -> None:
+    async with on_stage(PICTURE, size=(80, 24), **OPTIONS) as stage:
+        await stage.open("jobs")
+        await stage.press("question_mark")
+        for binding in JobsView.BINDINGS:  # without scrolling
+            assert isinstance(binding, Binding)
+            stage.line_with(binding.description)
+        await stage.pilot.resize_terminal(80, 80)
+        await stage.pilot.pause()
+        text = stage.text()
+        assert text.index("Pause the queue") < text.index("Page down") < text.index("Go to")
+        assert "Open the job" in stage.line_with("⏎")
+        assert "←" in stage.line_with("Back")
+        assert "NODE:gpuN" in text
+        assert "theme dark|light|ansi, q" in " ".join(text.split())
+        for word in ("Scroll Left", "Page Left", "Focus Next", "selected text"):
+            assert word not in text
+
+
+@pytest.mark.parametrize("word", [word for word in VIEWS if word != "log"])
+def test_every_screen_says_what_enter_opens(word: str) -> None:
+    assert VIEWS[word].ENTER

@@ -32,6 +32,7 @@ PAGES += [(PlaybooksView, "playbooks"), (PlaybookView, "playbooks"), (InventoryV
 def written(key: str) -> str:
     """A key as documents have it."""
     names = {"question_mark": "?", "slash": "/", "colon": ":", "escape": "Esc", "left": "←"}
+    names |= {"tab": "Tab"}
     names |= {"left_square_bracket": "[", "right_square_bracket": "]"}
     names |= {"enter": "Enter", "backspace": "Backspace", "down": "↓", "up": "↑"}
     if key in names:

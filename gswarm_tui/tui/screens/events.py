@@ -26,6 +26,7 @@ class EventsView(View):
     WORD = "events"
     TITLE = "Events"
     SUMMARY = "Everything that happened, the newest first; y copies the command that does the same."
+    ENTER = "what it is about"
 
     AUTO_FOCUS = "LineTable"
 

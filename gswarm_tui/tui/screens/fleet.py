@@ -38,6 +38,7 @@ class FleetView(View):
     WORD = "fleet"
     TITLE = "Fleet"
     SUMMARY = f"Every GPU of every node. {LEGEND}."
+    ENTER = "the node or the GPU; fold or unfold a group"
     AUTO_FOCUS = "FleetTable"
     CHANGES = frozenset({"shell"})
 
@@ -56,7 +57,7 @@ class FleetView(View):
         Binding("v", "lines_or_cards", "Cards"),
         Binding("o", "sort", "Sort"),
         Binding("n", "group", "Group"),
-        Binding("a", "attention", "Look at"),
+        Binding("a", "attention", "Look at", tooltip="What needs a look"),
         Binding("s", "shell", "Shell", show=False),
         Binding("d", "describe", "Describe", show=False),
     ]

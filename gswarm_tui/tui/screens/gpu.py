@@ -33,6 +33,7 @@ class GpuView(MachineView):
     WORD = "gpu"
     TITLE = "GPU"
     SUMMARY = "What a GPU was like, every number that it tells, its processes and its errors."
+    ENTER = "all that is known of the process"
     FIRST = ProcessTable
 
     DEFAULT_CSS = """

@@ -66,6 +66,7 @@ class InventoryView(View):
     WORD = "inventory"
     TITLE = "Inventory"
     SUMMARY = "The inventory as it was read, where each node stands in it, and what is missing."
+    ENTER = "the node"
     AUTO_FOCUS = "LineTable"
     CHANGES = frozenset({"shell"})
 

@@ -25,6 +25,7 @@ class ModelView(PlacingView):
     WORD = "model"
     TITLE = "Model"
     SUMMARY = "Every copy of a model: where, which revision, how large, whether its hash is right."
+    ENTER = "the node"
     AUTO_FOCUS = "#copies"
 
     DEFAULT_CSS = """

@@ -25,6 +25,7 @@ class ModelsView(PlacingView):
         "Which model is on which node, on disk, in memory, on a GPU, served or on its way there."
         " < and > show other nodes."
     )
+    ENTER = "the model"
     AUTO_FOCUS = "ModelTable"
 
     DEFAULT_CSS = """

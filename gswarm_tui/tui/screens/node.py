@@ -27,6 +27,7 @@ class NodeView(MachineView):
     WORD = "node"
     TITLE = "Node"
     SUMMARY = "A node's load now and before, its GPUs, their processes, its models and services."
+    ENTER = "the GPU or the model; all that is known of a process or a service"
     FIRST = GpuTable
 
     DEFAULT_CSS = """

@@ -30,6 +30,7 @@ class PlaybooksView(View):
     WORD = "playbooks"
     TITLE = "Playbooks"
     SUMMARY = "Choose a playbook to run: folders and YAML files, from the current folder on."
+    ENTER = "the folder or the playbook"
     AUTO_FOCUS = "LineTable"
 
     DEFAULT_CSS = """

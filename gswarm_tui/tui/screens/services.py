@@ -28,6 +28,7 @@ class ServicesView(View):
     WORD = "services"
     TITLE = "Services"
     SUMMARY = "What is published: endpoint, state, speed, latency, queue."
+    ENTER = "all that is known of it"
     AUTO_FOCUS = "ServicesTable"
     CHANGES = frozenset({"chat", "stop"})
 

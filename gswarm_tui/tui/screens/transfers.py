@@ -25,6 +25,7 @@ class TransfersView(View):
     WORD = "transfers"
     TITLE = "Transfers"
     SUMMARY = "Every download and copy: from where to where, rate, time left, what limits it."
+    ENTER = "its job, or all that is known of it"
     AUTO_FOCUS = "TransferTable"
 
     DEFAULT_CSS = """

@@ -46,6 +46,9 @@ class View(Screen[None]):
     SUMMARY: ClassVar[str] = ""
     """What it shows, in a sentence, for the help."""
 
+    ENTER: ClassVar[str] = ""
+    """What Enter opens, for the help."""
+
     FILTERS: ClassVar[bool] = True
     """Whether ``/`` makes sense on it."""
 
@@ -59,7 +62,9 @@ class View(Screen[None]):
         Binding("colon", "command", "Go to", key_display=":", priority=True),
         Binding("slash", "filter", "Filter", key_display="/", priority=True),
         Binding("question_mark", "app.help", "Help", key_display="?"),
-        Binding("escape,h,left", "back", "Back", key_display="esc"),
+        Binding("escape", "back", "Back", key_display="esc"),
+        Binding("h,left", "back", "Back", show=False),
+        Binding("tab", "next_table", "The next table", show=False),
         Binding("o", "sort", "Sort", show=False),
         Binding("l", "go_in", "Open", show=False),
         Binding("y", "app.copy_command", "Copy the command", show=False),
@@ -149,6 +154,8 @@ class View(Screen[None]):
             return self.sorting is not None
         if action == "go_in":
             return isinstance(self.focused, LineTable)
+        if action == "next_table":
+            return len(self.focus_chain) > 1
         return super().check_action(action, parameters)
 
     @property
@@ -228,6 +235,9 @@ class View(Screen[None]):
         words = [_AS_IT_COMES, *table.sortable()]
         now = table.sorted_by or _AS_IT_COMES
         self.app.push_screen(ChoiceScreen("Sort by (again turns it round)", words, now), sort)
+
+    def action_next_table(self) -> None:
+        self.focus_next()
 
     def action_go_in(self) -> None:
         if isinstance(self.focused, LineTable):

@@ -29,7 +29,7 @@ from gswarm_tui.tui.widgets.place import Place
 _MARK = "▌"
 
 
-class LineTable(ScrollView, Generic[Row], can_focus=True):
+class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False):
     """Rows with a cursor and marks. The cursor stays on its row when the rows are sorted anew.
 
     When that row goes, the cursor is on its neighbour until it comes back; see `place`.
