@@ -13,6 +13,7 @@ import json
 import logging
 import signal
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ _CHILD = (
     " from gswarm_remote.metrics import sampler; sampler.main()"
 )
 _SERVICES_S = 1.0  # engines are asked no more often, however short the ticks
+_SAVED_S = 1.0  # so long is waited at the end for a disk
 _LONGEST_LINE = 16 * 1024 * 1024
 _NOTHING: Values = {"version": "", "driver": None, "nvml": None, "gpus": [], "topology": []}
 
@@ -92,6 +94,7 @@ class Feed:
         self._xid: Dict[str, Any] = {}
         self._idle = IdleTimes(idle)
         self._idle_loaded = False
+        self._saving: Optional[threading.Thread] = None
         self._seq = 0
 
     @contextlib.contextmanager
@@ -115,6 +118,8 @@ class Feed:
         self._wishes_changed()
         if self._keeper is not None:
             await asyncio.wait([self._keeper])
+        if self._saving is not None:
+            await in_thread(self._saving.join, _SAVED_S)
 
     @property
     def interval_s(self) -> float:
@@ -148,9 +153,9 @@ class Feed:
                 await in_thread(self._idle.load)
                 self._idle_loaded = True
             await self._keep_sampling()
-            await in_thread(self._idle.save)
         finally:
             self._keeping = False  # who comes from now on has to begin anew
+            self._save_idle_times()
             looking.cancel()
             await asyncio.wait([looking])
 
@@ -196,7 +201,7 @@ class Feed:
                     return f"the sampler {_ended(child.returncode)}"
                 self._take(json.loads(line) if line else None)
                 if self._idle.due:
-                    await in_thread(self._idle.save)
+                    self._save_idle_times()
                 if self._order() != order:
                     return None
                 if self._too_silent():
@@ -288,6 +293,13 @@ class Feed:
 
     def _stuck_has_gone(self) -> bool:
         return self._stuck is not None and self._stuck.returncode is not None
+
+    def _save_idle_times(self) -> None:
+        """In a thread, for which no frame waits: the disk may be one of a network, and hang."""
+        if self._saving is None or not self._saving.is_alive():
+            content = self._idle.content()
+            self._saving = threading.Thread(target=self._idle.save, args=(content,), daemon=True)
+            self._saving.start()
 
     # Frames
 

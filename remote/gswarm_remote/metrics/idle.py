@@ -11,6 +11,7 @@ file, which outlives the helper.
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ SAVE_S = 60.0
 _MEASURED_S = 60.0  # to know what an idle GPU takes
 _MORE = 1.05  # so many times that is still idle
 _MORE_W = 1.0
+_SET_S = 60.0  # a clock that is corrected by so much was set; by less it only drifts
 
 
 @dataclass
@@ -68,7 +70,7 @@ class Seen:
 
 
 class IdleTimes:
-    """What is known of the GPUs of a node.
+    """What is known of the GPUs of a node; but for `load` and `save`, for one thread.
 
     Args:
         path: the file that it is kept in; None where it is not.
@@ -81,6 +83,7 @@ class IdleTimes:
         self._path = path
         self._clock = clock
         self._seen: Dict[str, Seen] = {}
+        self._epoch: Optional[float] = None  # seconds since the epoch when `clock` was zero
         self._saved_at = clock()
 
     def mark(self, gpus: List[Dict[str, Any]], now: float) -> None:
@@ -90,6 +93,7 @@ class IdleTimes:
             gpus: their values, as they were read `now`, in seconds since the epoch.
         """
         at = self._clock()
+        self._follow(now - at)
         for gpu in gpus:
             key, util, energy_j = str(gpu["index"]), gpu["util_percent"], gpu.pop("energy_j", None)
             gpu["idle_since"] = gpu["idle_seen"] = None
@@ -99,6 +103,15 @@ class IdleTimes:
             seen = self._look(key, util <= COMPUTES_PERCENT, now, at, energy_j)
             if seen.idle:
                 gpu["idle_since"], gpu["idle_seen"] = seen.since, seen.from_the_beginning
+
+    def _follow(self, epoch: float) -> None:
+        """Go on where the calendar was set meanwhile: for how long a GPU is idle is as before."""
+        passed = 0.0 if self._epoch is None else epoch - self._epoch
+        if self._epoch is not None and abs(passed) <= _SET_S:
+            return
+        self._epoch = epoch
+        for seen in self._seen.values():
+            seen.since += passed
 
     def _look(self, key: str, idle: bool, now: float, at: float, at_j: Optional[float]) -> Seen:
         seen = self._seen.get(key)
@@ -110,28 +123,55 @@ class IdleTimes:
         seen.take(at, at_j)
         return seen
 
-    # The file; these block
+    # The file
 
     def load(self) -> None:
-        """Take what an earlier helper has seen since the machine was started."""
+        """Take what an earlier helper has seen since the machine was started; blocks."""
         try:
             content = json.loads(self._path.read_bytes()) if self._path is not None else {}
-            if content.get("boot_id") == processtable.boot_id():
-                self._seen = {key: Seen(**each) for key, each in content["gpus"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return  # there is none, or none of this version: one begins anew
+            if content.get("boot_id") != processtable.boot_id():
+                return
+            at = self._clock()
+            seen = {key: _read(each, at) for key, each in content["gpus"].items()}
+            self._epoch, self._seen = _number(content["epoch"]), seen
+        except (OSError, RecursionError, ArithmeticError, LookupError, ValueError):
+            return  # there is none, or it is damaged: one begins anew
+        except (TypeError, AttributeError):
+            return  # it is none of this version
 
     @property
     def due(self) -> bool:
         """Whether it is time to save."""
         return self._clock() - self._saved_at >= SAVE_S
 
-    def save(self) -> None:
-        """Keep it for the next helper, where that is possible."""
+    def content(self) -> Dict[str, Any]:
+        """What is to be saved now."""
         self._saved_at = self._clock()
-        if self._path is not None and self._seen:
-            gpus = {key: asdict(each) for key, each in self._seen.items()}
-            records.keep(self._path, {"boot_id": processtable.boot_id(), "gpus": gpus})
+        return {"epoch": self._epoch, "gpus": {k: asdict(each) for k, each in self._seen.items()}}
+
+    def save(self, content: Dict[str, Any]) -> None:
+        """Keep it for the next helper, where that is possible; blocks, on a disk that may hang."""
+        if self._path is not None and content["gpus"]:
+            records.keep(self._path, {"boot_id": processtable.boot_id(), **content})
+
+
+def _read(values: Dict[str, Any], at: float) -> Seen:
+    """What was kept of a GPU before the clock was `at`; raises where it is nothing of that."""
+    seen = Seen(**values)
+    known = [each for each in (seen.began_j, seen.at_j, seen.usual_w) if each is not None]
+    for number in (seen.since, seen.began, seen.at, *known):
+        _number(number)
+    if type(seen.idle) is not bool or type(seen.from_the_beginning) is not bool:
+        raise TypeError("it is or it is not")
+    if not seen.began <= seen.at <= at:
+        raise ValueError("it is of another clock")
+    return seen
+
+
+def _number(value: Any) -> float:
+    if not math.isfinite(value):  # this raises by itself where it is no number
+        raise ValueError("no number")
+    return float(value)
 
 
 def _power(

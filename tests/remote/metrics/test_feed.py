@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -143,6 +144,40 @@ async def test_the_next_helper_knows_since_when_a_gpu_is_idle(
         again = await frame_with(watch, in_state("ok"))
     assert [gpu["idle_since"] for gpu in again["gpus"]] == [first["time"]] * 2
     assert "energy_j" not in again["gpus"][0]
+
+
+async def test_who_comes_while_the_last_one_goes_gets_frames(
+    feeds: Feeds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saving, go_on = threading.Event(), threading.Event()
+
+    def slow(times: idle.IdleTimes, content: object) -> None:
+        saving.set()
+        go_on.wait(20)
+
+    monkeypatch.setattr(idle.IdleTimes, "save", slow)
+    one = feeds(pattern="idle", idle=tmp_path / "idle.json")
+    with one.watch(FAST) as watch:
+        await frame_with(watch, in_state("ok"))
+    await until(saving.is_set)
+    with one.watch(FAST) as watch:
+        go_on.set()
+        assert (await asyncio.wait_for(watch.frame(), 10))["state"] == "ok"
+
+
+async def test_a_disk_that_does_not_answer_holds_up_no_frames(
+    feeds: Feeds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    monkeypatch.setattr(idle, "SAVE_S", 0.0)
+    monkeypatch.setattr(idle.IdleTimes, "save", lambda times, content: go_on.wait(20))
+    one = feeds(pattern="idle", idle=tmp_path / "idle.json")
+    with one.watch(FAST) as watch:
+        seen = [await asyncio.wait_for(watch.frame(), 5) for _ in range(4)]
+    with one.watch(FAST) as watch:
+        seen.append(await asyncio.wait_for(watch.frame(), 5))
+    go_on.set()
+    assert {frame["state"] for frame in seen} == {"ok"}
 
 
 async def test_each_watch_has_its_own_pace(feeds: Feeds) -> None:

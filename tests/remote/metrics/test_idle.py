@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,9 @@ class Looking:
         self.times = IdleTimes(self.path, lambda: self.at)
         self.times.load()
         return self.times
+
+    def save(self) -> None:
+        self.times.save(self.times.content())
 
     def look(self, util: float | None, at: float) -> tuple[float | None, bool | None]:
         self.at = 50.0 + at
@@ -84,7 +89,7 @@ def test_the_energy_that_it_took_says_whether_it_was_idle(
     looking.energy_j = 1e9
     looking.look(80, 0)
     looking.watch(10, 100, watts=70.0)
-    looking.times.save()
+    looking.save()
     looking.helper()
     looking.energy_j += 3600 * taken_w
     assert looking.look(0, 3700) == (NOW + since, since == 10)
@@ -121,18 +126,70 @@ def test_one_that_computed_when_it_was_looked_at_last(looking: Looking) -> None:
     assert looking.look(0, 3700) == (NOW + 3700, False)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"boot_id": "BOOT", "gpus": {"3": {}}}'])
+SEEN: dict[str, Any] = {
+    "since": NOW,
+    "from_the_beginning": True,
+    "idle": True,
+    "began": 10.0,
+    "began_j": None,
+    "at": 49.0,
+    "at_j": None,
+    "usual_w": None,
+}
+
+
+def kept(seen: object, **changes: object) -> str:
+    content = {"boot_id": processtable.boot_id(), "epoch": NOW - 50, "gpus": {"3": seen}}
+    return json.dumps({**content, **changes})
+
+
+def test_a_file_as_it_is_written(looking: Looking) -> None:
+    looking.path.write_text(kept(SEEN))
+    looking.helper()
+    assert looking.look(0, 1) == (NOW, True)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", "[" * 100_000, "\0" * 500, kept({}), kept(SEEN, epoch="x"), kept([SEEN])]
+    + [kept(SEEN, gpus=[SEEN]), kept({**SEEN, "at": 9e9}), kept({**SEEN, "began": 49.5})]
+    + [kept({**SEEN, name: value}) for name in SEEN for value in ("x", math.inf, [], 10**400)]
+    + [kept({**SEEN, name: ""}) for name in SEEN],
+)
 def test_a_file_that_says_nothing(looking: Looking, content: str) -> None:
-    looking.path.write_text(content.replace("BOOT", processtable.boot_id()))
+    looking.path.write_text(content)
     looking.helper()
     assert looking.look(0, 0) == (NOW, False)
+    assert looking.look(0, 1) == (NOW, False)
+
+
+def test_a_file_that_cannot_be_is_done_without(looking: Looking) -> None:
+    looking.path.mkdir()
+    looking.helper()
+    assert looking.look(0, 0) == (NOW, False)
+    looking.save()
+
+
+@pytest.mark.parametrize("set_s", [30 * 365 * 86400.0, -3600.0, 61.0])
+def test_a_calendar_that_is_set_changes_no_length_of_time(looking: Looking, set_s: float) -> None:
+    looking.look(80, 0)
+    looking.look(0, 10)
+    gpu: dict[str, Any] = {"index": 3, "util_percent": 0}
+    looking.at += 10
+    looking.times.mark([gpu], NOW + 20 + set_s)
+    assert gpu["idle_since"] == NOW + 10 + set_s
+    looking.save()
+    looking.helper()
+    gpu = {"index": 3, "util_percent": 0}
+    looking.times.mark([gpu], NOW + 20)
+    assert gpu["idle_since"] == NOW + 10
 
 
 def test_nothing_outlives_the_machines_start(
     looking: Looking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looking.look(0, 0)
-    looking.times.save()
+    looking.save()
     monkeypatch.setattr(processtable, "boot_id", lambda: "another")
     looking.helper()
     assert looking.look(0, 1) == (NOW + 1, False)
@@ -142,7 +199,7 @@ def test_it_is_saved_once_a_minute(looking: Looking) -> None:
     assert not looking.times.due
     looking.at += 60
     assert looking.times.due
-    looking.times.save()
+    looking.save()
     assert not looking.times.due
     assert not looking.path.exists()  # there is nothing to say
 
