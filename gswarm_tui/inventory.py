@@ -41,6 +41,11 @@ class Inventory:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     path: Path | None = None
 
+    @property
+    def is_this_machine(self) -> bool:
+        """Whether no file was found, so that this machine is the only node."""
+        return self.path is None and [n.connection for n in self.nodes.values()] == ["local"]
+
     def select(self, wanted: str | Sequence[str] | None = None) -> list[NodeSpec]:
         """The nodes that patterns name (see `gswarm_tui.patterns`), in the inventory's order.
 

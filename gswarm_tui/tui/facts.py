@@ -12,7 +12,7 @@ from gswarm_tui.tui.widgets.fleet_table import node_state, rate
 from gswarm_tui.tui.widgets.gpu_table import STATES
 from gswarm_tui.watch.attention import spell
 from gswarm_tui.watch.fields import memory_percent
-from gswarm_tui.watch.snapshot import Attention, Gpu, Host, Node
+from gswarm_tui.watch.snapshot import Attention, Gpu, Host, Node, NodeState
 
 Fact = tuple[str, Cell]
 """A name and a value."""
@@ -25,15 +25,24 @@ def node_facts(node: Node, attention: Iterable[Attention], now: float, width: in
     labels = " ".join(f"{name}={value}" if value else name for name, value in node.labels)
     lines: list[Cell] = [
         [
-            Piece(f"{state.text} for {spell(max(0.0, now - node.since))}", state.tone),
+            Piece(f"{state.text}{_since(node, now)}", state.tone),
             *_said(node.address, node.system, node.driver and f"driver {node.driver}"),
             *_said(", ".join(node.groups), labels, tone=Tone.DIM),
         ]
     ]
-    if node.error:
+    concerns = [each for each in attention if each.node == node.name]
+    if node.error and not any(node.error in each.text for each in concerns):
         lines.append(Piece(node.error, Tone.BAD))
-    lines += [_concern(each) for each in attention if each.node == node.name]
+    lines += [_concern(each) for each in concerns]
     return [*lines, *in_columns(_host_facts(host), width, 38, 8)]
+
+
+def _since(node: Node, now: float) -> str:
+    """Since when that is known here: how long the machine has been up is another thing."""
+    length = spell(max(0.0, now - node.since))
+    if node.state is NodeState.UP:
+        return f", answers for {length}"
+    return f" for {length}"
 
 
 def _host_facts(host: Host) -> list[Fact]:
@@ -43,10 +52,10 @@ def _host_facts(host: Host) -> list[Fact]:
         ("load", " ".join(f"{value:.1f}" for value in load) or wording.NOTHING),
         ("memory", _of(host.memory_used_bytes, host.memory_total_bytes)),
         ("swap", _of(host.swap_used_bytes, host.swap_total_bytes)),
-        ("disk", f"{_of(host.disk_free_bytes, host.disk_total_bytes)} free"),
-        ("tmpfs", f"{_of(host.tmpfs_free_bytes, host.tmpfs_total_bytes)} free"),
+        ("disk", _free(host.disk_free_bytes, host.disk_total_bytes)),
+        ("tmpfs", _free(host.tmpfs_free_bytes, host.tmpfs_total_bytes)),
         ("network", _both(host.net_rx_bytes_per_s, host.net_tx_bytes_per_s, "in", "out")),
-        ("disk", _both(host.disk_read_bytes_per_s, host.disk_write_bytes_per_s, "rd", "wr")),
+        ("disk I/O", _both(host.disk_read_bytes_per_s, host.disk_write_bytes_per_s, "rd", "wr")),
     ]
 
 
@@ -179,6 +188,10 @@ def _of(part: float | None, whole: float | None) -> str:
     if part is None:
         return wording.NOTHING
     return wording.size(part) if whole is None else f"{wording.size(part)} of {wording.size(whole)}"
+
+
+def _free(free: float | None, whole: float | None) -> str:
+    return wording.NOTHING if free is None else f"{_of(free, whole)} free"
 
 
 def _both(first: float | None, second: float | None, into: str, out: str) -> str:

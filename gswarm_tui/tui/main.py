@@ -205,6 +205,7 @@ def _demo(options: Options) -> GswarmApp:
         read_only=options.read_only,
         actor=Recording(),
         talker=Echo(),
+        inventory=source.inventory(),
         config=_config(options.settings),
     )
 

@@ -16,9 +16,9 @@ from gswarm_tui.tui.widgets.attention_table import AttentionTable
 from gswarm_tui.tui.widgets.fleet_table import FleetTable
 from gswarm_tui.tui.widgets.gpu_cards import GpuCards
 from gswarm_tui.tui.widgets.line_table import LineTable
-from gswarm_tui.watch.snapshot import FleetSnapshot
+from gswarm_tui.watch.snapshot import FleetSnapshot, Host, Node, NodeState
 
-from .fleets import fleet, gpu, node, process, racks, showcase, simulated, troubled
+from .fleets import GB, NOW, fleet, gpu, node, process, racks, showcase, simulated, troubled
 from .scenes import OPTIONS, PICTURE, SUBJECTS
 from .stage import LARGE, MIDDLE, SIZES, SMALL, Stage, harmless, on_stage
 
@@ -84,6 +84,91 @@ async def test_few_gpus_are_cards_many_are_lines_and_v_changes_it() -> None:
         assert not stage.view.query_one(GpuCards).display
     async with on_stage(few, size=(40, 24)) as stage:
         assert not stage.view.query_one(GpuCards).display
+
+
+def mixed() -> FleetSnapshot:
+    """A node with GPUs, one that is known to have none, and one that does not answer."""
+    return fleet(
+        node("one", gpu("one", 0), gpu("one", 1), sampled_at=NOW),
+        bare("two"),
+        node("gone", state=NodeState.UNREACHABLE, error="no route to host"),
+    )
+
+
+def bare(name: str) -> Node:
+    host = Host(cpu_percent=37.0, memory_used_bytes=GB, memory_total_bytes=4 * GB)
+    return node(name, sampled_at=NOW, host=replace(host, disk_free_bytes=70 * GB))
+
+
+async def test_nodes_without_a_card_stand_as_lines_below_the_cards() -> None:
+    async with on_stage(mixed(), size=MIDDLE) as stage:
+        cards, table = stage.view.query_one(GpuCards), stage.view.query_one(FleetTable)
+        assert cards.display
+        assert cards.has_focus
+        assert [row.node.name for row in table.rows if row.node] == ["two", "gone"]
+        assert "no GPU" in stage.line_with(" two ")
+        assert "no route to host" in stage.line_with(" gone     ")
+        await stage.press("tab")
+        assert table.has_focus
+        await stage.press("enter")
+        assert stage.view.crumb == "Node two"
+        await stage.press("escape")
+        every = node("two", gpu("two", 0)), node("gone", gpu("gone", 0))
+        await stage.push(fleet(mixed().nodes[0], *every))
+        assert not table.display
+        assert cards.has_focus
+
+
+async def test_a_filter_that_leaves_no_gpu_leaves_lines() -> None:
+    async with on_stage(mixed(), size=MIDDLE) as stage:
+        await stage.press("slash", *"two", "enter")
+        table = stage.view.query_one(FleetTable)
+        assert table.has_focus
+        assert names(stage) == ["two"]
+        assert "37 %" in stage.line_with("no GPU")
+        await stage.press("escape")
+        assert stage.view.query_one(GpuCards).has_focus
+
+
+async def test_a_node_without_gpus_says_what_it_has() -> None:
+    async with on_stage(fleet(bare("one"), bare("two")), size=SMALL) as stage:
+        line = stage.line_with(" two ")
+        assert "UTIL" not in stage.text()
+        assert " no GPU  " in line
+        assert line.split()[5:] == ["37", "%", "25", "%", "70.0", "GB", "10.0.0.1"]
+
+
+async def test_among_nodes_with_gpus_it_says_so_too() -> None:
+    async with on_stage(fleet(*racks().nodes, bare("two")), size=SMALL) as stage:
+        assert "UTIL" in stage.text()
+        assert "no GPU  cpu 37 %  ram 25 %  disk 70.0 GB free" in stage.line_with(" two ")
+        await stage.pilot.resize_terminal(200, 60)
+        assert "no GPU  " in stage.line_with(" two ")
+        assert "DISK FREE" in stage.text()
+        assert "cpu 37" not in stage.text()
+
+
+async def test_a_wide_terminal_has_more_of_each_node() -> None:
+    snapshot, history = showcase()
+    async with on_stage(snapshot, size=(200, 60), history=history) as stage:
+        head = stage.line_with("  UTIL ")
+        for title in ("MODELS", "CARD", "CPU", "RAM", "DISK FREE", "NET IN", "NET OUT", "LABELS"):
+            assert title in head
+        attention = stage.view.query_one(AttentionTable)
+        assert len(attention.rows) == attention.size.height - 1  # all can be seen
+
+
+async def test_a_cursor_that_nobody_moved_stays_at_the_top_while_nodes_answer() -> None:
+    first, last = node("one", gpu("one", 0)), node("two", gpu("two", 0), gpu("two", 1))
+    async with on_stage(fleet(replace(first, gpus=()), last)) as stage:
+        cards = stage.view.query_one(GpuCards)
+        assert cards.current is not None
+        assert cards.current.node == "two"
+        await stage.push(fleet(first, last))
+        assert cards.current.node == "one"
+        await stage.press("l", "h")
+        await stage.push(fleet(node("before", gpu("before", 0)), first, last))
+        assert cards.current.node == "one"
 
 
 async def test_the_cursor_of_the_cards_moves_both_ways() -> None:
@@ -198,7 +283,8 @@ async def test_a_filter_that_is_none_says_so_and_the_last_good_one_counts() -> N
         assert names(stage) == ["beta"]
         await stage.press("backspace")
         await stage.type("utl>3")
-        assert "✗ there is no field `utl`; did you mean `util`?" in stage.lines()[1]
+        said = "✗ there is no field `utl`; did you mean `util`?   the fields are util, "
+        assert said in stage.lines()[1]
         await stage.press("escape")
         assert names(stage) == ["alpha", "beta", "gamma"]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gswarm_tui import inventory as inventories
+from gswarm_tui.home import locate
 from gswarm_tui.inventory import Inventory, NodeSpec
 from gswarm_tui.nodespec import Capabilities
 from gswarm_tui.watch.simulated import SimulatedSource
@@ -71,7 +72,7 @@ async def test_it_is_as_in_the_file_and_what_is_missing_is_said(inventory: Inven
         assert "inventory.yaml:6:3" in first
         assert "/data/gswarm" in first
         second = stage.line_with("10.0.0.2 through bastion")
-        assert "✖ unreachable" in second
+        assert "✗ unreachable" in second
         assert "vllm" in second
         assert "this machine, without ssh" in stage.line_with("node3")
         assert "rack1 (2)" in stage.text()
@@ -87,6 +88,27 @@ async def test_gpus_that_it_does_not_name_and_nodes_that_have_not_answered() -> 
         assert "! also has gpu1" in stage.line_with("node1")
         assert "not known yet" in stage.line_with("node2")
         assert "1 with a GPU that is not in it" in stage.text()
+
+
+async def test_that_a_node_does_not_answer_is_seen_on_a_narrow_terminal() -> None:
+    local = NodeSpec("node2", "localhost", connection="local")
+    async with on_stage(PICTURE, size=SMALL, inventory=Inventory({"node2": local})) as stage:
+        await stage.open("inventory")
+        line = stage.line_with("node2")
+        assert "✗ unreachable" in line
+        assert "any  not known" in line
+
+
+async def test_where_there_is_no_file_it_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(inventories.VARIABLE, raising=False)
+    alone = inventories.load(home=locate(tmp_path), folder=tmp_path)
+    async with on_stage(PICTURE, size=SMALL, inventory=alone) as stage:
+        assert "no inventory found: this machine is the only node" in stage.lines()[1]
+        await stage.open("inventory")
+        for said in ("this machine is the only node", "write inventory.yaml", "gswarm example"):
+            assert said in stage.text()
 
 
 async def test_keys(inventory: Inventory) -> None:
@@ -115,6 +137,9 @@ async def test_that_of_the_demo_has_a_missing_gpu() -> None:
     async with on_stage(source.picture(NOW), size=LARGE, inventory=source.inventory()) as stage:
         await stage.open("inventory")
         assert "✖ missing: gpu" in stage.text()
+        assert "a simulated fleet   32 nodes" in stage.text()
+        await stage.open("fleet")
+        assert "no inventory" not in stage.text()
 
 
 @pytest.mark.parametrize("nasty", NASTY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.tui.screens.node import NodeView
 from gswarm_tui.tui.widgets.gpu_table import GpuTable
 from gswarm_tui.tui.widgets.plots import Plots
-from gswarm_tui.watch.snapshot import Copy, Host, Model, Service
+from gswarm_tui.watch.snapshot import Copy, Host, Model, NodeState, Service
 
 from .fleets import GB, NOW, fleet, gpu, later, lost, node, racks, showcase, simulated, troubled
 from .stage import LARGE, SIZES, Stage, harmless, on_stage
@@ -29,7 +30,7 @@ async def test_it_has_state_load_gpus_and_processes() -> None:
     one = node("one", gpu("one", 0, 37.0), host=known, driver="580.95.05", system="Debian 13")
     async with on_stage(fleet(one), size=TALL) as stage:
         await stage.open("node", "one")
-        for part in ("● up for 2 h", "10.0.0.1", "Debian 13", "driver 580.95.05"):
+        for part in ("● up, answers for 2 h", "10.0.0.1", "Debian 13", "driver 580.95.05"):
             assert part in stage.lines()[2]
         for part in ("12 % of 64", "3.5 2.0 1.0", "7.0 GB free"):
             assert part in stage.text()
@@ -42,10 +43,25 @@ async def test_what_is_wrong_is_said_at_the_top() -> None:
         await stage.open("node", "gone")
         assert "✗ unreachable" in stage.lines()[2]
         assert "no route to host" in stage.lines()[3]
-        assert "no GPU is known of this node" in stage.text()
+        assert stage.text().count("no route to host") == 1
+        assert stage.text().count("not known: the node does not answer") == 4
+        assert "no model is here" not in stage.text()
         await stage.open("node", "ill")
         assert "gpu5 ana holds" in stage.line_with("z held but idle")
         assert " gpu0 " in stage.line_with("✗ lost")
+
+
+async def test_what_a_node_that_answers_has_not_is_said() -> None:
+    told = node("one", sampled_at=NOW)
+    async with on_stage(fleet(told, node("new", state=NodeState.CONNECTING)), size=TALL) as stage:
+        await stage.open("node", "one")
+        for said in ("has no GPU", "no process is on", "no model is here", "nothing is served"):
+            assert said in stage.text()
+        await stage.push(fleet(replace(told, error="the driver is too old")))
+        assert "no GPU is known of this node" in stage.text()
+        await stage.open("node", "new")
+        await stage.push(fleet(told, node("new", state=NodeState.CONNECTING)))
+        assert stage.text().count("not known yet") == 4
 
 
 async def test_models_and_services_of_this_node_only() -> None:
@@ -196,7 +212,7 @@ async def test_typed_with_its_name() -> None:
         assert stage.view.crumb == "Node beta"
         await stage.type(":node nobody")
         await stage.press("enter")
-        assert "node has no `nobody`" in stage.text()
+        assert "there is no node nobody" in stage.text()
 
 
 async def test_plots_survive_a_node_without_gpus() -> None:

@@ -64,6 +64,22 @@ def test_it_comes_back_with_its_subject_unless_it_was_moved() -> None:
     assert among(place, "abc", "ac", 1) == 2
 
 
+def test_one_that_nobody_moved_stays_at_the_top_when_something_comes_in_above_it() -> None:
+    def among(place: Place, after: Sequence[str], before: Sequence[str], cursor: int = 0) -> int:
+        return place.among({key: n for n, key in enumerate(after)}, before, cursor)
+
+    place = Place(from_top=True)
+    assert among(place, "abc", "bc") == 0
+    assert place.is_astray  # a key that was pressed just now was for b
+    assert among(place, "abc", "abc") == 0
+    assert not place.is_astray
+    assert among(place, "cab", "abc") == 1  # another order, and nothing new
+    assert among(Place(from_top=True), "bac", "abc", 1) == 0
+    place.choose()
+    assert among(place, "xabc", "abc") == 1
+    assert among(Place(), "abc", "bc") == 1
+
+
 async def test_a_key_for_what_has_gone_does_nothing_to_its_neighbour() -> None:
     actor = Recording()
     async with on_stage(jobs(*JOBS), actor=actor) as stage:
@@ -74,7 +90,7 @@ async def test_a_key_for_what_has_gone_does_nothing_to_its_neighbour() -> None:
         await stage.press("X")
         assert actor.proposed == []
         assert stage.notices() == [
-            "Remove: what it was meant for has gone; the cursor is on another line now"
+            "⚠ Remove: what it was meant for has gone; the cursor is on another line now"
         ]
         await stage.press("X")
         assert [deed.about for deed in actor.proposed] == ["job 7"]

@@ -50,6 +50,20 @@ def test_a_fleet_has_any_size(nodes: int, gpus: int) -> None:
     assert len({node.name for node in picture.nodes}) == nodes
 
 
+def test_the_processes_of_an_engine_are_as_many_as_its_gpus() -> None:
+    picture = fleet().picture(NOW)
+    gpus = {f"{gpu.node}:gpu{gpu.index}": gpu for node in picture.nodes for gpu in node.gpus}
+    for service in picture.services:
+        shown = [gpus[device] for device in service.devices if gpus[device].processes]
+        for gpu in shown:
+            rank = service.devices.index(f"{gpu.node}:gpu{gpu.index}")
+            assert service.model in gpu.models
+            command = gpu.processes[0].command
+            assert f" {service.model} " in command if rank == 0 else command.endswith(f"TP{rank}")
+            if service.model == "bge-m3":  # it has no KV cache
+                assert (gpu.memory_used_bytes or 0) < 8e9
+
+
 def test_transfers_progress_and_end_in_a_copy() -> None:
     source = fleet()
     first = source.picture(NOW).transfers[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from textual import events, on
@@ -20,6 +20,8 @@ from gswarm_tui.tui.widgets.gpu_card import HEIGHT, WIDTH
 from gswarm_tui.tui.widgets.gpu_cards import GpuCards
 from gswarm_tui.tui.widgets.heat import LEGEND
 from gswarm_tui.tui.widgets.line_table import LineTable
+from gswarm_tui.tui.widgets.place import Place
+from gswarm_tui.tui.widgets.prompt import Prompt
 from gswarm_tui.watch.fields import NOBODY
 from gswarm_tui.watch.filters import Filter, parse
 from gswarm_tui.watch.snapshot import Concern, FleetSnapshot, Node
@@ -28,8 +30,10 @@ _FEW = 16
 """Up to so many GPUs are shown as cards where nothing else was asked for."""
 _LOW = 12
 """With fewer lines, all of them are for the nodes; the header counts what needs a look."""
-_WIDE = 200
-"""From so many columns on, what needs a look stands beside the nodes."""
+_FOR_LINES = 150
+"""What needs a look stands beside the nodes where these keep so many columns."""
+_AROUND = 6
+"""What stands above and below the nodes, in lines, when nothing needs a look."""
 
 
 class FleetView(View):
@@ -47,10 +51,11 @@ class FleetView(View):
     FleetView #attention { display: none; }
     FleetView.-attention #attention { display: block; }
     FleetView.-wide #fleet { layout: horizontal; }
-    FleetView.-wide #attention { width: 84; height: 100%; margin: 0 0 0 1; }
+    FleetView.-wide #attention { height: 100%; margin: 0 0 0 1; }
     FleetView GpuCards { display: none; }
     FleetView.-cards GpuCards { display: block; }
     FleetView.-cards FleetTable { display: none; }
+    FleetView.-cards.-others FleetTable { display: block; max-height: 50%; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -75,29 +80,48 @@ class FleetView(View):
         with Container(id="fleet"):
             yield AttentionTable(id="attention")
             with Vertical():
-                yield FleetTable()
                 yield GpuCards()
+                yield FleetTable()
 
     # Drawing
 
     def show(self, snapshot: FleetSnapshot) -> None:
         wanted = self._wanted()
-        self._show_attention(snapshot)
-        if self._shows_cards(snapshot):
-            gpus = [gpu for row in fleet_rows(snapshot, wanted, "node") for gpu in row.gpus]
+        rows = fleet_rows(snapshot, wanted, "node")
+        shows_cards = self._shows_cards(snapshot, rows)
+        lines = self._lines_of_cards(snapshot) if shows_cards else len(snapshot.nodes)
+        self._show_attention(snapshot, lines)
+        if shows_cards:
+            gpus = [gpu for row in rows for gpu in row.gpus]
             concerns: dict[tuple[str, int | None], Concern] = {}
             for each in snapshot.attention:
                 concerns.setdefault((each.node, each.gpu), each.concern)
             cards = self.query_one(GpuCards)
             cards.show_gpus(gpus, concerns, self.gswarm.source.history, snapshot.time)
+            self._show_others([row for row in rows if not row.gpus])
         else:
-            rows = fleet_rows(snapshot, wanted, self._group_by, self._folded)
-            self.query_one(FleetTable).show(rows)
+            if self._group_by != "node":
+                rows = fleet_rows(snapshot, wanted, self._group_by, self._folded)
+            table = self.query_one(FleetTable)
+            table.styles.height = "1fr"
+            table.show(rows)
+
+    def _show_others(self, rows: Sequence[FleetRow]) -> None:
+        """The nodes without a card stand as lines below the cards."""
+        table = self.query_one(FleetTable)
+        if not rows and table.has_focus:
+            self.set_focus(self.query_one(GpuCards))
+        self.set_class(bool(rows), "-others")
+        table.styles.height = 1 + len(rows)
+        table.show(rows)
 
     def note(self) -> str:
         said = super().note()
         if self._mistake:
             said += f"   ✗ {self._mistake}"
+        inventory = self.gswarm.inventory
+        if inventory is not None and inventory.is_this_machine and not self.filter:
+            said += "   no inventory found: this machine is the only node; see :inventory"
         if self._group_by != "node" and not self.has_class("-cards"):
             said += f"   by {self._group_by}"
         return said
@@ -109,34 +133,50 @@ class FleetView(View):
             try:
                 self._understood = (self.filter, parse(self.filter))
             except UsageError as error:
-                self._mistake = error.message
+                self._mistake = "   ".join(filter(None, (error.message, error.hint)))
         return self._understood[1]
 
-    def _show_attention(self, snapshot: FleetSnapshot) -> None:
+    def _show_attention(self, snapshot: FleetSnapshot, below: int) -> None:
+        """Show what needs a look; above what takes so many lines, or beside it."""
         table = self.query_one(AttentionTable)
         has_room = bool(snapshot.attention) and self.size.height >= _LOW
         if has_room != self.has_class("-attention"):
             self.set_class(has_room, "-attention")
             self.refresh_bindings()
-        wide = self.size.width >= _WIDE
+        wide = self.size.width - table.room_for(snapshot.attention) >= _FOR_LINES
         self.set_class(wide, "-wide")
-        if not wide:
-            table.styles.height = 1 + min(len(snapshot.attention), max(2, self.size.height // 6))
+        if wide:
+            table.styles.width = table.room_for(snapshot.attention)
+        else:
+            table.styles.width = "100%"
+            spare = self.size.height - _AROUND - below
+            most = max(2, self.size.height // 6, spare)
+            table.styles.height = 1 + min(len(snapshot.attention), most)
         table.show(snapshot.attention)
 
-    def _shows_cards(self, snapshot: FleetSnapshot) -> bool:
+    def _shows_cards(self, snapshot: FleetSnapshot, rows: Sequence[FleetRow]) -> bool:
         cards = self._cards
         if cards is None:
             count = sum(len(node.gpus) for node in snapshot.nodes)
-            rows = -(-count // max(1, self.size.width // WIDTH))
-            cards = 0 < count <= _FEW and rows * HEIGHT <= self.size.height - 6
+            has_room = self._lines_of_cards(snapshot) <= self.size.height - _AROUND
+            cards = 0 < count <= _FEW and has_room
+        cards = cards and (not rows or any(row.gpus for row in rows))
         if cards != self.has_class("-cards"):
-            had_focus = isinstance(self.focused, FleetTable | GpuCards | None)
+            tables = self.query_one(FleetTable), self.query_one(GpuCards)
+            had_focus = self.focused in (None, *tables)
             self.set_class(cards, "-cards")
             self.refresh_bindings()
+            self.query_one(Prompt).give_back_to(tables[cards], *tables)
             if had_focus:
-                self.set_focus(self.query_one(GpuCards if cards else FleetTable))
+                self.set_focus(tables[cards])
         return cards
+
+    def _lines_of_cards(self, snapshot: FleetSnapshot) -> int:
+        """How many lines the cards take, with the nodes that have none."""
+        count = sum(len(node.gpus) for node in snapshot.nodes)
+        others = sum(not node.gpus for node in snapshot.nodes)
+        rows = -(-count // max(1, self.size.width // WIDTH))
+        return rows * HEIGHT + (1 + others if others else 0)
 
     def on_resize(self, event: events.Resize) -> None:
         self.redraw()
@@ -168,7 +208,7 @@ class FleetView(View):
 
     def action_describe(self) -> None:
         """Everything that is known of the marked nodes, or of that under the cursor."""
-        if self.has_class("-cards"):
+        if self._is_on_cards:
             nodes = [self.node]
         else:
             nodes = [row.node for row in self.query_one(FleetTable).marked]
@@ -190,9 +230,17 @@ class FleetView(View):
             leave_to_shell(self, self.node.name)
 
     @property
+    def _is_on_cards(self) -> bool:
+        """Whether keys are for the card under the cursor, not for a line."""
+        return self.has_class("-cards") and not self.query_one(FleetTable).has_focus
+
+    def places(self) -> list[Place]:
+        return [*super().places(), self.query_one(GpuCards).place]
+
+    @property
     def node(self) -> Node | None:
         """The node that the cursor is on."""
-        if self.has_class("-cards"):
+        if self._is_on_cards:
             gpu = self.query_one(GpuCards).current
             return None if gpu is None else self.gswarm.snapshot.node(gpu.node)
         row = self.query_one(FleetTable).current

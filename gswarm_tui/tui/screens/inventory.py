@@ -10,6 +10,7 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
+from gswarm_tui import wording
 from gswarm_tui.inventory import Inventory
 from gswarm_tui.nodespec import NodeSpec
 from gswarm_tui.tui.screens.machine import leave_to_shell
@@ -31,6 +32,7 @@ class InventoryRow:
         missing: of these, those that the node does not have.
         found: the GPUs that the node has; None before it has answered.
         unreachable: why it does not answer.
+        answers: whether it does now.
         where: ``file:line:column``.
     """
 
@@ -50,6 +52,7 @@ class InventoryRow:
     found: tuple[int, ...] | None
     missing: tuple[int, ...]
     unreachable: str | None
+    answers: bool
     where: str | None
 
     @property
@@ -82,11 +85,12 @@ class InventoryView(View):
 
     COLUMNS: ClassVar = (
         Column[InventoryRow]("node", lambda r: r.name, 10, share=1, order=lambda r: r.name),
-        Column[InventoryRow]("reached at", lambda r: _address(r), 14, share=2),
-        Column[InventoryRow]("groups", lambda r: ", ".join(r.groups), 10, share=1, least=110),
-        Column[InventoryRow]("labels", lambda r: " ".join(r.labels), 10, share=2, least=150),
-        Column[InventoryRow]("root", lambda r: r.root, 12, share=1, least=110),
-        Column[InventoryRow]("engines", lambda r: ", ".join(r.engines), 10, share=1, least=130),
+        Column[InventoryRow]("state", lambda r: _state(r), 13, order=lambda r: _state(r).text),
+        Column[InventoryRow]("reached at", lambda r: _address(r), 18, share=2),
+        Column[InventoryRow]("groups", lambda r: ", ".join(r.groups), 10, share=1, least=130),
+        Column[InventoryRow]("labels", lambda r: " ".join(r.labels), 10, share=2, least=170),
+        Column[InventoryRow]("root", lambda r: r.root, 12, share=1, least=130),
+        Column[InventoryRow]("engines", lambda r: ", ".join(r.engines), 10, share=1, least=150),
         Column[InventoryRow]("GPUs", lambda r: _gpus(r), 16, share=2),
         Column[InventoryRow](
             "where", lambda r: Piece(r.where or "", Tone.DIM), 14, share=2, least=100
@@ -128,9 +132,9 @@ class InventoryView(View):
 def _row(spec: NodeSpec, node: Node | None) -> InventoryRow:
     gpus = () if node is None else node.gpus
     missing = tuple([gpu.index for gpu in gpus if gpu.state is GpuState.MISSING])
-    known = node is not None and node.sampled_at is not None
-    found = tuple([gpu.index for gpu in gpus if gpu.index not in missing]) if known else None
     down = node is not None and node.state is NodeState.UNREACHABLE
+    known = node is not None and node.sampled_at is not None and not down
+    found = tuple([gpu.index for gpu in gpus if gpu.index not in missing]) if known else None
     return InventoryRow(
         name=spec.name,
         host=spec.host,
@@ -148,8 +152,15 @@ def _row(spec: NodeSpec, node: Node | None) -> InventoryRow:
         found=found,
         missing=missing,
         unreachable=(node.error or "it does not answer") if node is not None and down else None,
+        answers=node is not None and node.state is NodeState.UP,
         where=spec.where,
     )
+
+
+def _state(row: InventoryRow) -> Piece:
+    if row.unreachable:
+        return Piece("✗ unreachable", Tone.BAD)
+    return Piece("● up", Tone.GOOD) if row.answers else Piece("◌ connecting", Tone.DIM)
 
 
 def _address(row: InventoryRow) -> Cell:
@@ -160,8 +171,6 @@ def _address(row: InventoryRow) -> Cell:
     said = [Piece(f"{user}{row.host}{port}")]
     if row.jump:
         said.append(Piece(f" through {row.jump}", Tone.DIM))
-    if row.unreachable:
-        said.append(Piece(" ✖ unreachable", Tone.BAD))
     return said
 
 
@@ -173,7 +182,8 @@ def _gpus(row: InventoryRow) -> Cell:
     if row.unexpected:
         return [Piece(f"{expected}  "), Piece(f"! also has {_named(row.unexpected)}", Tone.WARN)]
     if row.found is None:
-        return [Piece(expected), Piece("  not known yet", Tone.DIM)]
+        unknown = "not known" if row.unreachable else "not known yet"
+        return [Piece(expected), Piece(f"  {unknown}", Tone.DIM)]
     return [Piece(expected), Piece(f"  ✔ has {len(row.found)}", Tone.DIM)]
 
 
@@ -183,8 +193,16 @@ def _named(indices: Iterable[int]) -> str:
 
 def _about(inventory: Inventory, rows: list[InventoryRow]) -> Iterator[Cell]:
     """The file, its groups, and its problems in numbers."""
-    path = str(inventory.path) if inventory.path is not None else "no file: as gswarm made it up"
-    yield [Piece(path, Tone.TITLE), Piece(f"   {len(rows)} nodes, read only", Tone.DIM)]
+    count = wording.number_of(len(rows), "node")
+    if inventory.is_this_machine:
+        yield Piece("no inventory found: this machine is the only node", Tone.TITLE)
+        yield "write inventory.yaml, in this folder or in gswarm's data directory, and start again;"
+        yield "`gswarm example` writes inventory.example.yaml, which shows what it can say"
+    elif inventory.path is None:
+        yield [Piece("a simulated fleet", Tone.TITLE), Piece(f"   {count}, of no file", Tone.DIM)]
+    else:
+        read = f"   {count}, as it was read at the start"
+        yield [Piece(str(inventory.path), Tone.TITLE), Piece(read, Tone.DIM)]
     if inventory.groups:
         groups = [f"{name} ({len(nodes)})" for name, nodes in inventory.groups.items()]
         yield Piece(f"groups: {', '.join(groups)}")

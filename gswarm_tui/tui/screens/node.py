@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from textual import on
 from textual.containers import Container, VerticalScroll
@@ -17,8 +18,25 @@ from gswarm_tui.tui.widgets.node_models import CopyTable, ServiceTable, copies_o
 from gswarm_tui.tui.widgets.plot import Series, percent, rate, size, watts
 from gswarm_tui.tui.widgets.plots import Plots
 from gswarm_tui.tui.widgets.process_table import ProcessTable, processes_of
+from gswarm_tui.watch.fields import has_no_gpu
 from gswarm_tui.watch.series import gpu_key, host_key
-from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Gpu, Node, Service
+from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Gpu, Node, NodeState, Service
+
+_NOTHING: Final[Mapping[type[LineTable[Any]], str]] = {
+    GpuTable: "this node has no GPU",
+    ProcessTable: "no process is on a GPU",
+    CopyTable: "no model is here",
+    ServiceTable: "nothing is served here",
+}
+"""What is said where a node that answers has nothing."""
+
+
+def _unknown(node: Node) -> str | None:
+    """Why it is not known what a node has; None where it answers."""
+    if node.state is NodeState.UNREACHABLE:
+        return "not known: the node does not answer"
+    known = node.state is NodeState.UP and (node.sampled_at is not None or node.error is not None)
+    return None if known or node.gpus else "not known yet"
 
 
 class NodeView(MachineView):
@@ -61,6 +79,10 @@ class NodeView(MachineView):
             self.blank(facts, f"{self.machine} is not in the inventory any more")
             return
         facts.show(node_facts(node, snapshot.attention, snapshot.time, self.size.width - 4))
+        for kind, nothing in _NOTHING.items():
+            self.query_one(kind).empty = _unknown(node) or nothing
+        if _unknown(node) is None and not has_no_gpu(node):
+            self.query_one(GpuTable).empty = "no GPU is known of this node"
         fill(self.query_one(GpuTable), node.gpus)
         fill(self.query_one(ProcessTable), processes_of(*node.gpus))
         self.query_one(Plots).show_series(

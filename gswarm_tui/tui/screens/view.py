@@ -18,6 +18,7 @@ from gswarm_tui.tui.narrow import NarrowCompositor
 from gswarm_tui.tui.widgets.header import Header
 from gswarm_tui.tui.widgets.keys import Keys
 from gswarm_tui.tui.widgets.line_table import LineTable
+from gswarm_tui.tui.widgets.place import Place
 from gswarm_tui.tui.widgets.prompt import COMMAND, FILTER, Prompt, Refusal
 from gswarm_tui.watch.snapshot import FleetSnapshot
 
@@ -137,11 +138,18 @@ class View(Screen[None]):
     def redraw(self) -> None:
         """Draw the newest picture as the user wants it now: where cursors are then is meant."""
         self.draw()
-        for table in self.query(LineTable):
-            table.place.settle()
+        for place in self.places():
+            if self.filter:
+                place.choose()
+            else:
+                place.settle()
         if bool(self.filter) != self._is_filtered:
             self._is_filtered = not self._is_filtered
             self.refresh_bindings()
+
+    def places(self) -> list[Place]:
+        """Where its cursors are."""
+        return [table.place for table in self.query(LineTable)]
 
     # Keys
 
@@ -178,13 +186,13 @@ class View(Screen[None]):
         if refusal is not None:
             self.gswarm.deeds.tell(self._name_of(action), refusal)
             return True
-        tables = [table for table in self.query(LineTable) if table.place.is_astray]
-        for table in tables:
-            table.place.settle()
-        if tables:
+        astray = [place for place in self.places() if place.is_astray]
+        for place in astray:
+            place.settle()
+        if astray:
             said = "what it was meant for has gone; the cursor is on another line now"
             self.notify(f"{self._name_of(action)}: {said}", severity="warning", markup=False)
-        return bool(tables)
+        return bool(astray)
 
     def _name_of(self, action: str) -> str:
         bindings = (each for some in self._bindings.key_to_bindings.values() for each in some)

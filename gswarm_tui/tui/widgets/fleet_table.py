@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from gswarm_tui import wording
 from gswarm_tui.tui.fleet_rows import FleetRow
-from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, level
+from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, fit, level, pieces
+from gswarm_tui.tui.widgets.column import GAP, in_room
 from gswarm_tui.tui.widgets.heat import Heat
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
+from gswarm_tui.tui.widgets.place import Place
+from gswarm_tui.watch.fields import HUNG, NO_GPU, hangs, has_no_gpu
 from gswarm_tui.watch.snapshot import Node, NodeState
 
 _STATES: Final = {
@@ -19,6 +23,13 @@ _STATES: Final = {
 }
 HOT_C: Final = 85.0
 """From here on most cards slow down soon."""
+
+_FIRST: Final = ("node", "state", "gpus", "util", "mem", "temp", "power", "users")
+"""The columns that are there however narrow the terminal is, if a node has something for them."""
+_WISHED: Final = {"models": 6, "card": 2, "labels": 2, "wrong": 2}
+"""So much more than their width is there to be before these columns are shown."""
+_NEVER: Final = 1_000_000
+"""No terminal is so wide."""
 
 
 class FleetTable(LineTable[FleetRow]):
@@ -33,11 +44,14 @@ class FleetTable(LineTable[FleetRow]):
             heading=_heading,
             id=id,
         )
+        self.place = Place(from_top=True)
 
     def show(self, rows: Sequence[FleetRow]) -> None:
         """Show these rows, with room for the GPUs of the node that has most."""
-        most = max((len(row.node.gpus) for row in rows if row.node), default=0)
-        self.set_columns(self._columns_of(8 if most <= 8 else 16))
+        nodes = [row for row in rows if row.node is not None]
+        most = max((len(_node(row).gpus) for row in nodes), default=0)
+        columns = self._columns_of(8 if most <= 8 else 16)
+        self.set_columns(_placed(columns, nodes))
         super().show(rows)
 
     def _columns_of(self, gpus: int) -> tuple[Column[FleetRow], ...]:
@@ -50,24 +64,83 @@ class FleetTable(LineTable[FleetRow]):
             Column("temp", _temperature, 5, right=True, order=lambda r: r.temperature_c),
             Column("power", _power, 7, right=True, order=lambda r: r.power_w),
             Column("users", lambda r: ", ".join(r.users), 7, 2, order=lambda r: r.users or None),
-            Column("models", _models, 12, 4, order=lambda r: r.models or None, least=96),
-            Column("card", _card, 16, 1, order=lambda r: _card(r) or None, least=128),
-            Column(
-                "cpu", _cpu, 5, right=True, order=lambda r: _node(r).host.cpu_percent, least=144
-            ),
-            Column("ram", _ram, 5, right=True, order=_ram_percent, least=152),
-            Column("disk free", _disk, 9, right=True, order=_disk_free, least=170),
-            Column("net in", _net_in, 9, right=True, order=_net_in_rate, least=190),
-            Column("net out", _net_out, 9, right=True, order=_net_out_rate, least=190),
-            Column("labels", _labels, 12, 1, order=_labels, least=210),
-            Column("address", lambda r: _node(r).address, 15, order=_address, least=230),
-            Column("driver", lambda r: _node(r).driver or "", 11, least=250),
-            Column("wrong", _wrong, 20, 2, least=200),
+            Column("models", _models, 12, 4, order=lambda r: r.models or None),
+            Column("card", _card, 18, 1, order=lambda r: _card(r) or None),
+            Column("cpu", _cpu, 5, right=True, order=lambda r: _node(r).host.cpu_percent),
+            Column("ram", _ram, 5, right=True, order=_ram_percent),
+            Column("disk free", _disk, 9, right=True, order=_disk_free),
+            Column("net in", _net_in, 9, right=True, order=_net_in_rate),
+            Column("net out", _net_out, 9, right=True, order=_net_out_rate),
+            Column("labels", _labels, 12, 1, order=lambda r: _labels(r) or None),
+            Column("wrong", _wrong, 20, 2, order=lambda r: _wrong(r).text or None),
+            Column("address", lambda r: _node(r).address, 15, order=_address),
+            Column("driver", lambda r: _node(r).driver or "", 11, order=lambda r: _node(r).driver),
         )
+
+    def _pieces(self, row: FleetRow, width: int) -> list[Piece]:
+        """What stands in a line; a node that has nothing for most columns says what it has."""
+        shown = in_room(self._columns, width)
+        said = _instead(row, {column.title for _, column, _ in shown})
+        if not said:
+            return super()._pieces(row, width)
+        found: list[Piece] = []
+        for _, column, room in shown[:2]:
+            found += [*fit(pieces(column.cell(row)), room), Piece(" " * GAP)]
+        left = width - 1 - sum(room + GAP for _, _, room in shown[:2])
+        return [*found, *fit(said, max(0, left))]
 
     def _gpus(self, row: FleetRow) -> Cell:
         concerns = {gpu: concern for gpu, concern in row.concerns if gpu is not None}
+        if has_no_gpu(_node(row)):
+            return Piece(NO_GPU, Tone.DIM)
         return self._heat.pieces(_node(row).gpus, row.gpus, concerns)
+
+
+def _tells(node: Node) -> bool:
+    """Whether it is known what it has."""
+    return node.state is NodeState.UP and (node.sampled_at is not None or bool(node.gpus))
+
+
+def _placed(
+    columns: Iterable[Column[FleetRow]], nodes: Sequence[FleetRow]
+) -> list[Column[FleetRow]]:
+    """The columns, each from the width on at which there is room for it and for all before it.
+
+    One that has nothing for any node has none, once it is known what a node has.
+    """
+    known = any(_tells(_node(row)) for row in nodes)
+    taken, found = 1, []
+    for column in columns:
+        if known and not _has_some(column, nodes):
+            found.append(replace(column, least=_NEVER))
+            continue
+        taken += column.width + GAP + _WISHED.get(column.title, 0)
+        found.append(replace(column, least=0 if column.title in _FIRST else taken))
+    return found
+
+
+def _has_some(column: Column[FleetRow], nodes: Iterable[FleetRow]) -> bool:
+    if column.title == "users":  # somebody will come
+        return any(_node(row).gpus for row in nodes)
+    order = column.order
+    return order is None or any(order(row) is not None for row in nodes)
+
+
+def _instead(row: FleetRow, shown: Container[str]) -> list[Piece]:
+    """What is said of a node across the columns of GPUs that it does not have."""
+    node = row.node
+    if node is None or node.gpus:
+        return []
+    if node.state is NodeState.UNREACHABLE and "wrong" not in shown:
+        return list(pieces(Piece(node.error or "", Tone.BAD)))
+    if not has_no_gpu(node) or "disk free" in shown:
+        return []
+    return [
+        Piece(f"{NO_GPU}  ", Tone.DIM),
+        *(Piece("cpu ", Tone.DIM), *pieces(_cpu(row))),
+        *(Piece("  ram ", Tone.DIM), *pieces(_ram(row))),
+        *(Piece("  disk ", Tone.DIM), *pieces(_disk(row)), Piece(" free", Tone.DIM)),
+    ]
 
 
 def _node(row: FleetRow) -> Node:
@@ -96,8 +169,8 @@ def state(row: FleetRow) -> Piece:
 
 def node_state(node: Node) -> Piece:
     """A node's state, by a sign and a word; a driver that hangs is one."""
-    if node.state is NodeState.UP and node.silent_s > 0:
-        return Piece("‖ hung", Tone.BAD)
+    if hangs(node):
+        return Piece(f"‖ {HUNG}", Tone.BAD)
     return _STATES[node.state]
 
 
@@ -190,7 +263,7 @@ def _address(row: FleetRow) -> str:
     return _node(row).address
 
 
-def _wrong(row: FleetRow) -> Cell:
+def _wrong(row: FleetRow) -> Piece:
     node = _node(row)
     if node.error:
         return Piece(node.error, Tone.BAD)

@@ -55,7 +55,7 @@ class GpuCards(Lines, can_focus=True):
         self._history = History()
         self._now = 0.0
         self._cursor = 0
-        self._place = Place()
+        self.place = Place(from_top=True)
         self._clicked: tuple[str, int] | None = None
         """The GPU to which a click moved the cursor; another one goes in."""
 
@@ -76,7 +76,7 @@ class GpuCards(Lines, can_focus=True):
         self._gpus, self._concerns = tuple(gpus), concerns
         self._history, self._now = history, now
         places: dict[Hashable, int] = {(g.node, g.index): n for n, g in enumerate(gpus)}
-        self._cursor = self._place.among(places, old, self._cursor)
+        self._cursor = self.place.among(places, old, self._cursor)
         self._lay_out()
 
     @property
@@ -120,6 +120,7 @@ class GpuCards(Lines, can_focus=True):
 
     def action_choose(self) -> None:
         if self.current is not None:
+            self.place.choose()
             self.post_message(self.Chosen(self, self.current))
 
     def on_click(self, event: events.Click) -> None:
@@ -134,7 +135,7 @@ class GpuCards(Lines, can_focus=True):
                 self.action_choose()
 
     def _go_to(self, place: int) -> None:
-        self._place.settle()
+        self.place.choose()
         self._clicked = None
         self._cursor = max(0, min(place, len(self._gpus) - 1))
         self._lay_out()

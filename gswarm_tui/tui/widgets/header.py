@@ -80,7 +80,7 @@ def totals(snapshot: FleetSnapshot, errors: int = 0) -> list[Piece]:
     said = [
         Piece("gswarm", Tone.TITLE),
         Piece(f"  {up}/{len(nodes)} nodes", Tone.PLAIN if up == len(nodes) else Tone.WARN),
-        Piece(f"  {len(gpus)} GPUs"),
+        Piece(f"  {wording.number_of(len(gpus), 'GPU')}"),
     ]
     if errors:
         noun = "error" if errors == 1 else "errors"

@@ -37,7 +37,7 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
     Args:
         columns: from left to right.
         key: what a row is known by from one picture to the next.
-        empty: what is shown where there is no row.
+        empty: what is shown where there is no row; it can be set anew before `show`.
         heading: for rows that head others: what stands across the whole line; None for all others.
             Rows are sorted between their headings.
         marks: whether something can be done to several rows at once.
@@ -121,7 +121,7 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         self._has_marks = marks
         self._columns = tuple(columns)
         self._key = key
-        self._empty = empty
+        self.empty = empty
         self._heading = heading
         self._rows: tuple[Row, ...] = ()
         self._marks: set[Hashable] = set()
@@ -183,7 +183,8 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
 
     def set_columns(self, columns: Sequence[Column[Row]]) -> None:
         """Show other columns, of the same titles, from the next `show` on."""
-        if [column.width for column in columns] != [column.width for column in self._columns]:
+        rooms = [(column.width, column.least) for column in self._columns]
+        if [(column.width, column.least) for column in columns] != rooms:
             self._columns = tuple(columns)
             self._forget()
             self.refresh()
@@ -226,6 +227,7 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
 
     def action_choose(self) -> None:
         if self.current is not None:
+            self.place.choose()
             self.post_message(self.Chosen(self, self.current))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -235,14 +237,14 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
 
     def action_mark(self) -> None:
         """Mark the row, or not any more, and go to the next one."""
-        self.place.settle()
+        self.place.choose()
         if self.current is not None:
             self._marks ^= {self._key(self.current)}
             self._refresh_changed()
             self.action_move(1)
 
     def action_mark_all(self) -> None:
-        self.place.settle()
+        self.place.choose()
         every = set(self._keys)
         self._marks = set() if self._marks == every else every
         self._refresh_changed()
@@ -259,7 +261,7 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
 
     def _go_to(self, place: int) -> None:
         self._clicked = ()
-        self.place.settle()
+        self.place.choose()
         place = max(0, min(place, len(self._rows) - 1))
         if not self._rows or place == self.cursor:
             return
@@ -300,7 +302,7 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
             return ("head", self.size.width, self._sorted_by, self._reverse, bool(self._rows))
         index = top + y - 1
         if index >= len(self._rows):
-            return ("blank", self.size.width, index, bool(self._rows))
+            return ("blank", self.size.width, index, "" if self._rows else self.empty)
         row = self._rows[index]
         marked = self._key(row) in self._marks
         return (row, self.size.width, index == self.cursor, marked, self.has_focus)
@@ -324,7 +326,7 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         if index < len(self._rows):
             return self._line(index, width)
         if not self._rows and y == 1:
-            (text,) = fit((Piece(f"  {self._empty}"),), width)[:1]
+            (text,) = fit((Piece(f"  {self.empty}"),), width)[:1]
             style = self._style(Tone.DIM)
             return Strip([Segment(text.text, style)]).adjust_cell_length(width, style)
         return Strip.blank(width, self._style(Tone.PLAIN))

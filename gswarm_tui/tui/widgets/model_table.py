@@ -12,6 +12,7 @@ from gswarm_tui.tui import residency
 from gswarm_tui.tui.residency import ModelRow
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, fit, pieces
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
+from gswarm_tui.tui.widgets.place import Place
 from gswarm_tui.watch.snapshot import Node
 
 MATRIX_FROM: Final = 110
@@ -74,6 +75,7 @@ class ModelTable(LineTable[ModelRow]):
 
     def __init__(self) -> None:
         super().__init__(_NARROW, lambda row: row.name, empty="there is no model yet")
+        self.place = Place(from_top=True)
         self._of_fleet: tuple[Node, ...] = ()
         self._first = 0
 

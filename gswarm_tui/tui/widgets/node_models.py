@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gswarm_tui import wording
+from gswarm_tui.tui.residency import engine_of
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
 from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Service
@@ -26,7 +27,7 @@ class CopyTable(LineTable[Copy]):
             (
                 Column("model", lambda copy: copy.model, 16, 2, order=lambda copy: copy.model),
                 Column("on", _tier, 6, order=_tier),
-                Column("state", _state, 11, order=lambda copy: copy.state),
+                Column("state", _state, 13, order=lambda copy: copy.state),
                 Column("size", _size, 9, right=True, order=lambda copy: copy.size_bytes),
                 Column("hash", _checked, 11),
                 Column("revision", lambda copy: copy.revision[:12], 12, least=80),
@@ -67,7 +68,9 @@ def _tier(copy: Copy) -> str:
 def _state(copy: Copy) -> Cell:
     if copy.verified is False:
         return Piece(f"✗ {copy.state}", Tone.BAD)
-    return Piece(copy.state, Tone.GOOD if copy.state == "ready" else Tone.BUSY)
+    if copy.state == "ready":
+        return Piece(copy.state + engine_of(copy), Tone.GOOD)
+    return Piece(copy.state, Tone.BUSY)
 
 
 def _size(copy: Copy) -> Cell:

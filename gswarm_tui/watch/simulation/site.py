@@ -309,13 +309,19 @@ class _Builder:
         return uses
 
     def _served(self, replica: Replica, index: int) -> Use:
-        command = f"vllm serve {replica.model.name} --tensor-parallel-size {replica.model.gpus}"
+        model, rank = replica.model, replica.gpus.index(index)
+        serve = (
+            "python -m sglang.launch_server --model" if model.engine == "sglang" else "vllm serve"
+        )
+        command = f"{serve} {model.name} --tensor-parallel-size {model.gpus}"
+        # What is left beside the weights is for the KV cache, which an embedding model has not.
+        needed = 1.3 * model.size_bytes / (self._card.memory_mib * MIB)
         return Use(
             Load.SERVE,
             phase=replica.phase,
-            memory_share=0.86,
+            memory_share=needed if model.type == "embedding" else 0.86,
             user="gswarm",
-            command=command if replica.gpus[0] == index else f"VLLM::Worker_TP{index}",
+            command=command if rank == 0 else f"VLLM::Worker_TP{rank}",
             pid=31_000 + index,
             since=replica.since,
             models=(replica.model.name,),
