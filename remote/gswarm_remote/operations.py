@@ -78,6 +78,7 @@ class Operation:
             "done": self.progress.get("done"),
             "total": self.progress.get("total"),
             "rate": self.progress.get("rate"),
+            "limited_by": self.progress.get("limited_by"),
             "started_at": self.started_at,
             "tasks": sorted({entry.task for entry in self.entries}),
         }

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Callable, Optional
 
 from ..errors import HelperError, Kind
+from ..transfer.limits import HASH, Doing
 
 BUFFER = 2**20
 """Bytes read at once: large enough that hashing, not calling, is the cost."""
@@ -43,6 +44,7 @@ def digest_file(
     git: bool = False,
     cancelled: Optional[threading.Event] = None,
     advanced: Optional[Callable[[int], None]] = None,
+    doing: Optional[Doing] = None,
 ) -> Digest:
     """Read `path` once and return what it holds.
 
@@ -50,6 +52,7 @@ def digest_file(
         git: compute the git blob id too: sha1 of ``blob SIZE NUL content`` (gitformat-pack(5)).
         cancelled: looked at for each buffer.
         advanced: called with the number of bytes read, for each buffer.
+        doing: says that the file is read; is told of the hashing.
 
     Raises:
         OSError: it cannot be read.
@@ -57,6 +60,7 @@ def digest_file(
     """
     sha256 = hashlib.sha256()
     size = 0
+    doing = doing or Doing()
     buffer = memoryview(bytearray(BUFFER))
     with path.open("rb", buffering=0) as file:
         blob = None
@@ -70,9 +74,11 @@ def digest_file(
             if not count:
                 break
             size += count
+            reading = doing.turn_to(HASH)
             sha256.update(buffer[:count])
             if blob is not None:
                 blob.update(buffer[:count])
+            doing.turn_to(reading)
             if advanced is not None:
                 advanced(count)
     return Digest(size, sha256.hexdigest(), None if blob is None else blob.hexdigest())

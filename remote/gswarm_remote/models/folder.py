@@ -17,6 +17,7 @@ from typing import Dict, Mapping, Union
 
 from ..errors import HelperError, Kind
 from ..transfer.crew import Crew
+from ..transfer.limits import DISK, SOURCE
 from ..transfer.progress import Meter, Report, Reporter
 from .checks import MAX_FILES, check_path, check_paths
 from .files import Digest, digest_file, explained
@@ -78,7 +79,9 @@ def digests(
     """
     paths = {path: source.path for path, source in sources.items()}
     total = sum(source.size for source in sources.values())
-    found = digest_all(paths, total=total, phase="hash", report=report, cancelled=cancelled)
+    found = digest_all(
+        paths, total=total, phase="hash", reading=SOURCE, report=report, cancelled=cancelled
+    )
     results: Dict[str, Digest] = {}
     for path, digest in found.items():
         if isinstance(digest, OSError):
@@ -93,10 +96,14 @@ def digest_all(
     *,
     total: int,
     phase: str,
+    reading: str = DISK,
     report: Report,
     cancelled: threading.Event,
 ) -> Dict[str, Union[Digest, OSError]]:
     """Read every file once, several at a time; in place of a digest, why a file cannot be read.
+
+    Args:
+        reading: what is waited for while a file is read, in the words of `transfer.limits`.
 
     Raises:
         HelperError: cancelled.
@@ -108,10 +115,14 @@ def digest_all(
     crew = Crew({"hash": count}, cancelled=cancelled, tick=lambda: reporter.tell(meter))
 
     def job(name: str, path: Path) -> None:
-        try:
-            results[name] = digest_file(path, cancelled=crew.stopped_event, advanced=meter.add)
-        except OSError as error:
-            results[name] = error
+        with meter.limits.worker() as doing:
+            doing.turn_to(reading)
+            try:
+                results[name] = digest_file(
+                    path, cancelled=crew.stopped_event, advanced=meter.add, doing=doing
+                )
+            except OSError as error:
+                results[name] = error
 
     for name, path in paths.items():
         crew.add("hash", lambda name=name, path=path: job(name, path))  # type: ignore[misc]

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Set, Type
 
 from ..errors import HelperError, Kind
 from ..paths import resolve_below
+from ..transfer.limits import Doing
 from .files import write_durably
 from .journal import Journal, PieceRecord
 from .lock import Lock
@@ -129,8 +130,11 @@ class Partial:
                 if offset not in self._records(index)
             ]
 
-    def piece_writer(self, index: int, offset: int) -> PieceWriter:
+    def piece_writer(self, index: int, offset: int, doing: Optional[Doing] = None) -> PieceWriter:
         """Open a missing piece for writing.
+
+        Args:
+            doing: whose the piece is, where anybody wants to know what it waits for.
 
         Raises:
             HelperError: there is no such piece, or it is here.
@@ -140,7 +144,7 @@ class Partial:
         with self._guard:
             here = index in self._linked or offset in self._records(index)
         if length != NO_PIECE and not here:
-            return PieceWriter(self, index, offset, length)
+            return PieceWriter(self, index, offset, length, doing or Doing())
         raise HelperError(
             Kind.INVALID,
             f"no piece is missing at byte {offset}",

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, List, Optional, Tuple, Type, Union
 
 from ..errors import HelperError, Kind
+from ..transfer.limits import DISK, HASH, Doing
 from .journal import PieceRecord
 from .manifest import PlanFile
 
@@ -52,13 +53,19 @@ class PieceWriter:
     """One piece on its way to disk; for one thread.
 
     A context manager: leaving it without `commit` gives the piece up.
+
+    Args:
+        doing: is told what it waits for, and is given back as it was.
     """
 
-    def __init__(self, partial: Partial, index: int, offset: int, length: Optional[int]) -> None:
+    def __init__(
+        self, partial: Partial, index: int, offset: int, length: Optional[int], doing: Doing
+    ) -> None:
         self._partial = partial
         self._index = index
         self.offset = offset
         self.length = length
+        self._doing = doing
         self._hash = hashlib.sha256()
         self.received = 0
         self._allowed = 0 if length is None else length
@@ -90,11 +97,14 @@ class PieceWriter:
             if self.length is not None:
                 raise self._error(Kind.MISMATCH, "more bytes came than were promised")
             self._allowed = self.received + self._partial.store.room(self._partial, len(view))
+        before = self._doing.turn_to(HASH)
         self._hash.update(view)
+        self._doing.turn_to(DISK)
         while view:
             written = os.pwrite(self._descriptor, view, self.offset + self.received)
             self.received += written
             view = view[written:]
+        self._doing.turn_to(before)
 
     def commit(self) -> bool:
         """Make the piece durable and journal it; returns whether its file is now complete.
@@ -103,6 +113,7 @@ class PieceWriter:
             HelperError: bytes are missing (incomplete).
             OSError: it cannot be written.
         """
+        before = self._doing.turn_to(DISK)
         if self.length is None:
             os.ftruncate(self._descriptor, self.received)
         elif self.received < self.length:
@@ -112,7 +123,9 @@ class PieceWriter:
         _sync_data(self._descriptor)
         self._close()
         record = PieceRecord(self._index, self.offset, self.received, self._hash.hexdigest())
-        return self._partial.commit(record)
+        complete = self._partial.commit(record)
+        self._doing.turn_to(before)
+        return complete
 
     def abort(self) -> None:
         """Give the piece up, unless it is committed; its bytes do not count."""

@@ -25,6 +25,7 @@ from ..models.manifest import FileEntry, Manifest, PlanFile
 from ..models.partial import Partial
 from ..models.piece import Bytes, Piece, PieceWriter
 from .crew import Crew
+from .limits import DISK, SOURCE, Doing
 from .localcopy import read_piece
 from .progress import Meter, Report, Reporter
 
@@ -41,12 +42,15 @@ Sink = Callable[[Bytes], None]
 class PieceSource(Protocol):
     """Where the bytes come from; several threads fetch different pieces at once."""
 
-    def fetch(self, file: PlanFile, offset: int, length: Optional[int], sink: Sink) -> None:
+    def fetch(
+        self, file: PlanFile, offset: int, length: Optional[int], sink: Sink, doing: Doing
+    ) -> None:
         """Pass the bytes of one piece to `sink`, in order; block until all are passed.
 
         Args:
             length: bytes, or None for all that follow `offset`.
             sink: takes the next bytes. What it raises is to be let through: the run is over.
+            doing: says that the source is waited for; to be told of waiting for anything else.
 
         Raises:
             HelperError: they cannot be had.
@@ -71,7 +75,7 @@ def assemble(
 
     Args:
         workers: pieces to fetch at once.
-        report: takes ``{phase, done, total, rate}``, at most ten times a second, on this thread.
+        report: takes what `Meter.report` gives, at most ten times a second, on this thread.
         cancelled: when set, this ends soon.
         phase: the word for fetching in the reports.
 
@@ -160,8 +164,17 @@ class _Assembly:
     # Fetching
 
     def _fetch(self, piece: Piece) -> None:
+        with self._fetched.limits.worker() as doing:
+            complete = self._bring(piece, doing)
+        with self._guard:
+            self._fetching -= 1
+        if complete:
+            self._crew.add("check", functools.partial(self._check, piece[0]))
+
+    def _bring(self, piece: Piece, doing: Doing) -> bool:
+        """Get a piece and keep it; returns whether its file is now complete."""
         index, offset, length = piece
-        with self._partial.piece_writer(index, offset) as writer:
+        with self._partial.piece_writer(index, offset, doing) as writer:
 
             def sink(data: Bytes) -> None:
                 if self._crew.stopped_event.is_set() or self._cancelled.is_set():
@@ -170,17 +183,15 @@ class _Assembly:
                 self._fetched.add(len(data))
 
             try:
+                doing.turn_to(DISK)
                 if not self._read_twin(writer, index, sink):
                     file = self._partial.plan.files[index]
-                    self._source.fetch(file, offset, length, sink)
-                complete = writer.commit()
+                    doing.turn_to(SOURCE)
+                    self._source.fetch(file, offset, length, sink, doing)
+                return writer.commit()
             except BaseException:
                 self._fetched.add(-writer.received)
                 raise
-        with self._guard:
-            self._fetching -= 1
-        if complete:
-            self._crew.add("check", functools.partial(self._check, index))
 
     def _read_twin(self, writer: PieceWriter, index: int, sink: Sink) -> bool:
         """Read the piece from an equal file on this node; False where there is none to be had."""
@@ -200,12 +211,15 @@ class _Assembly:
 
     def _check(self, index: int) -> None:
         file = self._partial.plan.files[index]
-        digest = digest_file(
-            self._partial.path(index),
-            git=file.sha256 is None and file.git_sha1 is not None,
-            cancelled=self._crew.stopped_event,
-            advanced=self._verified.add,
-        )
+        with self._verified.limits.worker() as doing:
+            doing.turn_to(DISK)
+            digest = digest_file(
+                self._partial.path(index),
+                git=file.sha256 is None and file.git_sha1 is not None,
+                cancelled=self._crew.stopped_event,
+                advanced=self._verified.add,
+                doing=doing,
+            )
         fault = disagreement(file, digest)
         unproven = file.sha256 is None and file.git_sha1 is None
         rotten = self._partial.rotten(index) if fault or unproven else []
@@ -241,7 +255,9 @@ class _Assembly:
 class _Nothing:
     """The source of a transfer whose bytes were to be here already."""
 
-    def fetch(self, file: PlanFile, offset: int, length: Optional[int], sink: Sink) -> None:
+    def fetch(
+        self, file: PlanFile, offset: int, length: Optional[int], sink: Sink, doing: Doing
+    ) -> None:
         raise HelperError(
             Kind.INCOMPLETE,
             f"bytes are missing from {offset} on",

@@ -29,6 +29,7 @@ from .answers import (
     version_of,
 )
 from .connections import Connections
+from .limits import SOURCE, Doing
 from .places import Body, Cut, Place
 from .redirects import (
     MAX_REDIRECTS,
@@ -93,7 +94,9 @@ class HttpSource:
         self._lock = threading.Lock()
         self._places: Dict[str, Place] = {}
 
-    def fetch(self, file: PlanFile, offset: int, length: Optional[int], sink: Sink) -> None:
+    def fetch(
+        self, file: PlanFile, offset: int, length: Optional[int], sink: Sink, doing: Doing
+    ) -> None:
         """Give `sink` the bytes of `file` from `offset`, in order and each once.
 
         Blocks; tries again where it stopped when the network breaks.
@@ -105,7 +108,7 @@ class HttpSource:
             HelperError: `Kind.SOURCE` (the source said no), `Kind.MISMATCH` (the file is not the
                 promised one), `Kind.UNREACHABLE` (the network), `Kind.CANCELLED`.
         """
-        piece = _Piece(file, offset, None if length is None else offset + length, sink)
+        piece = _Piece(file, offset, None if length is None else offset + length, sink, doing)
         place = self._place(file)
         failures = 0
         renewed_at = -1
@@ -142,7 +145,9 @@ class HttpSource:
             return place
 
     def _attempt(self, place: Place, piece: _Piece) -> None:
+        piece.doing.turn_to(None)  # who has the turn tells what all wait for
         with place.turn(piece.position) as turn:
+            piece.doing.turn_to(SOURCE)
             body = place.take_body(turn, piece.position) or self._open(place, piece)
             if place.ranged:
                 turn.end()
@@ -290,7 +295,9 @@ class _Expired(Exception):
 class _Piece:
     """A part of a file on its way to a sink; `position` is the file's byte that is next."""
 
-    def __init__(self, file: PlanFile, offset: int, stop: Optional[int], sink: Sink) -> None:
+    def __init__(
+        self, file: PlanFile, offset: int, stop: Optional[int], sink: Sink, doing: Doing
+    ) -> None:
         if file.url is None:
             raise HelperError(Kind.INVALID, f"{file.path}: the plan has no URL for it")
         self.path = file.path
@@ -299,6 +306,7 @@ class _Piece:
         self.hashed = file.sha256 is not None or file.git_sha1 is not None
         self.position = offset
         self.stop = stop
+        self.doing = doing
         self._sink = sink
 
     @property

@@ -10,6 +10,7 @@ from ..errors import HelperError, Kind
 from ..models.files import explained
 from ..models.manifest import PlanFile
 from ..models.piece import Bytes
+from .limits import Doing
 
 READ = 2**20
 """Bytes read at once: it fits a core's cache, where it is then hashed and written from."""
@@ -31,8 +32,9 @@ class LocalSource:
         offset: int,
         length: Optional[int],
         sink: Callable[[Bytes], None],
+        doing: Doing,
     ) -> None:
-        """Pass the bytes of one piece to `sink`.
+        """Pass the bytes of one piece to `sink`; nothing but the file is waited for.
 
         Raises:
             HelperError: the file is not there, or shorter than it was.

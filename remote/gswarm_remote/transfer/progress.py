@@ -1,4 +1,4 @@
-"""Counting bytes that several threads move, and saying how fast."""
+"""Counting bytes that several threads move, and saying how fast and what bounds that."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import time
 from collections import deque
 from typing import Any, Callable, Deque, Dict, Optional, Tuple
 
-Report = Callable[[Dict[str, Any]], None]
+from .limits import WINDOW_S, Limits
 
-WINDOW_S = 5.0
-"""The rate is that of the last seconds, so that it shows a stall."""
+Report = Callable[[Dict[str, Any]], None]
 
 
 class Meter:
-    """Bytes done, of how many, and the rate; `add` from any thread, the rest from one.
+    """Bytes done, of how many, the rate, and what bounds it.
+
+    `add`, and the workers of `limits`, from any thread; the rest from one.
 
     Args:
         phase: what is being done, in a word.
@@ -35,6 +36,7 @@ class Meter:
         self._done = done
         self._total = total
         self._clock = clock
+        self.limits = Limits(clock=clock)
         self._guard = threading.Lock()
         self._samples: Deque[Tuple[float, int]] = deque([(clock(), done)])
 
@@ -44,7 +46,11 @@ class Meter:
             self._done += count
 
     def report(self) -> Dict[str, Any]:
-        """The report for now, ``{phase, done, total, rate}``; the rate in bytes a second."""
+        """The report for now, ``{phase, done, total, rate, limited_by}``.
+
+        The rate is in bytes a second, over the last `WINDOW_S`, so that it shows a stall; for the
+        last see `Limits.word`.
+        """
         with self._guard:
             done = self._done
         now = self._clock()
@@ -53,7 +59,13 @@ class Meter:
             self._samples.popleft()
         start, before = self._samples[0]
         rate = max(0.0, (done - before) / (now - start)) if now > start else None
-        return {"phase": self._phase, "done": done, "total": self._total, "rate": rate}
+        return {
+            "phase": self._phase,
+            "done": done,
+            "total": self._total,
+            "rate": rate,
+            "limited_by": self.limits.word(),
+        }
 
 
 class Reporter:

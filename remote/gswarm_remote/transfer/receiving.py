@@ -12,6 +12,7 @@ from ..errors import HelperError, Kind
 from ..models import space
 from ..operations import in_thread
 from .bulk import IDLE_S
+from .limits import RELAY, WRITER, Doing
 from .progress import Meter
 from .readahead import CHUNK, SentPiece
 from .worker import Backlog, Worker
@@ -39,7 +40,7 @@ class Receiving:
 
     Args:
         open_partial: gives the partial that they belong to; blocks, and is called in a thread.
-        meter: counts the bytes as they come.
+        meter: counts the bytes as they come, and is told what is waited for.
     """
 
     def __init__(
@@ -92,15 +93,18 @@ class Receiving:
         return True
 
     async def _write_pieces(self, reader: Any, partial: Partial) -> None:
-        writing = _Writing(partial)
-        with Worker("bulk-write") as worker:
+        limits = self._meter.limits
+        with Worker("bulk-write") as worker, limits.worker() as doing, limits.writer() as writes:
+            writing = _Writing(partial, writes)
             backlog = Backlog(worker, limit=IN_FLIGHT)
             try:
                 for index, offset, length in self._pieces:
                     left = length
                     while left:
+                        doing.turn_to(RELAY)
                         data = await self._read(reader, left)
                         left -= len(data)
+                        doing.turn_to(WRITER)
                         await backlog.put(writing.take, index, offset, data, size=len(data))
                     await backlog.put(writing.take, index, offset, b"")
                 await backlog.finish()
@@ -150,8 +154,9 @@ async def _read_past(reader: Any) -> None:
 class _Writing:
     """The piece that is being written. Used by one thread at a time, and blocks."""
 
-    def __init__(self, partial: Partial) -> None:
+    def __init__(self, partial: Partial, doing: Doing) -> None:
         self._partial = partial
+        self._doing = doing
         self._place: Optional[Tuple[int, int]] = None
         self._piece: Optional[PieceWriter] = None
 
@@ -170,7 +175,7 @@ class _Writing:
 
     def _begin(self, index: int, offset: int) -> None:
         try:
-            self._piece = self._partial.piece_writer(index, offset)
+            self._piece = self._partial.piece_writer(index, offset, self._doing)
         except HelperError as error:
             if error.kind != Kind.INVALID:
                 raise

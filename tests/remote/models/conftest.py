@@ -15,6 +15,7 @@ from gswarm_remote.models import piece
 from gswarm_remote.models.manifest import Manifest, Plan, PlanFile
 from gswarm_remote.models.store import Store
 from gswarm_remote.transfer.assemble import assemble
+from gswarm_remote.transfer.limits import Doing
 
 SMALL_PIECE = 1000
 
@@ -39,7 +40,12 @@ class Bytes:
     aborted: int = 0
 
     def fetch(
-        self, file: PlanFile, offset: int, length: int | None, sink: Callable[[Any], None]
+        self,
+        file: PlanFile,
+        offset: int,
+        length: int | None,
+        sink: Callable[[Any], None],
+        doing: Doing,
     ) -> None:
         self.asked.append((file.path, offset))
         self.before(file, offset)

@@ -239,7 +239,13 @@ def test_progress_counts_from_what_was_here_to_the_total(
 def test_meter_says_the_rate_of_the_last_seconds() -> None:
     now = [0.0]
     meter = Meter("download", done=1000, total=5000, clock=lambda: now[0])
-    assert meter.report() == {"phase": "download", "done": 1000, "total": 5000, "rate": None}
+    assert meter.report() == {
+        "phase": "download",
+        "done": 1000,
+        "total": 5000,
+        "rate": None,
+        "limited_by": None,
+    }
     for _ in range(4):
         now[0] += 1
         meter.add(100)

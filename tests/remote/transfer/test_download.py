@@ -22,6 +22,7 @@ from gswarm_remote.models.manifest import Plan, PlanFile
 from gswarm_remote.models.store import Store
 from gswarm_remote.transfer.assemble import assemble
 from gswarm_remote.transfer.download import HttpSource, Patience
+from gswarm_remote.transfer.limits import Doing
 
 DATA = random.Random(1).randbytes(100_000)
 TOKEN = "Bearer hf_secret"
@@ -73,7 +74,7 @@ def plan_file(server: Any, **values: Any) -> PlanFile:
 
 def fetch(source: HttpSource, file: PlanFile, offset: int = 0, length: int | None = None) -> bytes:
     got = bytearray()
-    source.fetch(file, offset, length, got.extend)
+    source.fetch(file, offset, length, got.extend, Doing())
     return bytes(got)
 
 
@@ -516,7 +517,7 @@ def test_what_the_sink_raises_comes_through_and_no_byte_is_asked_for_twice(serve
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        source.fetch(plan_file(server), 0, 10, full)
+        source.fetch(plan_file(server), 0, 10, full, Doing())
     assert len(server.asked) == 1
 
 

@@ -7,6 +7,7 @@ import pytest
 from gswarm_remote.errors import HelperError, Kind
 from gswarm_remote.models.manifest import PlanFile
 from gswarm_remote.transfer import localcopy
+from gswarm_remote.transfer.limits import Doing
 from gswarm_remote.transfer.localcopy import LocalSource
 
 DATA = os.urandom(2500)
@@ -21,7 +22,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalSource:
 
 def read(source: LocalSource, path: str, offset: int, length: int | None) -> bytes:
     parts: list[bytes] = []
-    source.fetch(PlanFile(path), offset, length, lambda data: parts.append(bytes(data)))
+    source.fetch(PlanFile(path), offset, length, lambda data: parts.append(bytes(data)), Doing())
     return b"".join(parts)
 
 
