@@ -1,8 +1,8 @@
 """The filter of the fleet: ``util<5 mem>50% user=ana !node=gpu-0* llama``.
 
 Words are separated by spaces, and all of them have to fit. A word is a field with a comparison, or
-a text that is looked for in names, states, users, commands, models and labels. ``!`` before a word turns it
-round. What a GPU does not tell fits no comparison.
+a text that is looked for in names, states, users, commands, models and labels. ``!`` before a word
+turns it round. What a GPU does not tell fits no comparison.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ async def test_it_is_as_in_the_file_and_what_is_missing_is_said(inventory: Inven
         second = stage.line_with("10.0.0.2 through bastion")
         assert "✗ unreachable" in second
         assert "vllm" in second
-        assert "this machine, without ssh" in stage.line_with("node3")
+        assert "this machine, no ssh" in stage.line_with("node3")
         assert "rack1 (2)" in stage.text()
         assert "not as it says: 1 unreachable, 1 with a GPU missing" in stage.text()
 
@@ -109,6 +109,7 @@ async def test_where_there_is_no_file_it_says_what_to_do(
         await stage.open("inventory")
         for said in ("this machine is the only node", "write inventory.yaml", "gswarm example"):
             assert said in stage.text()
+        assert "as it says" not in stage.text()
 
 
 async def test_keys(inventory: Inventory) -> None:

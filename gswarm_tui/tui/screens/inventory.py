@@ -165,7 +165,7 @@ def _state(row: InventoryRow) -> Piece:
 
 def _address(row: InventoryRow) -> Cell:
     if row.connection == "local":
-        return Piece("this machine, without ssh", Tone.DIM)
+        return Piece("this machine, no ssh", Tone.DIM)
     user = f"{row.user}@" if row.user else ""
     port = f":{row.port}" if row.port else ""
     said = [Piece(f"{user}{row.host}{port}")]
@@ -196,8 +196,9 @@ def _about(inventory: Inventory, rows: list[InventoryRow]) -> Iterator[Cell]:
     count = wording.number_of(len(rows), "node")
     if inventory.is_this_machine:
         yield Piece("no inventory found: this machine is the only node", Tone.TITLE)
-        yield "write inventory.yaml, in this folder or in gswarm's data directory, and start again;"
+        yield "write inventory.yaml here or in gswarm's data directory, and start again;"
         yield "`gswarm example` writes inventory.example.yaml, which shows what it can say"
+        return
     elif inventory.path is None:
         yield [Piece("a simulated fleet", Tone.TITLE), Piece(f"   {count}, of no file", Tone.DIM)]
     else:

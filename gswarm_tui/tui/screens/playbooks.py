@@ -74,8 +74,7 @@ class PlaybooksView(View):
         if self._problem:
             said.append(Piece(f"✖ {self._problem}", Tone.BAD))
         elif self._entries and all(entry.size_bytes is None for entry in self._entries):
-            text = "no playbook is here: `gswarm example --output examples` writes some"
-            said.append(f"{text}; Ctrl-R reads again")
+            said.append("no playbook is here: `gswarm example --output examples` writes some")
         self.query_one("#folder", Lines).show(said)
         fits = plain(self.filter)
         self.query_one(LineTable).show([e for e in self._entries if fits((e.name,))])

@@ -26,8 +26,9 @@ HOT_C: Final = 85.0
 
 _FIRST: Final = ("node", "state", "gpus", "util", "mem", "temp", "power", "users")
 """The columns that are there however narrow the terminal is, if a node has something for them."""
-_WISHED: Final = {"models": 6, "card": 2, "labels": 2, "wrong": 2}
-"""So much more than their width is there to be before these columns are shown."""
+_WISHED: Final = {"models": 6, "card": 2, "net in": 11, "net out": -11, "labels": 2, "wrong": 2}
+"""So much more than their width is there to be before these columns are shown. What goes out is not
+shown without what comes in, nor the other way round."""
 _NEVER: Final = 1_000_000
 """No terminal is so wide."""
 
