@@ -39,31 +39,32 @@ Times = Dict[str, float]
 
 
 class Doing:
-    """What one worker does, and for how long it did what; `turn_to` in one thread at a time."""
+    """What one worker does, and for how long it did what; `turn_to` in one thread at a time.
+
+    There is no lock: it would cost more than all the rest. A reading from another thread may miss
+    the stretch that ends just then, and the next one has it.
+    """
 
     def __init__(self, *, clock: Clock = time.monotonic) -> None:
         self._clock = clock
-        self._guard = threading.Lock()
-        self._spent: Times = {}
+        self._spent = dict.fromkeys((None, SOURCE, RELAY, DISK, HASH, WRITER), 0.0)
         self._what: Optional[str] = None
         self._since = 0.0
 
     def turn_to(self, what: Optional[str]) -> Optional[str]:
         """Begin to do `what`; None is waiting that counts for nothing. Returns what it did."""
-        now = self._clock()
-        with self._guard:
-            before, since = self._what, self._since
-            self._what, self._since = what, now
-            if before is not None:
-                self._spent[before] = self._spent.get(before, 0.0) + now - since
+        now, since, before = self._clock(), self._since, self._what
+        self._since = now
+        self._spent[before] += now - since
+        self._what = what
         return before
 
     def spent(self, now: float) -> Times:
         """The seconds for each thing, until `now`; from any thread."""
-        with self._guard:
-            spent = dict(self._spent)
-            if self._what is not None:
-                spent[self._what] = spent.get(self._what, 0.0) + max(0.0, now - self._since)
+        spent = {what: seconds for what, seconds in self._spent.items() if what is not None}
+        since, doing = self._since, self._what
+        if doing is not None:
+            spent[doing] += max(0.0, now - since)
         return spent
 
 
