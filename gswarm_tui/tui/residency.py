@@ -192,7 +192,7 @@ def _where(row: ModelRow, free: Mapping[str, int | None]) -> Iterator[Cell]:
         for copy in row.by_node[node]:
             line += [Piece(f"{tier_of(copy.device)} "), *_listed(state_of(copy)), Piece("   ")]
         if row.served_on(node):
-            urls = [each.url or each.state for each in row.services if each.node == node]
+            urls = [each.endpoint or each.state for each in row.services if each.node == node]
             line += [SERVING_MARK, Piece(f" serving {', '.join(urls)}   ")]
         line.append(Piece(f"{wording.size(free.get(node))} free", Tone.DIM))
         yield line

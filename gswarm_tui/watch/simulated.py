@@ -221,7 +221,7 @@ def _service(replica: Replica, time: float) -> Service:
         "ready",
         "127.0.0.1",
         replica.port,
-        f"http://127.0.0.1:{replica.port}/v1",
+        None,
         f"{model}-{replica.port}",
         f"{model}-{places[0]}",
         replica.since,
@@ -233,4 +233,5 @@ def _service(replica: Replica, time: float) -> Service:
         float(int(speed * busy * 1.7)),
         float(int(speed * busy)),
         0.05 + 0.4 * busy * busy,
+        tunnel=f"ssh -L {replica.port}:127.0.0.1:{replica.port} -N {replica.node}",
     )

@@ -260,7 +260,13 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A published model; rates are those of the last seconds."""
+    """A published model, or one that is being loaded to be; rates are those of the last seconds.
+
+    Args:
+        url: what answers from where the user sits; None where a tunnel is needed first.
+        tunnel: the ``ssh -L`` line that is one.
+        job: the one that begins it, as long as it does.
+    """
 
     model: str
     node: str
@@ -282,6 +288,13 @@ class Service:
     generation_tokens_per_s: float | None = None
     time_to_first_token_s: float | None = None
     error: str | None = None
+    tunnel: str | None = None
+    job: int | None = None
+
+    @property
+    def endpoint(self) -> str | None:
+        """Where it answers from here, else where only its node can ask it."""
+        return self.url or (f"{self.address}:{self.port} there" if self.port is not None else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +303,7 @@ class Transfer:
 
     Args:
         source: a device, or where it comes from (``hf://…``).
-        limit: what bounds its rate, in words, where that is known.
+        limit: what it waits for most, in words; None where that is not clear.
     """
 
     model: str
@@ -352,6 +365,8 @@ class FleetSnapshot:
     nodes: tuple[Node, ...] = ()
     models: tuple[Model, ...] = ()
     services: tuple[Service, ...] = ()
+    starting: tuple[Service, ...] = ()
+    """Those that are being loaded, and are not published yet."""
     transfers: tuple[Transfer, ...] = ()
     jobs: tuple[Job, ...] = ()
     attention: tuple[Attention, ...] = ()

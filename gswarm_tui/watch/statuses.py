@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from gswarm_tui.models.addresses import endpoint_of
-from gswarm_tui.models.ground import NOT_AS_PUBLISHED, shown_hash, status_from_wire
+from gswarm_remote.transfer import limits
+
+from gswarm_tui.devices import DRAM
+from gswarm_tui.models.addresses import endpoint_of, tunnel_to
+from gswarm_tui.models.ground import NOT_AS_PUBLISHED, NodeStatus, shown_hash, status_from_wire
 from gswarm_tui.nodespec import NodeSpec
 from gswarm_tui.watch import frames
 from gswarm_tui.watch.frames import Wire, number, text, whole
@@ -23,11 +26,12 @@ MOVING: Final = {
 }
 """The operations of a helper that move bytes, and what they are called before they have a phase."""
 
+_SERVING: Final = "serve"
+"""The operation that loads a model and publishes it."""
+
 CONTROLLER: Final = "the controller"
 """Where an upload comes from, as the node sees it."""
 
-_PASSED_ON: Final = "the controller, which passes the bytes on"
-_SENT: Final = "the controller, which sends the bytes"
 _GPU: Final = re.compile(r"gpu([0-9]{1,3})")
 
 
@@ -43,6 +47,7 @@ class Holdings:
 
     copies: tuple[Copy, ...] = ()
     services: tuple[Service, ...] = ()
+    starting: tuple[Service, ...] = ()
     transfers: tuple[Transfer, ...] = ()
     types: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -82,6 +87,7 @@ def holdings(spec: NodeSpec, answer: object, job_of: Callable[[str], int | None]
     return Holdings(
         copies=_with_replicas(spec.name, copies, status.replicas),
         services=tuple([_service(spec, each) for each in status.services if _is_service(each)]),
+        starting=tuple(_starting(spec.name, status, job_of)),
         transfers=tuple([_transfer(spec.name, each, sources, job_of) for each in moving]),
         types=_types(status.copies),
         sources=sources,
@@ -216,22 +222,55 @@ def _service(spec: NodeSpec, each: Wire) -> Service:
         started_at=moment(each.get("started_at")),
         requests=whole(each.get("requests")),
         error=text(each.get("reason")),
+        tunnel=None if port is None else tunnel_to(spec, address, port),
     )
+
+
+def _starting(
+    node: str, status: NodeStatus, job_of: Callable[[str], int | None]
+) -> Iterator[Service]:
+    """What is being loaded to be served; once it is published, it is a service."""
+    published = {(s["model"], tuple(_places(s))) for s in status.services if _is_service(s)}
+    loading = {(text(each.get("model")), tuple(_places(each))): each for each in status.replicas}
+    for each in status.operations:
+        model, tier = text(each.get("model")), text(each.get("tier"))
+        if text(each.get("kind")) != _SERVING or model is None or tier is None:
+            continue
+        places = tuple(tier.split(","))
+        replica = loading.get((model, places), {})
+        if (model, places) not in published:
+            yield Service(
+                model=model,
+                node=node,
+                devices=tuple([f"{node}:{place}" for place in places]),
+                engine=text(replica.get("engine")) or "",
+                state="starting",
+                address="",
+                port=None,
+                url=None,
+                service=f"{model} on {tier}",
+                replica=text(replica.get("id")) or "",
+                started_at=moment(each.get("started_at")),
+                job=_job(each, job_of),
+            )
+
+
+def _job(operation: Wire, job_of: Callable[[str], int | None]) -> int | None:
+    """The job that an operation is for."""
+    tasks = operation.get("tasks")
+    named = tasks if isinstance(tasks, (list, tuple)) else ()
+    keys = [task.partition("/")[0] for task in named if isinstance(task, str)]
+    return next((job for key in keys if (job := job_of(key)) is not None), None)
 
 
 def _transfer(
     node: str, each: Wire, sources: Mapping[str, str], job_of: Callable[[str], int | None]
 ) -> Transfer:
     kind, model, source = each["kind"], each["model"], text(each.get("source"))
-    limit = None
     if kind == "stage":
         source = f"{node}:{source or 'disk'}"
     elif kind == "receive":
-        limit = _SENT if source is None else _PASSED_ON
         source = source or CONTROLLER
-    tasks = each.get("tasks")
-    named = tasks if isinstance(tasks, (list, tuple)) else ()
-    keys = [t.partition("/")[0] for t in named if isinstance(t, str)]
     return Transfer(
         model=model,
         source=source or sources.get(model, ""),
@@ -241,6 +280,31 @@ def _transfer(
         total_bytes=whole(each.get("total")),
         rate_bytes_per_s=number(each.get("rate")),
         started_at=moment(each.get("started_at")),
-        job=next((job for key in keys if (job := job_of(key)) is not None), None),
-        limit=limit,
+        job=_job(each, job_of),
+        limit=_limit(kind, each.get("limited_by"), node, source, each["tier"]),
     )
+
+
+def _limit(kind: str, word: object, node: str, source: str | None, tier: str) -> str | None:
+    """What a transfer waits for most, in a sentence's words; None where that is not clear."""
+    match word:
+        case limits.SOURCE if kind == "stage":
+            return _medium(*str(source).split(":", 1))
+        case limits.SOURCE if kind == "import":
+            return f"reading what is imported on {node}"
+        case limits.SOURCE:
+            return "the source sends no faster"
+        case limits.RELAY if source == CONTROLLER:
+            return "the controller sends no faster"
+        case limits.RELAY:
+            return "the way through the controller"
+        case limits.DISK:
+            return _medium(node, tier)
+        case limits.HASH:
+            return f"checking the hashes on {node}"
+        case _:
+            return None
+
+
+def _medium(node: str, tier: str) -> str:
+    return f"the memory of {node}" if tier == DRAM else f"the disk of {node}"

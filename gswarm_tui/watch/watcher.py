@@ -160,6 +160,7 @@ class FleetWatcher:
             nodes=nodes,
             models=self._all_models(),
             services=_same(before.services, self._services()),
+            starting=_same(before.starting, self._starting()),
             transfers=_same(before.transfers, self._transfers()),
             jobs=self._database.jobs if self._database is not None else (),
             job_details=_same(before.job_details, self._details()),
@@ -204,6 +205,9 @@ class FleetWatcher:
 
     def _services(self) -> tuple[Service, ...]:
         return tuple([service for watch in self._watches for service in watch.services])
+
+    def _starting(self) -> tuple[Service, ...]:
+        return tuple([each for watch in self._watches for each in watch.holdings.starting])
 
     def _transfers(self) -> tuple[Transfer, ...]:
         return tuple([each for watch in self._watches for each in watch.holdings.transfers])

@@ -15,6 +15,7 @@ from gswarm_tui.tui.screens.choice import ChoiceScreen
 from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.tui.screens.service_log import ServiceLogScreen
 from gswarm_tui.tui.talking import Echo, Said, read_answer, request
+from gswarm_tui.tui.widgets.column import GAP, in_room
 from gswarm_tui.tui.widgets.dialog import NoticeScreen, PlanScreen
 from gswarm_tui.tui.widgets.service_table import ServicesTable
 
@@ -126,6 +127,49 @@ async def test_read_only_stops_nothing() -> None:
         await stage.press("X")
         assert on_top(stage) is NoticeScreen
         assert actor.proposed == []
+
+
+async def test_what_only_its_node_reaches_has_a_tunnel_to_copy() -> None:
+    tunnel = "ssh -L 8000:127.0.0.1:8000 -N beta"
+    there = replace(TWO, services=(service(url=None, tunnel=tunnel),))
+    async with on_stage(there) as stage:
+        await stage.open("services")
+        assert "127.0.0.1:8000 there" in stage.line_with("● ready")
+        assert "listens at 127.0.0.1:8000 on beta only" in stage.text()
+        assert stage.line_with("ssh -L").strip() == tunnel
+        await stage.press("y")
+        assert stage.app.clipboard == tunnel
+        await stage.push(TWO)
+        await stage.press("y")
+        assert stage.app.clipboard == "http://beta:8000"
+
+
+async def test_what_is_being_loaded_is_there_too_and_becomes_the_service() -> None:
+    early = service("qwen", "alpha", state="starting", port=None, url=None, service="", job=5)
+    actor = Recording()
+    loading = replace(TWO, services=(service(),), starting=(early,))
+    async with on_stage(loading, actor=actor, talker=Echo()) as stage:
+        await stage.open("services")
+        assert "alpha" in stage.line_with("◐ starting")
+        assert "it is being loaded by job 5" in stage.text()
+        await stage.press("X")
+        assert "cancel job 5, which loads it" in stage.text()
+        await stage.press("enter", "c")
+        assert "there is no port to ask" in stage.text()
+        await stage.press("enter")
+        assert not actor.proposed
+        await stage.push(
+            replace(loading, starting=(), services=(service("qwen", "alpha"), service()))
+        )
+        table = stage.view.query_one(ServicesTable)
+        assert table.current is not None
+        assert (table.current.model, table.current.state) == ("qwen", "ready")
+
+
+@pytest.mark.parametrize("width", range(60, 200))
+def test_each_column_that_is_shown_has_room(width: int) -> None:
+    shown = in_room(ServicesTable()._columns, width)
+    assert 1 + sum(room + GAP for _, _, room in shown) - GAP <= max(width, 79)
 
 
 async def test_sort_filter_and_describe() -> None:

@@ -125,6 +125,7 @@ def _facts(model: Model, snapshot: FleetSnapshot) -> list[Cell]:
     for service in snapshot.services:
         if service.model == model.name:
             where = ", ".join(placing.tier_of(device) for device in service.devices)
-            said = f" {service.state} at {service.url or service.address} on {service.node} {where}"
+            at = service.endpoint or wording.NOTHING
+            said = f" {service.state} at {at} on {service.node} {where}"
             found.append([residency.SERVING_MARK, Piece(said)])
     return found[:6]

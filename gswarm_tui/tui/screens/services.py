@@ -27,19 +27,20 @@ class ServicesView(View):
 
     WORD = "services"
     TITLE = "Services"
-    SUMMARY = "What is published: endpoint, state, speed, latency, queue."
+    SUMMARY = "What is published or being loaded: endpoint, state, speed, latency, queue."
     ENTER = "all that is known of it"
     AUTO_FOCUS = "ServicesTable"
     CHANGES = frozenset({"chat", "stop"})
 
     DEFAULT_CSS = """
-    ServicesView #details { margin: 1 1 0 1; }
+    ServicesView #details { margin: 1 1 0 1; height: 4; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "chat", "Chat"),
         Binding("l", "logs", "Logs"),
         Binding("X", "stop", "Stop"),
+        Binding("y", "copy", "Copy endpoint"),
         Binding("o", "sort", "Sort"),
         Binding("d", "describe", "Describe"),
     ]
@@ -54,7 +55,8 @@ class ServicesView(View):
 
     def show(self, snapshot: FleetSnapshot) -> None:
         fits = plain(self.filter)
-        self.table.show([each for each in snapshot.services if fits(_texts(each))])
+        known = (*snapshot.starting, *snapshot.services)
+        self.table.show([each for each in known if fits(_texts(each))])
         self._show_details()
 
     @on(LineTable.Moved)
@@ -92,12 +94,31 @@ class ServicesView(View):
     def action_stop(self) -> None:
         """End those that are marked."""
         services = self.table.marked
-        if services:
+        early = next(filter(_is_early, services), None)
+        if early is not None:
+            what = "what loads it" if early.job is None else f"job {early.job}, which loads it"
+            self.gswarm.deeds.tell(f"stop {early.model}", f"it is not there yet: cancel {what}")
+        elif services:
             self.gswarm.deeds.begin(lambda: placing.stop(services))
+
+    def action_copy(self) -> None:
+        """Copy what answers from here: the URL, else the tunnel that makes one."""
+        service = self.table.current
+        way = None if service is None else service.url or service.tunnel
+        if way is None:
+            self.gswarm.action_copy_command()
+        else:
+            self.app.copy_to_clipboard(way)
+            self.notify(f"copied: {way}", markup=False)
 
     def action_describe(self) -> None:
         """Everything that is known of the marked ones, or of that under the cursor."""
         self.describe({f"{each.model} on {each.node}": each for each in self.table.marked})
+
+
+def _is_early(service: Service) -> bool:
+    """Whether it is being loaded, and not published yet."""
+    return service.state == "starting" and service.port is None
 
 
 def _texts(service: Service) -> Iterable[str | None]:
@@ -107,9 +128,9 @@ def _texts(service: Service) -> Iterable[str | None]:
 
 
 def _details(service: Service | None, now: float) -> list[Cell]:
-    """The service under the cursor, in three lines."""
+    """The service under the cursor, and the way to it from here."""
     if service is None:
-        return ["", "", ""]
+        return []
     since = "" if service.started_at is None else _since(now - service.started_at)
     where = ", ".join(service.devices)
     return [
@@ -117,8 +138,23 @@ def _details(service: Service | None, now: float) -> list[Cell]:
             Piece(service.model, Tone.TITLE),
             Piece(f"  {service.engine} on {where}{since}", Tone.DIM),
         ],
-        f"  endpoint {service.url or wording.NOTHING}, listens at {service.address}:{service.port}",
         Piece(f"  ✗ {service.error}", Tone.BAD) if service.error else _queue(service),
+        *_way(service),
+    ]
+
+
+def _way(service: Service) -> list[Cell]:
+    """How it is reached from where the user sits."""
+    if service.port is None:
+        return []
+    place = f"{service.address}:{service.port}"
+    if service.url:
+        return [f"  endpoint {service.url}, listens at {place} on {service.node}"]
+    if service.tunnel is None:
+        return [f"  listens at {place} on {service.node}"]
+    return [
+        f"  listens at {place} on {service.node} only; from here through (y copies it):",
+        f"  {service.tunnel}",
     ]
 
 
@@ -129,6 +165,9 @@ def _since(seconds: float) -> str:
 def _queue(service: Service) -> Cell:
     state = state_of(service)
     word = [state] if isinstance(state, Piece) else []
+    if _is_early(service):
+        job = "" if service.job is None else f" by job {service.job}"
+        return [Piece("  "), *word, Piece(f"  it is being loaded{job}; nobody can ask it yet")]
     if service.running is None and service.waiting is None:
         return [Piece("  "), *word, Piece("  its engine does not tell its load", Tone.DIM)]
     said = f"  {service.running or 0} requests are answered, {service.waiting or 0} wait"

@@ -26,18 +26,20 @@ class ServicesTable(LineTable[Service]):
                 Column("node", lambda s: s.node, 8, order=lambda s: s.node),
                 Column("on", _where, 7),
                 Column("state", state_of, 10, order=lambda s: s.state),
-                Column("endpoint", _endpoint, 24, 2, least=110),
+                Column("endpoint", _endpoint, 24, 2, least=114),
                 Column("tok/s", _speed, 7, right=True, order=lambda s: s.generation_tokens_per_s),
                 Column("ttft", _first, 7, right=True, order=lambda s: s.time_to_first_token_s),
                 Column("kv cache", _cache, 11, order=lambda s: s.kv_cache_percent, least=96),
                 Column("run", _running, 4, right=True, order=lambda s: s.running),
                 Column("wait", _waiting, 4, right=True, order=lambda s: s.waiting),
-                Column("requests", _requests, 9, right=True, order=lambda s: s.requests, least=100),
-                Column("engine", lambda s: s.engine, 7, least=130),
-                Column("prompt tok/s", _prompts, 12, right=True, least=150),
+                Column("req/s", _rate, 7, right=True, order=lambda s: s.requests_per_s, least=124),
+                Column("requests", _requests, 9, right=True, order=lambda s: s.requests, least=135),
+                Column("engine", lambda s: s.engine, 7, least=144),
+                Column("prompt tok/s", _prompts, 12, right=True, least=158),
             ),
-            lambda service: (service.node, service.service, service.replica),
-            empty="nothing is served: S on the models' screen serves one",
+            # Not its id: it has none before it is published.
+            lambda service: (service.node, service.model, service.devices),
+            empty="nothing is served, and nothing is being loaded: S on the models' screen serves",
         )
 
 
@@ -60,9 +62,7 @@ def _where(service: Service) -> str:
 
 
 def _endpoint(service: Service) -> Cell:
-    if service.url:
-        return service.url
-    return Piece(f"{service.address}:{service.port or wording.NOTHING}", Tone.DIM)
+    return Piece(service.endpoint or wording.NOTHING, Tone.PLAIN if service.url else Tone.DIM)
 
 
 def _count(value: float | None) -> str:
@@ -79,6 +79,11 @@ def _prompts(service: Service) -> Cell:
 
 def _requests(service: Service) -> Cell:
     return _count(service.requests)
+
+
+def _rate(service: Service) -> Cell:
+    rate = service.requests_per_s
+    return wording.NOTHING if rate is None else f"{rate:,.1f}"
 
 
 def _first(service: Service) -> Cell:
