@@ -158,6 +158,16 @@ async def test_a_wide_terminal_has_more_of_each_node() -> None:
         assert len(attention.rows) == attention.size.height - 1  # all can be seen
 
 
+async def test_what_needs_a_look_takes_no_more_room_beside_than_it_needs() -> None:
+    gone = node("gone", state=NodeState.UNREACHABLE, error="no route to host")
+    async with on_stage(fleet(*racks().nodes, gone), size=(230, 40)) as stage:
+        attention, lines = stage.view.query_one(AttentionTable), stage.view.query_one(FleetTable)
+        assert attention.region.right <= lines.region.x
+        assert "does not answer: no route to host" in stage.line_with("✗ unreachable")
+        assert attention.size.width < 76
+        assert lines.size.width >= 150
+
+
 async def test_a_cursor_that_nobody_moved_stays_at_the_top_while_nodes_answer() -> None:
     first, last = node("one", gpu("one", 0)), node("two", gpu("two", 0), gpu("two", 1))
     async with on_stage(fleet(replace(first, gpus=()), last)) as stage:
