@@ -21,7 +21,14 @@ from typing import Any, Final, Protocol, final
 
 from gswarm_tui import wording
 from gswarm_tui.cli.context import Settings
-from gswarm_tui.errors import EXIT_UNREACHABLE, GswarmError, NodeError, StateError, UsageError
+from gswarm_tui.errors import (
+    EXIT_LOCKED,
+    EXIT_UNREACHABLE,
+    GswarmError,
+    NodeError,
+    StateError,
+    UsageError,
+)
 
 _HINT = "  hint: "
 _ERROR = "error: "
@@ -29,6 +36,12 @@ _PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 _FOLDER: Final = "tui-"
 _OUR_FILE = re.compile(rf"\S*/{_FOLDER}[^/\s]+/[A-Za-z0-9._-]+\.yaml(:\d+)*: ")
 """Where something stands in a playbook that the user did not write is no help."""
+_VERBS: Final = {"stop_serve": "stop serving"}
+"""Where a type of action is not called as one says it."""
+
+_LATER: Final = "do it again when that has ended"
+"""Instead of an option of the command line that waits for it."""
+
 READ_ONLY: Final = "gswarm-tui was started with --read-only: nothing is changed or sent from here"
 DEMO: Final = "the demo changes nothing"
 
@@ -45,6 +58,7 @@ class Deed:
             `commands` are run themselves.
         about: a model, a node, ``job 17``: what the event is about.
         losses: sentences that say what will be lost; where there are some, it is dangerous.
+        does: sentences that say what it comes to, where it is not compared with the fleet.
         check: whether it can be compared with the fleet beforehand.
         file: a playbook of the user's that is run instead, and the values of its variables.
     """
@@ -54,6 +68,7 @@ class Deed:
     actions: tuple[Mapping[str, Any], ...] = ()
     about: str = ""
     losses: tuple[str, ...] = ()
+    does: tuple[str, ...] = ()
     check: bool = True
     file: str | None = None
     variables: tuple[tuple[str, str], ...] = ()
@@ -135,7 +150,7 @@ class CommandLine:
     async def propose(self, deed: Deed) -> Proposal:
         command = equal_command(deed, self._settings)
         if not deed.is_playbook or not deed.check:
-            return Proposal(deed, command)
+            return Proposal(deed, command, deed.does)
         with self._file(deed) as file:
             words = ["run", file, *deed.options, "--check", "--json"]
             said = await self._gswarm(words, failing_is_said=True)
@@ -218,7 +233,8 @@ class Recording:
 
     async def propose(self, deed: Deed) -> Proposal:
         self.proposed.append(deed)
-        return Proposal(deed, equal_command(deed), self.plan, self.problems)
+        plan = (*deed.does, *self.plan)
+        return Proposal(deed, equal_command(deed), plan, self.problems)
 
     async def carry_out(self, proposal: Proposal) -> Done:
         if self.error is not None:
@@ -260,7 +276,8 @@ def _read_check(deed: Deed, command: str, said: str) -> Proposal:
 
 def _plan(action: Mapping[str, Any]) -> Iterator[str]:
     """What would be done for one action."""
-    yield f"{action['action_type']} {action['summary']}: {action['check']}"
+    verb = _VERBS.get(action["action_type"], action["action_type"].replace("_", " "))
+    yield f"{verb} {action['summary']}: {action['check']}"
     for because in action["because"]:
         yield f"  {because}"
     for device, size in action["moves"].items():
@@ -279,6 +296,8 @@ def _error(said: str, code: int) -> GswarmError:
     hints = [line.removeprefix(_HINT) for line in lines if line.startswith(_HINT)]
     rest = [line.removeprefix(_ERROR) for line in lines if not line.startswith(_HINT)]
     text = _OUR_FILE.sub("", "\n".join(rest))
+    if code == EXIT_LOCKED:
+        hints = [_LATER]
     kinds: dict[int, type[GswarmError]] = {2: UsageError, EXIT_UNREACHABLE: NodeError}
     message = text or f"gswarm ended with {code} and said nothing"
     return kinds.get(code, GswarmError)(message, hint="\n".join(hints) or None)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Sequence
 from typing import Final
 
 from gswarm_tui.errors import UsageError
@@ -12,6 +13,10 @@ from gswarm_tui.watch.details import JobDetails, JobTask
 from gswarm_tui.watch.snapshot import Job
 
 _UNDER_WAY: Final = (State.PENDING, State.RUNNING)
+_STAYS_AT_RETRY: Final = (State.SUCCEEDED,)
+_STAYS_AT_RESUME: Final = (State.SUCCEEDED, State.FAILED, State.SKIPPED)
+_NAMED: Final = 6
+"""As many tasks are named; of more, how many."""
 
 
 def cancel(jobs: Sequence[Job]) -> Deed:
@@ -47,11 +52,16 @@ def resume(jobs: Sequence[Job]) -> Deed:
     stopped = (State.LOST, State.CANCELLED, State.PENDING)
     fit = _those(jobs, lambda job: job.state in stopped, "is neither lost nor cancelled", "resume")
     commands = tuple([("job", "resume", str(job.id), "--detach") for job in fit])
-    return Deed(f"go on with {_named(fit)}", commands, about=_about(fit))
+    does = tuple([_done_again(job, _STAYS_AT_RESUME) for job in fit])
+    return Deed(f"go on with {_named(fit)}", commands, about=_about(fit), does=does)
 
 
-def retry(jobs: Sequence[Job], start: str | None = None) -> Deed:
-    """Do again what failed in jobs; with `start` that task and all that need it."""
+def retry(jobs: Sequence[Job], start: str | None = None, details: JobDetails | None = None) -> Deed:
+    """Do again what failed in jobs; with `start` that task and all that need it.
+
+    Args:
+        details: of the job, where it is one and they are known.
+    """
     fit = _those(
         jobs,
         lambda job: job.state not in _UNDER_WAY and (start is not None or _has_failed(job)),
@@ -60,8 +70,11 @@ def retry(jobs: Sequence[Job], start: str | None = None) -> Deed:
     )
     words = () if start is None else ("--from", start)
     commands = tuple([("job", "retry", str(job.id), *words, "--detach") for job in fit])
-    what = f"retry {_named(fit)}" if start is None else f"retry {_named(fit)} from {start} on"
-    return Deed(what, commands, about=_about(fit))
+    if start is None:
+        does = tuple([_done_again(job, _STAYS_AT_RETRY) for job in fit])
+        return Deed(f"retry {_named(fit)}", commands, about=_about(fit), does=does)
+    what = f"retry {_named(fit)} from {start} on"
+    return Deed(what, commands, about=_about(fit), does=(_done_from(start, details),))
 
 
 def remove(jobs: Sequence[Job]) -> Deed:
@@ -75,10 +88,22 @@ def remove(jobs: Sequence[Job]) -> Deed:
     )
 
 
-def hold_queue(*, paused: bool) -> Deed:
-    """Pause the queue of tasks, or open it again."""
+def hold_queue(jobs: Sequence[Job], *, paused: bool) -> Deed:
+    """Pause the queue of tasks, or open it again.
+
+    Args:
+        jobs: all that there are, for what it comes to.
+    """
     word = "resume" if paused else "pause"
-    return Deed(f"{word} the queue", (("queue", word),), about="queue")
+    counts = Counter[State]()
+    for job in jobs:
+        counts.update(dict(job.counts) if job.state in _UNDER_WAY else {})
+    running = counts[State.RUNNING]
+    waiting = sum(count for state, count in counts.items() if state not in ENDED) - running
+    does = f"{_tasks(waiting)} that wait begin as there is room"
+    if not paused:
+        does = f"{_tasks(running)} that run go on; {_tasks(waiting)} that wait do not begin"
+    return Deed(f"{word} the queue", (("queue", word),), about="queue", does=(does,))
 
 
 def _those(jobs: Sequence[Job], fits: Callable[[Job], bool], said: str, verb: str) -> list[Job]:
@@ -114,6 +139,28 @@ def _ended(job: Job) -> str:
         )
     left = sum(count for state, count in counts.items() if state not in ENDED)
     return f"job {job.id} ({job.name}): {left} tasks that have not begun"
+
+
+def _done_again(job: Job, stays: Container[State]) -> str:
+    """How many tasks run again or for the first time, and which do not."""
+    stay = [(state, count) for state, count in job.counts if state in stays]
+    again = sum(count for state, count in job.counts if state not in stays)
+    said = f"job {job.id} ({job.name}): {_tasks(again)} will run"
+    return "; ".join([said, *(f"{count} {state}, not run again" for state, count in stay)])
+
+
+def _done_from(start: str, details: JobDetails | None) -> str:
+    if details is None:
+        return f"{start} and all that need it run again, however they ended"
+    again = [start, *_after(start, details)]
+    named = ", ".join(again[:_NAMED]) + (
+        f" and {len(again) - _NAMED} more" if again[_NAMED:] else ""
+    )
+    return f"run again, however they ended: {named}; {len(again)} of {_tasks(len(details.tasks))}"
+
+
+def _tasks(count: int) -> str:
+    return f"{count} task{'' if count == 1 else 's'}"
 
 
 def _after(name: str, details: JobDetails) -> list[str]:

@@ -12,7 +12,6 @@ from gswarm_tui.tui.widgets.dialog import Field, Flag, Form
 from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, GpuState, Model, NodeState
 
 _SEVERAL: Final = "several with commas; Tab completes"
-_TO_STORES: Final = f"node2:disk, {_SEVERAL}"
 _ENGINES: Final = "vllm, mlx…; what the node has if nothing stands here"
 _SHOWN: Final = 12
 """As many places are named in a form."""
@@ -22,7 +21,7 @@ def download(models: Sequence[Model], snapshot: FleetSnapshot) -> Form:
     """Bring models from where they come from."""
     names = [model.name for model in models]
     fields: list[Field | Flag] = [
-        Field("device", "device", words=stores(snapshot), hint=f"node1:disk, {_SEVERAL}")
+        Field("device", "device", words=stores(snapshot), hint=_such_as(stores(snapshot)))
     ]
     if len(models) == 1:
         known = models[0].source or ""
@@ -41,7 +40,7 @@ def copy(models: Sequence[Model], snapshot: FleetSnapshot, source: str = "") -> 
     origins = _origins(models, source)
     return Form(
         f"copy {_listed(list(origins))}",
-        (*_from(models, origins), Field("to", "to", words=stores(snapshot), hint=_TO_STORES)),
+        (*_from(models, origins), _elsewhere(stores(snapshot), origins)),
         lambda given: placing.copy(_chosen(origins, given), given["to"]),
         about=_sizes(models, origins),
     )
@@ -54,7 +53,7 @@ def move(models: Sequence[Model], snapshot: FleetSnapshot, source: str = "") -> 
         f"move {_listed(list(origins))}",
         (
             *_from(models, origins),
-            Field("to", "to", words=places(snapshot), hint="node1:gpu0, node1:dram, node2:disk"),
+            _elsewhere([*engines(snapshot), *stores(snapshot)], origins),
             Field("engine", "engine", hint=_ENGINES),
             Flag("keep", "keep the source", True),
         ),
@@ -79,7 +78,7 @@ def serve(models: Sequence[Model], snapshot: FleetSnapshot, place: str = "") -> 
         return Form(
             f"serve {model.name}",
             (
-                Field("device", "device", place, words, f"node1:gpu0, {_SEVERAL}"),
+                Field("device", "device", place, words, _such_as(words)),
                 Field("port", "port", hint="a free one if nothing stands here"),
                 engine,
             ),
@@ -89,7 +88,7 @@ def serve(models: Sequence[Model], snapshot: FleetSnapshot, place: str = "") -> 
             about=f"it is on {where or 'no node'}",
         )
     lines = {f"device-{number}": model.name for number, model in enumerate(models)}
-    hint = f"node1:gpu0, {_SEVERAL}"
+    hint = _such_as(words)
     return Form(
         f"serve {_listed(list(lines.values()))}",
         (*(Field(key, name, words=words, hint=hint) for key, name in lines.items()), engine),
@@ -105,7 +104,7 @@ def delete(models: Sequence[Model], snapshot: FleetSnapshot) -> Form:
     held = {copy.device: None for model in models for copy in model.copies}
     return Form(
         f"delete {_listed([model.name for model in models])}",
-        (Field("device", "device", words=tuple(held), hint=f"node1:disk, {_SEVERAL}"),),
+        (Field("device", "device", words=tuple(held), hint=_such_as(list(held))),),
         lambda given: placing.delete(_copies(models, given["device"]), snapshot),
         about=_there_are(list(held)),
     )
@@ -169,9 +168,15 @@ def engines(snapshot: FleetSnapshot) -> list[str]:
     return [*(f"{g.node}:gpu{g.index}" for g in gpus), *(f"{node.name}:dram" for node in up)]
 
 
-def places(snapshot: FleetSnapshot) -> list[str]:
-    """All devices of the nodes that answer."""
-    return [*stores(snapshot), *(name for name in engines(snapshot) if "gpu" in name)]
+def _such_as(words: Sequence[str]) -> str:
+    """What stands in a line while it is empty: a place that there is."""
+    return f"such as {words[0]}, {_SEVERAL}" if words else _SEVERAL
+
+
+def _elsewhere(words: Sequence[str], origins: Mapping[str, str]) -> Field:
+    """The line for where to; where it comes from is no example."""
+    others = [word for word in dict.fromkeys(words) if word not in origins.values()]
+    return Field("to", "to", words=others, hint=_such_as(others))
 
 
 def _holders(model: Model) -> list[str]:

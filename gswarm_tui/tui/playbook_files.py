@@ -6,6 +6,7 @@ All of it reads files, and is called in threads.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,10 @@ from gswarm_tui.playbook.language.vartypes import Variable
 _SUFFIXES: Final = (".yaml", ".yml")
 _MOST: Final = 5_000
 """So many things of a folder are listed."""
+
+_OPTION: Final = re.compile(r"-e (\w+)=")
+_WITHOUT: Final = re.compile(r"give it with -e (\w+)=…")
+"""How the command line has a variable, which stands in a form here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +168,5 @@ def explained(file: Path, values: Mapping[str, str], inventory: Inventory) -> li
 
 def told(error: GswarmError) -> Iterator[str]:
     """What is wrong, a line each."""
-    yield from str(error).splitlines()
-    if error.hint:
-        yield from error.hint.splitlines()
+    text = f"{error}\n{error.hint}" if error.hint else str(error)
+    yield from _OPTION.sub(r"`\1`: ", _WITHOUT.sub(r"give `\1` one", text)).splitlines()

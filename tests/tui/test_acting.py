@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
 
 from gswarm_tui.cli.context import Settings
-from gswarm_tui.errors import GswarmError, NodeError, UsageError
-from gswarm_tui.tui.acting import CommandLine, Deed, Done, Proposal, Recording, equal_command
+from gswarm_tui.errors import EXIT_LOCKED, GswarmError, NodeError, UsageError
+from gswarm_tui.tui.acting import (
+    CommandLine,
+    Deed,
+    Done,
+    Proposal,
+    Recording,
+    _error,
+    _read_check,
+    equal_command,
+)
 from gswarm_tui.tui.widgets.dialog import Field, Flag, Form, NoticeScreen, PlanScreen, Words
 from gswarm_tui.watch.simulation.hostile import NASTY
 
@@ -287,3 +297,39 @@ def test_the_equal_command_can_be_pasted(tmp_path: Path) -> None:
     assert equal_command(deed, known) == (
         "gswarm --data-dir '/my data' model copy 'a b' && gswarm --data-dir '/my data' jobs"
     )
+
+
+async def test_a_plan_that_would_fail_is_not_offered_like_another() -> None:
+    actor = Recording(
+        plan=("serve llama on alpha:dram: would fail",), problems=("it is not there",)
+    )
+    async with on_stage(placed(), actor=actor) as stage:
+        stage.app.deeds.begin(DEED)
+        await stage.pilot.pause()
+        stage.line_with("✗ would fail: it is not there")
+        stage.line_with("Enter does it all the same")
+        assert "would do" not in stage.text()
+
+
+def test_what_a_check_found_is_said_as_one_says_it() -> None:
+    action = {
+        "action_type": "stop_serve",
+        "summary": "llama on alpha:gpu0",
+        "check": "would fail",
+        "because": ["alpha:gpu0 has 1.0 GB of 80.0 GB free, eve holds 79.0 GB"],
+        "moves": {},
+        "problems": ["it is not there"],
+        "seconds": None,
+    }
+    check = {"actions": [action], "space": [], "seconds": None, "unreachable": {}}
+    found = _read_check(DEED, "gswarm do", json.dumps(check))
+    assert found.plan == (
+        "stop serving llama on alpha:gpu0: would fail",
+        "  alpha:gpu0 has 1.0 GB of 80.0 GB free, eve holds 79.0 GB",
+    )
+    assert found.problems == ("it is not there",)
+
+
+def test_a_hint_names_no_option_of_the_command_line() -> None:
+    said = "error: p is under way: job 3\n  hint: --overlap wait waits for its end\n"
+    assert _error(said, EXIT_LOCKED).hint == "do it again when that has ended"

@@ -217,3 +217,32 @@ async def test_the_simulated_fleet_has_jobs() -> None:
     async with on_stage(picture) as stage:
         await stage.open("jobs")
         assert len(table(stage).rows) == len(picture.jobs)
+
+
+def test_a_plan_says_how_many_tasks_are_done_again() -> None:
+    assert job_acts.retry([FAILED]).does == (
+        "job 8 (roll-out): 2 tasks will run; 2 succeeded, not run again",
+    )
+    ended = replace(LOST, counts=((State.FAILED, 1), (State.LOST, 1), (State.SUCCEEDED, 3)))
+    assert job_acts.resume([ended]).does == (
+        "job 7 (weekly): 1 task will run; 1 failed, not run again; 3 succeeded, not run again",
+    )
+    assert job_acts.retry([DONE], "fetch", DETAILS).does == (
+        "run again, however they ended: fetch, check, serve, try; 4 of 4 tasks",
+    )
+    assert job_acts.retry([DONE], "serve", DETAILS).does == (
+        "run again, however they ended: serve, try; 2 of 4 tasks",
+    )
+    assert job_acts.hold_queue(JOBS, paused=False).does == (
+        "2 tasks that run go on; 2 tasks that wait do not begin",
+    )
+    assert job_acts.hold_queue([DONE], paused=True).does == (
+        "0 tasks that wait begin as there is room",
+    )
+
+
+async def test_what_is_done_again_stands_in_the_plan() -> None:
+    async with on_stage(PICTURE) as stage:
+        await stage.open("jobs")
+        await stage.press("j", "R")
+        stage.line_with("job 8 (roll-out): 2 tasks will run")

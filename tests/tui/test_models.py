@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from textual.widgets import Input
 
 from gswarm_tui.tui.acting import Recording
 from gswarm_tui.tui.screens.describe import DescribeScreen
@@ -378,3 +379,14 @@ async def test_it_looks_as_before(
     async with on_stage(snapshot, size=size, history=history) as stage:
         await stage.open(word, subject)
         same_as_before(stage, f"{word}-{size[0]}x{size[1]}")
+
+
+async def test_an_example_in_a_form_is_a_place_that_there_is() -> None:
+    async with on_stage(placed()) as stage:
+        await stage.open("models")
+        for key, example in (("D", "alpha:disk"), ("C", ":disk"), ("M", "gpu0"), ("S", "gpu0")):
+            await stage.press(key)
+            hints = [box.placeholder for box in stage.app.screen.query(Input)]
+            assert any(f"{example}, several" in hint for hint in hints), (key, hints)
+            assert not any("node1" in hint for hint in hints)
+            await stage.press("escape")

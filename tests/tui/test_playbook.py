@@ -14,7 +14,7 @@ from gswarm_tui.cli.context import Settings
 from gswarm_tui.errors import GswarmError, PlaybookError
 from gswarm_tui.inventory import Inventory, NodeSpec
 from gswarm_tui.tui.acting import CommandLine, Recording, run_playbook
-from gswarm_tui.tui.playbook_files import asks, entries, explained
+from gswarm_tui.tui.playbook_files import asks, entries, explained, told
 from gswarm_tui.tui.screens.playbook import PlaybookView, VariableInput
 from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.watch.simulation.hostile import NASTY
@@ -120,6 +120,11 @@ def test_what_a_playbook_asks_for(folder: Path) -> None:
     ]
     assert "secret-value" not in repr(found)
     assert not asks(folder / "asks.yml", {}).secrets[0].is_set
+
+
+def test_what_is_wrong_is_said_as_the_form_has_it() -> None:
+    error = PlaybookError("-e seconds=abc is not a number", hint="give it with -e model=…")
+    assert list(told(error)) == ["`seconds`: abc is not a number", "give `model` one"]
 
 
 def test_what_it_would_do(folder: Path) -> None:

@@ -225,7 +225,8 @@ class JobView(View):
         """Do the task under the cursor again, and all that need it."""
         task = self.current
         if task is not None:
-            self.gswarm.deeds.begin(lambda: job_acts.retry(self._job, start=task.id))
+            details = self._details(self.gswarm.snapshot)
+            self.gswarm.deeds.begin(lambda: job_acts.retry(self._job, task.id, details))
 
     def action_remove(self) -> None:
         self.gswarm.deeds.begin(lambda: job_acts.remove(self._job))

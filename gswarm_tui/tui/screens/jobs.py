@@ -153,8 +153,8 @@ class JobsView(View):
         self.gswarm.deeds.begin(lambda: job_acts.remove(self.chosen()))
 
     def action_queue(self) -> None:
-        paused = self.gswarm.snapshot.queue_paused
-        self.gswarm.deeds.begin(lambda: job_acts.hold_queue(paused=paused))
+        now = self.gswarm.snapshot
+        self.gswarm.deeds.begin(lambda: job_acts.hold_queue(now.jobs, paused=now.queue_paused))
 
 
 def _row(job: Job, now: float) -> JobRow:
