@@ -49,17 +49,15 @@ def test_what_has_nothing_on_disk_yet_is_a_copy_on_its_way() -> None:
     assert copy.size_bytes == 10
 
 
-def test_what_a_controller_sends_comes_from_it_and_is_bound_by_it() -> None:
+def test_what_a_controller_sends_comes_from_it() -> None:
     (transfer,) = read(operations=[{**OPERATION, "kind": "receive"}]).transfers
-    assert transfer.source == "the controller"
-    assert transfer.limit == "the controller, which sends the bytes"
+    assert (transfer.source, transfer.limit) == ("the controller", None)
 
 
 def test_a_copy_from_another_node_comes_from_there() -> None:
     operation = {**OPERATION, "kind": "receive", "source": "n2:dram"}
     (transfer,) = read(operations=[operation]).transfers
     assert (transfer.source, transfer.target) == ("n2:dram", "n1:dram")
-    assert transfer.limit == "the controller, which passes the bytes on"
 
 
 @pytest.mark.parametrize(
@@ -68,6 +66,29 @@ def test_a_copy_from_another_node_comes_from_there() -> None:
 def test_a_download_and_an_import_come_from_where_the_node_says(kind: str, source: str) -> None:
     (transfer,) = read(operations=[{**OPERATION, "kind": kind, "source": source}]).transfers
     assert (transfer.source, transfer.limit) == (source, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "word", "limit"),
+    [
+        ("fetch", "hf://meta/llama@main", "source", "the source sends no faster"),
+        ("fetch", "hf://meta/llama@main", "disk", "the memory of n1"),
+        ("fetch", "hf://meta/llama@main", "hash", "checking the hashes on n1"),
+        ("receive", "n2:disk", "relay", "the way through the controller"),
+        ("receive", None, "relay", "the controller sends no faster"),
+        ("stage", "disk", "source", "the disk of n1"),
+        ("stage", "disk", "disk", "the memory of n1"),
+        ("import", "/mnt/llama", "source", "reading what is imported on n1"),
+        ("fetch", "hf://meta/llama@main", "writer", None),
+        ("fetch", "hf://meta/llama@main", ["disk"], None),
+    ],
+)
+def test_what_limits_it_is_said_in_words(
+    kind: str, source: str | None, word: object, limit: str | None
+) -> None:
+    operation = {**OPERATION, "kind": kind, "source": source, "limited_by": word}
+    (transfer,) = read(operations=[operation]).transfers
+    assert transfer.limit == limit
 
 
 def test_an_older_helper_tells_a_downloads_source_with_its_copy() -> None:
@@ -156,6 +177,21 @@ def test_a_service_has_the_rates_of_its_row() -> None:
 def test_a_service_that_only_the_node_reaches_has_no_url() -> None:
     (service,) = read(services=[{**SERVICE, "address": "127.0.0.1"}]).services
     assert (service.url, service.port) == (None, 8000)
+    assert service.tunnel == "ssh -L 8000:127.0.0.1:8000 -N n1.example"
+
+
+def test_what_is_being_loaded_is_a_service_that_starts_until_it_is_published() -> None:
+    begun = {**OPERATION, "kind": "serve", "tier": "gpu0,gpu1", "phase": "load"}
+    loads = {**REPLICA, "devices": ["gpu0", "gpu1"], "state": "starting", "engine": "vllm"}
+    (service,) = read(operations=[begun], replicas=[loads]).starting
+    assert (service.devices, service.state) == (("n1:gpu0", "n1:gpu1"), "starting")
+    assert (service.engine, service.replica) == ("vllm", "r1")
+    assert (service.port, service.started_at, service.job) == (None, 5.0, 17)
+    (before,) = read(operations=[begun]).starting  # no engine is there yet
+    assert before.engine == ""
+    published = {**SERVICE, "model": "llama", "devices": ["gpu0", "gpu1"], "state": "starting"}
+    assert read(operations=[begun], services=[published]).starting == ()
+    assert read(operations=[{**begun, "kind": "load"}]).starting == ()
 
 
 @pytest.mark.parametrize(
