@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 import pytest
 from textual._xterm_parser import XTermParser
@@ -145,3 +147,20 @@ async def test_a_tick_has_a_shape_and_is_seen_where_the_focus_is() -> None:
         stage.line_with("[ ] keep the source")
         assert await stage.pilot.click(Tick)
         stage.line_with("[x] keep the source")
+
+
+async def test_ctrl_z_stops_all_of_us_as_a_shell_expects_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stopped: list[tuple[int, int, object]] = []
+
+    def stop(group: int, number: int) -> None:
+        stopped.append((group, number, signal.getsignal(number)))
+
+    before = signal.getsignal(signal.SIGTSTP)
+    monkeypatch.setattr("gswarm_tui.tui.app.os.killpg", stop)
+    async with on_stage(placed()) as stage:
+        monkeypatch.setattr(stage.app, "suspend", nullcontext)
+        await burst(stage, "\x1a")
+    assert stopped == [(0, signal.SIGTSTP, signal.SIG_DFL)]
+    assert signal.getsignal(signal.SIGTSTP) == before
