@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,7 @@ async def test_what_is_wrong_is_said_and_it_is_not_run() -> None:
         assert "✖ not set" in stage.line_with("token  ✖")
         assert "how often" in stage.text()
         await stage.press("ctrl+r")
+        await settle(stage)
         assert not actor.proposed
         assert "asks.yml cannot be run" in stage.text()
 
@@ -214,6 +216,8 @@ async def test_values_are_explained_then_it_is_run_and_its_job_is_shown(folder: 
         await settle(stage)
         assert "what it would do" in stage.text()
         await stage.press("ctrl+r")
+        await settle(stage)
+        await done(stage, "deeds")
         (deed,) = actor.proposed
         path = str(folder / "good.yaml")
         assert deed.commands == (("run", path, "-e", "times=7", "--detach"),)
@@ -221,6 +225,49 @@ async def test_values_are_explained_then_it_is_run_and_its_job_is_shown(folder: 
         await done(stage, "deeds")
         assert actor.done == [deed]
         assert (stage.view.WORD, stage.view.subject) == ("job", "9")
+
+
+async def test_a_file_that_was_mended_is_read_again_before_it_is_run(folder: Path) -> None:
+    file, actor = folder / "good.yaml", Recording()
+    file.write_text(GOOD.replace("noop,", "nope,"))
+    async with on_stage(PICTURE, inventory=INVENTORY, actor=actor) as stage:
+        await chosen(stage, "good.yaml")
+        assert "it cannot be run" in stage.text()
+        await stage.press("tab", "7")
+        await settle(stage)
+        file.write_text(GOOD)
+        await stage.press("ctrl+r")
+        await settle(stage)
+        await done(stage, "deeds")
+        (deed,) = actor.proposed
+        assert "times=7" in deed.commands[0]
+
+
+async def test_a_file_that_changes_changes_its_form_and_keeps_what_was_given(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gswarm_tui.tui.screens.playbook._LOOK_S", 1e6)  # the test looks itself
+    file = folder / "good.yaml"
+    async with on_stage(PICTURE, inventory=INVENTORY) as stage:
+        await chosen(stage, "good.yaml")
+        view = stage.view
+        assert isinstance(view, PlaybookView)
+        await stage.press("tab", "7")
+        made = list(view.query(VariableInput))
+        view.look()
+        await done(stage, "look")
+        assert list(view.query(VariableInput)) == made  # nothing is new
+        file.write_text(GOOD.replace("vars:", "vars:\n  more: {type: text, default: x}"))
+        os.utime(file, (1, 1))
+        view.look()
+        await done(stage, "look")
+        assert [box.variable for box in view.query(VariableInput)] == ["more", "whom", "times"]
+        assert view.values == {"times": "7"}
+        assert getattr(view.focused, "variable", None) == "times"
+        file.unlink()
+        view.look()
+        await done(stage, "look")
+        assert "it cannot be run" in stage.text()
 
 
 @pytest.mark.usefixtures("folder")

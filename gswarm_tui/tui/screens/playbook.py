@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -23,15 +23,20 @@ from gswarm_tui.tui.widgets.lines import Lines, wrapped
 from gswarm_tui.tui.widgets.markup import content
 from gswarm_tui.watch.snapshot import FleetSnapshot
 
+_LOOK_S: Final = 1.0
+"""So often it is looked whether the file was changed."""
+
 
 class VariableInput(Input):
     """The value of one variable; empty means its default."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Asked, value: str = "") -> None:
         hint = "needed" if asked.default is None else asked.default
         if asked.choices:
             hint = f"{hint}   ({', '.join(asked.choices)})"
-        super().__init__(placeholder=hint, suggester=Words(asked.choices), select_on_focus=False)
+        super().__init__(
+            value, placeholder=hint, suggester=Words(asked.choices), select_on_focus=False
+        )
         self.variable = asked.name
 
 
@@ -82,6 +87,10 @@ class PlaybookView(View):
         self._asks: Asks | None = None
         self._told: list[str] = ["it is being read"]
         self._is_wrong = False
+        self._changed_at: float | None = None
+        """When the file was changed that was read last."""
+        self._is_looking = False
+        self._reading = asyncio.Lock()
 
     @property
     def crumb(self) -> str:
@@ -93,7 +102,8 @@ class PlaybookView(View):
             yield Lines(id="explained")
 
     def on_mount(self) -> None:
-        self.run_worker(self._read(), group="read", exclusive=True)
+        self.run_worker(self._read(), group="read")
+        self.set_interval(_LOOK_S, self.look)
 
     def show(self, snapshot: FleetSnapshot) -> None:
         pane = self.query_one("#explained", Lines)
@@ -106,22 +116,41 @@ class PlaybookView(View):
 
     # Reading
 
-    async def _read(self) -> None:
+    def look(self) -> None:
+        """Read the file again if it was changed, one look at a time: it may take long."""
+        if not self._is_looking:
+            self._is_looking = True
+            self.run_worker(self._look(), group="look")
+
+    async def _look(self) -> None:
         try:
-            self._asks = await asyncio.to_thread(asks, self.file)
-        except GswarmError as error:
-            self._say(told(error), is_wrong=True)
-            return
-        await self._ask(self._asks)
-        self._explain()
+            if await asyncio.to_thread(_changed_at, self.file) != self._changed_at:
+                await self._read()
+        finally:
+            self._is_looking = False
+
+    async def _read(self) -> None:
+        """Read the file, make its form where it asks for something else, and explain it."""
+        async with self._reading:
+            try:
+                self._changed_at = await asyncio.to_thread(_changed_at, self.file)
+                found = await asyncio.to_thread(asks, self.file)
+            except GswarmError as error:
+                self._say(told(error), is_wrong=True)
+                return
+            if found != self._asks:
+                await self._ask(found)
+                self._asks = found
+            await self._explained(self.values)
 
     async def _ask(self, asked: Asks) -> None:
-        """Make the form."""
-        form = self.query_one("#form")
+        """Make the form; what was given already is kept."""
+        form, given, focused = self.query_one("#form"), self.values, self.focused
+        await form.remove_children()
         for each in asked.variables:
             name = [Piece(each.name, Tone.TITLE), Piece(f" {each.type}", Tone.DIM)]
             label = Label(content(name), markup=False)
-            await form.mount(Horizontal(label, VariableInput(each)))
+            await form.mount(Horizontal(label, VariableInput(each, given.get(each.name, ""))))
             if each.description:
                 about = Lines()
                 await form.mount(about)
@@ -130,9 +159,11 @@ class PlaybookView(View):
         secrets = Lines(id="secrets")
         await form.mount(secrets)
         secrets.show(lines)
-        first = next(iter(self.query(VariableInput)), None)
-        if first is not None:
-            first.focus()
+        boxes = {box.variable: box for box in self.query(VariableInput)}
+        before = focused.variable if isinstance(focused, VariableInput) else None
+        box = boxes.get(before or "") or next(iter(boxes.values()), None)
+        if box is not None:
+            box.focus()
 
     @property
     def values(self) -> dict[str, str]:
@@ -175,11 +206,22 @@ class PlaybookView(View):
         pane.scroll_relative(y=by * max(1, pane.size.height - 2), animate=False)
 
     def action_run(self) -> None:
-        """Compare it with the fleet, and run it when that is confirmed."""
+        """Read it again, compare it with the fleet, and run it when that is confirmed."""
+        self.run_worker(self._run(), group="read")
+
+    async def _run(self) -> None:
+        await self._read()
         if self._is_wrong:
             self.gswarm.deeds.tell(f"{self.file.name} cannot be run", "\n".join(self._told))
             return
         self.gswarm.deeds.begin(run_playbook(self.file, self.values))
+
+
+def _changed_at(file: Path) -> float | None:
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return None
 
 
 def _secrets(asked: Asks) -> list[Cell]:
