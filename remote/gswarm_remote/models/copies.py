@@ -29,7 +29,7 @@ MOST_DAMAGED = 20
 
 def of_record(layout: Layout, record: Record, tier: str) -> Dict[str, Any]:
     """The copy that a record stands for, whose folder is there."""
-    manifest, reading = record.manifest, record.reading
+    manifest = record.manifest
     state = READY
     if record.external and record.fault(layout) is not None:
         state = CHANGED
@@ -49,7 +49,7 @@ def of_record(layout: Layout, record: Record, tier: str) -> Dict[str, Any]:
         "source": manifest.source,
         "published_at": manifest.published_at,
         "last_accessed": records.last_accessed(layout, record),
-        "verified_at": manifest.published_at if reading is None else reading.at,
+        "verified_at": record.read_at,
         "damaged": list(record.bad[:MOST_DAMAGED]),
         "metadata": dict(manifest.metadata),
         "external": record.external,

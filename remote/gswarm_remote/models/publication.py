@@ -9,6 +9,10 @@ Publication, with everything fsynced before the next step:
 
 A crash before 3 leaves a partial whose pieces are all verified, which the next run publishes
 without fetching, and at most a record without a folder, which nobody counts and `recover` removes.
+Where a copy with bad or lost files is replaced, that one is set aside before 3 and its record is
+written after 3: until then it says what is bad. Nothing that was good is lost by a crash in
+between, for `recover` puts the old folder back.
+
 Removal goes the other way: the folder is renamed into the trash, then the record goes, then the
 bytes.
 
@@ -50,11 +54,14 @@ def publish(
     with locked(layout.lock):
         existing = already(layout, manifest)
         if existing is None:
-            _take_out_broken(layout, manifest)
-            _refuse_foreign(layout, manifest)
-            records.write(layout, Record(manifest))
-            folder.parent.mkdir(exist_ok=True)
-            partial.files.rename(folder)
+            broken = _is_broken(layout, manifest)
+            _refuse_foreign(layout, manifest, broken=broken)
+            if broken:
+                _replace(layout, partial, manifest)
+            else:
+                records.write(layout, Record(manifest))
+                folder.parent.mkdir(exist_ok=True)
+                partial.files.rename(folder)
             for changed in (folder.parent, layout.root, partial.folder):
                 sync_folder(changed)
     partial.discard()
@@ -142,11 +149,16 @@ def recover(layout: Layout) -> List[str]:
     with locked(layout.lock) as lock:
         if not lock.real:
             return done
+        for aside in layout.aside.glob("*/*"):
+            if _settle(layout, aside):
+                done.append(f"put {aside.parent.name} {aside.name} back, which was to be replaced")
         for name, revision in records.names(layout):
             record = records.read(layout, name, revision)
             if record is not None and not record.external and not record.folder(layout).is_dir():
                 remove(layout, record)
                 done.append(f"removed the record of {name} {revision}, whose folder is not there")
+        for half in layout.manifests.glob("*/*.new"):  # records are written by the lock's holder
+            half.unlink()
         for name in _drop_published_partials(layout):
             done.append(f"removed what was left of the transfer {name}")
     if empty_trash(layout):
@@ -160,11 +172,41 @@ def _to_trash(layout: Layout, folder: Path) -> None:
     sync_folder(folder.parent)
 
 
-def _take_out_broken(layout: Layout, manifest: Manifest) -> None:
-    """Make way for a whole model where ours has lost files, or its record cannot be read."""
+def _is_broken(layout: Layout, manifest: Manifest) -> bool:
+    """Whether ours is there, of which files are bad or lost, or whose record cannot be read."""
+    key = manifest.name, manifest.revision
+    record = records.read(layout, *key)
+    is_ours = layout.record(*key).exists() if record is None else not record.external
+    return is_ours and layout.folder(*key).is_dir()
+
+
+def _replace(layout: Layout, partial: Partial, manifest: Manifest) -> None:
+    """Put the files of `partial` in the place of a broken copy, which stays where that fails."""
     folder = layout.folder(manifest.name, manifest.revision)
-    if layout.record(manifest.name, manifest.revision).exists() and folder.is_dir():
-        _to_trash(layout, folder)
+    aside = layout.aside / manifest.name / manifest.revision
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    sync_folder(layout.aside)
+    folder.rename(aside)
+    try:
+        for changed in (aside.parent, folder.parent):
+            sync_folder(changed)
+        partial.files.rename(folder)
+        records.write(layout, Record(manifest))
+    finally:
+        _settle(layout, aside)
+
+
+def _settle(layout: Layout, aside: Path) -> bool:
+    """End what a copy was set aside for; whether it is back, because nothing replaced it."""
+    folder = layout.folder(aside.parent.name, aside.name)
+    back = not folder.exists()
+    if back:
+        aside.rename(folder)
+    else:
+        _to_trash(layout, aside)
+    with contextlib.suppress(OSError):  # others are there
+        aside.parent.rmdir()
+    return back
 
 
 def _seal(partial: Partial, entries: tuple[FileEntry, ...], published_at: str) -> Manifest:
@@ -186,8 +228,12 @@ def _make_durable(partial: Partial) -> None:
     sync_tree(partial.files)
 
 
-def _refuse_foreign(layout: Layout, manifest: Manifest) -> None:
-    """A folder of that name that somebody else made is not ours to write in."""
+def _refuse_foreign(layout: Layout, manifest: Manifest, *, broken: bool) -> None:
+    """A folder of that name that somebody else made is not ours to write in.
+
+    Args:
+        broken: whether the folder of that revision is ours, and to be replaced.
+    """
     folder = layout.root / manifest.name
     try:
         there = {path.name for path in folder.iterdir()}
@@ -197,7 +243,7 @@ def _refuse_foreign(layout: Layout, manifest: Manifest) -> None:
         there = {"(a file)"}
     ours = {revision for _, revision in records.names(layout, manifest.name)}
     strangers = sorted(there - ours)
-    if manifest.revision in there or strangers:
+    if strangers or (manifest.revision in there and not broken):
         raise HelperError(
             Kind.EXISTS,
             f"{folder} is there already and is not gswarm's: it holds"

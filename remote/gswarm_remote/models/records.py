@@ -5,6 +5,7 @@
     <store>/<name>/<revision>/...                      a published model: its files
     <store>/.gswarm/manifests/<name>/<revision>.json   its record
     <store>/.gswarm/partial/<plan id>/                 models in flight
+    <store>/.gswarm/aside/<name>/<revision>/           what is being replaced
     <store>/.gswarm/trash/                             what is being removed
     <store>/.gswarm/lock
 
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from ..errors import HelperError
-from .checks import RESERVED, check_map, invalid
+from .checks import RESERVED, check_map, check_text, invalid
 from .files import write_durably
 from .manifest import Manifest
 
@@ -61,6 +62,10 @@ class Layout:
     @property
     def partials(self) -> Path:
         return self.own / "partial"
+
+    @property
+    def aside(self) -> Path:
+        return self.own / "aside"
 
     @property
     def trash(self) -> Path:
@@ -124,6 +129,16 @@ class Record:
         """The paths of the files that were found bad, and not replaced since."""
         return self.reading.bad if self.reading is not None else ()
 
+    @property
+    def read_at(self) -> str:
+        """When every file was last read, as `timestamp` writes it."""
+        return self.manifest.published_at if self.reading is None else self.reading.at
+
+    def is_same(self, other: Record) -> bool:
+        """Whether it is of the same files on disk, and none of them was replaced in between."""
+        one, two = self.manifest, other.manifest
+        return (one.hash, one.published_at) == (two.hash, two.published_at)
+
     def folder(self, layout: Layout) -> Path:
         """Where the files are."""
         if self.manifest.location is not None:
@@ -162,12 +177,12 @@ class Record:
         """Read a record; raises `HelperError` where it is not one."""
         try:
             values = check_map(json.loads(data), "a record")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise invalid(f"the record is not JSON: {error}") from None
         if values.get("format") != FORMAT:
             raise invalid(f"the record has the format {values.get('format')!r:.40}, not {FORMAT}")
         manifest, stamps = Manifest.from_dict(values.get("manifest")), _stamps(values.get("stamps"))
-        return cls(manifest, stamps, _reading(values.get("reading")))
+        return cls(manifest, stamps, _reading(values.get("reading"), manifest))
 
 
 def _stamps(data: object) -> Dict[str, Stamp]:
@@ -179,14 +194,17 @@ def _stamps(data: object) -> Dict[str, Stamp]:
     return stamps
 
 
-def _reading(data: object) -> Optional[Reading]:
+def _reading(data: object, manifest: Manifest) -> Optional[Reading]:
+    """What was found, of the files that the model has."""
     if data is None:
         return None
     values = check_map(data, "a reading")
-    at, bad = values.get("at"), values.get("bad")
-    if not isinstance(at, str) or not isinstance(bad, list):
+    bad = values.get("bad")
+    if not isinstance(bad, list):
         raise invalid("a reading is a time and a list of paths")
-    return Reading(at, tuple(str(path) for path in bad))
+    paths = {path for path in bad if isinstance(path, str)}
+    found = tuple(entry.path for entry in manifest.files if entry.path in paths)
+    return Reading(check_text(values.get("at"), "the time of a reading"), found)
 
 
 def write(layout: Layout, record: Record) -> None:

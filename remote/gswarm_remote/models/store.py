@@ -246,18 +246,23 @@ class Store:
                     changed.append(manifest)
         return changed
 
-    def note_reading(self, record: Record, bad: Iterable[str]) -> None:
-        """Note which files of a model were found bad when all were read; none clears it.
+    def note_reading(self, record: Record, bad: Iterable[str], *, whole: bool = True) -> None:
+        """Note which files of a model were found bad when it was read; none clears it.
 
-        Best effort: the store may be somebody else's, and the model may be gone by now.
+        Best effort: the store may be somebody else's, and the model may be gone, or replaced, by
+        now.
+
+        Args:
+            whole: whether every file was read; else those that are known to be bad stay so.
         """
         name, revision = record.manifest.name, record.manifest.revision
         try:
             self.prepare()
             with locked(self.layout.lock):
                 current = records.read(self.layout, name, revision)
-                if current is not None and current.manifest.hash == record.manifest.hash:
-                    reading = records.Reading(now(), tuple(sorted(bad)))
+                if current is not None and current.is_same(record):
+                    at, known = (now(), ()) if whole else (current.read_at, current.bad)
+                    reading = records.Reading(at, tuple(sorted({*known, *bad})))
                     self._rewrite(current, replace(current, reading=reading))
         except (HelperError, OSError) as error:
             log.info("what was found of %s is not noted: %s", name, error)

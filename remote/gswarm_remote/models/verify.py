@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Set, Tuple, Union
 
 from ..transfer.progress import Report
 from . import records
-from .files import Digest
+from .files import Digest, explained
 from .folder import digest_all
 from .manifest import FileEntry
 from .records import Record
 from .store import Store
+
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # what a file's reading fails with, and is fine
 
 
 def verify(
@@ -30,7 +33,7 @@ def verify(
         the store that share a bad file by a hard link, and so are bad themselves.
 
     Raises:
-        HelperError: it is not here; cancelled.
+        HelperError: it is not here; cancelled; this process may not open more files.
     """
     record = store.record(name, revision)
     folder = record.folder(store.layout)
@@ -42,12 +45,15 @@ def verify(
         report=report,
         cancelled=cancelled,
     )
+    for digest in digests.values():
+        if isinstance(digest, OSError) and digest.errno in _OURS:
+            raise explained(digest, where=folder) from digest
     reasons = {path: _fault(entries[path], digest) for path, digest in digests.items()}
     bad = {path: reason for path, reason in reasons.items() if reason}
     store.note_reading(record, bad)
     sharers = _sharers(store, record, [folder / path for path in bad])
     for other, paths in sharers:
-        store.note_reading(other, {*other.bad, *paths})
+        store.note_reading(other, paths, whole=False)
     return {
         "ok": not bad,
         "revision": record.manifest.revision,
@@ -69,6 +75,9 @@ def _fault(entry: FileEntry, digest: Union[Digest, OSError]) -> Optional[str]:
 def _sharers(store: Store, record: Record, bad: List[Path]) -> List[Tuple[Record, List[str]]]:
     """The other models whose files are the same bytes on disk, each with their paths there."""
     inodes: Set[Tuple[int, int]] = {inode for path in bad for inode in _inode(path)}
+    current = records.read(store.layout, record.manifest.name, record.manifest.revision)
+    if current is None or not current.is_same(record):
+        return []  # it was replaced meanwhile: these are not the files that were read
     found = []
     for other in records.published(store.layout) if inodes else ():
         if other.manifest == record.manifest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
@@ -12,8 +13,9 @@ from typing import Any
 import pytest
 from gswarm_remote import flocks
 from gswarm_remote.errors import HelperError, Kind
-from gswarm_remote.models import journal, partial, publication
+from gswarm_remote.models import adopt, journal, piece, publication
 from gswarm_remote.models.store import Store
+from gswarm_remote.transfer.assemble import finish
 
 from .conftest import FILES, Bytes, content, fetch, plan_of, whole_models, write_folder
 
@@ -55,21 +57,23 @@ def _count_down(step: int) -> None:
 
     for name in STEPS:
         setattr(os, name, counted(getattr(os, name)))
-    partial._sync_data = os.fdatasync
+    piece._sync_data = os.fdatasync
 
 
 def verified_pieces(store: Store) -> set[tuple[str, int]]:
     """What the journals on disk vouch for."""
     names = [file.path for file in PLAN.files]
     return {
-        (names[piece.file], piece.offset)
+        (names[record.file], record.offset)
         for path in store.layout.partials.glob("*/journal")
         for file in journal.read(path)[0].values()
-        for piece in file.values()
+        for record in file.values()
     }
 
 
 PLAN = plan_of(FILES)
+WEIGHTS = "model.safetensors"
+QUIET: dict[str, Any] = {"report": lambda report: None, "cancelled": threading.Event()}
 
 
 def test_killed_at_any_step_of_a_fetch(tmp_path: Path, small_pieces: int) -> None:
@@ -111,6 +115,89 @@ def test_killed_at_any_step_of_a_deletion(tmp_path: Path) -> None:
         assert whole_models(store) == {"tiny": FILES}
         step += 1
     assert gone == {True, False}
+
+
+def test_killed_at_any_step_of_what_ends_a_repair(tmp_path: Path) -> None:
+    states = set()
+    for step in range(12, 30):  # before, it is verified; afterwards the trash is emptied
+        store = Store(tmp_path / str(step))
+        damaged(store)
+        whole = store.open_partial(PLAN)
+        index = [file.path for file in PLAN.files].index(WEIGHTS)
+        with whole.piece_writer(index, 0) as writer:
+            writer.write(FILES[WEIGHTS])
+            writer.commit()
+        assert dies_at(step, lambda whole=whole: finish(whole, **QUIET))
+        whole.close()
+        whole_models(store)  # what is called whole is
+        states |= {copy["state"] for copy in store.copies("disk")} - {"partial"} or {"away"}
+        source = Bytes(FILES)
+        fetch(Store(store.root), PLAN, source)
+        assert whole_models(store) == {"tiny": FILES}
+        assert {path for path, _ in source.asked} <= {WEIGHTS}
+        assert content(store.layout.own).keys() == {"lock", "manifests/tiny/r1.json"}
+    assert states == {"damaged", "ready", "away"}
+
+
+def test_a_repair_that_is_refused_keeps_the_copy(store: Store) -> None:
+    good = damaged(store)
+    write_folder(store.root / "tiny", {"notes.txt": b"mine"})
+    with pytest.raises(HelperError) as error:
+        fetch(store, PLAN, Bytes(FILES))
+    assert error.value.kind == Kind.EXISTS
+    assert content(store.record("tiny").folder(store.layout)) == good
+    assert [copy["state"] for copy in store.copies("disk")] == ["damaged", "partial"]
+    (store.root / "tiny" / "notes.txt").unlink()
+    again = Bytes(FILES)
+    fetch(store, PLAN, again)
+    assert again.asked == []
+    assert whole_models(store) == {"tiny": FILES}
+
+
+@pytest.mark.parametrize("step", ["rename", "replace", "mkdir", "fsync"])
+def test_a_repair_that_fails_keeps_the_good_files(
+    store: Store, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    damaged(store)
+    publish = store.publish
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def publish_badly(*args: Any) -> Any:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, step, refuse)
+            return publish(*args)
+
+    monkeypatch.setattr(store, "publish", publish_badly)
+    with contextlib.suppress(HelperError):
+        fetch(store, PLAN, Bytes(FILES))
+    monkeypatch.undo()
+    again = Bytes(FILES)
+    fetch(Store(store.root), PLAN, again)
+    assert {path for path, _ in again.asked} <= {WEIGHTS}
+    assert whole_models(store) == {"tiny": FILES}
+
+
+def test_somebody_elses_folder_is_not_taken_for_a_broken_copy(store: Store, tmp_path: Path) -> None:
+    own = write_folder(tmp_path / "own", FILES)
+    adopt.adopt(store, adopt.Found(own, "tiny", "r1"), adopt.IN_PLACE, **QUIET)
+    (own / WEIGHTS).write_bytes(b"changed")
+    theirs = write_folder(store.root / "tiny" / "r1", {"precious": b"x"})
+    with pytest.raises(HelperError) as error:
+        fetch(store, PLAN, Bytes(FILES))
+    assert error.value.kind == Kind.EXISTS
+    assert content(theirs) == {"precious": b"x"}
+
+
+def damaged(store: Store) -> dict[str, bytes]:
+    """Publish a copy with a bad file, which was found; returns what it has."""
+    folder = store.layout.folder("tiny", "r1")
+    fetch(store, PLAN, Bytes(FILES))
+    (folder / WEIGHTS).chmod(0o644)
+    (folder / WEIGHTS).write_bytes(bytes(len(FILES[WEIGHTS])))
+    store.note_reading(store.record("tiny"), [WEIGHTS])
+    return content(folder)
 
 
 @pytest.mark.parametrize("step", ["rename", "replace", "mkdir"])

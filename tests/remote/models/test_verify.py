@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from gswarm_remote.errors import HelperError, Kind
-from gswarm_remote.models import records
+from gswarm_remote.models import folder, records
+from gswarm_remote.models import verify as verifying
 from gswarm_remote.models.stage import stage
 from gswarm_remote.models.store import Store
 from gswarm_remote.models.verify import verify
@@ -140,6 +141,65 @@ def test_a_model_that_is_replaced_meanwhile_is_not_blamed(store: Store) -> None:
     fetch(store, plan_of(other), Bytes(other))
     store.note_reading(old, [WEIGHTS])
     assert copy_of(store)["damaged"] == []
+
+
+def replacing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let somebody mend the copy when it was read, before it is noted what was found."""
+    read = folder.digest_all
+
+    def then_mended(*args: Any, **kwargs: Any) -> Any:
+        found = read(*args, **kwargs)
+        store.note_reading(store.record("tiny"), [WEIGHTS])
+        fetch(store, PLAN, Bytes(FILES))
+        fetch(store, plan_of(FILES, name="twin"), Bytes({}))
+        return found
+
+    monkeypatch.setattr(verifying, "digest_all", then_mended)
+
+
+def test_a_copy_that_is_mended_meanwhile_is_not_blamed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch(store, PLAN, Bytes(FILES))
+    rot(store)
+    replacing(store, monkeypatch)
+    assert verified(store)["shared_with"] == []
+    assert [copy["state"] for copy in store.copies("disk")] == ["ready", "ready"]
+
+
+def test_who_shares_a_bad_file_was_not_read_for_it(store: Store) -> None:
+    fetch(store, PLAN, Bytes(FILES))
+    fetch(store, plan_of(FILES, name="twin"), Bytes({}))
+    rot(store, "config.json")
+    verified(store, "twin")
+    read_at = copy_of(store, "twin")["verified_at"]
+    rot(store)
+    verified(store)
+    assert copy_of(store, "twin")["damaged"] == ["config.json", WEIGHTS]
+    assert copy_of(store, "twin")["verified_at"] == read_at
+
+
+def test_a_process_that_may_open_no_more_files_blames_none(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch(store, PLAN, Bytes(FILES))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(folder, "digest_file", refuse)
+    with pytest.raises(HelperError, match="Too many open files"):
+        verified(store)
+    assert copy_of(store)["state"] == "ready"
+
+
+def test_a_reading_of_files_that_the_model_has_not_says_nothing(store: Store) -> None:
+    fetch(store, PLAN, Bytes(FILES))
+    path = store.layout.record("tiny", "r1")
+    values = json.loads(path.read_bytes())
+    reading = {"at": "t", "bad": ["../x", 7, None, ["a"], WEIGHTS]}
+    record = records.Record.from_bytes(json.dumps({**values, "reading": reading}).encode())
+    assert record.bad == (WEIGHTS,)
 
 
 @pytest.mark.parametrize("reading", [[], {"at": 7, "bad": []}, {"at": "t", "bad": "w"}])
