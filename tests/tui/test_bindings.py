@@ -144,6 +144,7 @@ async def test_who_may_change_nothing_is_shown_no_key_that_does(word: str) -> No
     async with on_stage(PICTURE, read_only=True, **OPTIONS) as stage:
         await stage.open(word, SUBJECTS.get(word))
         view = stage.view
+        assert stage.lines()[0].startswith(" gswarm  read-only")
         shown = {each.binding.action for each in view.active_bindings.values()}
         assert not shown & view.CHANGES
         pressed = [key for action in sorted(view.CHANGES) for key in keys_for(view, action)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from datetime import datetime
+from typing import Any, ClassVar, Final
 
 import yaml
 from textual.app import ComposeResult
@@ -12,8 +13,11 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from gswarm_tui import wording
 from gswarm_tui.tui.widgets.cells import Piece, Tone
 from gswarm_tui.tui.widgets.markup import content
+
+_TIMES: Final = ("time", "since", "idle_since")
 
 
 class DescribeScreen(ModalScreen[None]):
@@ -49,8 +53,33 @@ def as_yaml(thing: Any) -> str:
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         fields = dataclasses.fields(value)
-        named = {field.name: _plain(getattr(value, field.name)) for field in fields}
+        named = {field.name: _named(field.name, getattr(value, field.name)) for field in fields}
         return {name: item for name, item in named.items() if item not in (None, [], {})}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return str(value) if isinstance(value, str) else value
+
+
+def _named(name: str, value: Any) -> Any:
+    """The value of a field: times and amounts as one reads them, and as they are."""
+    if name == "xid":
+        return [[code, _time(time)] for code, time in value]
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return _plain(value)
+    if name in _TIMES or name.endswith("_at"):
+        return _time(value)
+    if name.endswith("_bytes"):
+        return f"{wording.size(value)} ({value})"
+    if name.endswith("_bytes_per_s"):
+        return f"{wording.size(value)}/s ({value:.0f})"
+    if name.endswith("_s") and not name.endswith("_per_s") and value >= 60:
+        return f"{wording.duration(value)} ({value:.0f})"
+    return value
+
+
+def _time(seconds: float) -> Any:
+    try:
+        local = datetime.fromtimestamp(seconds).astimezone()
+    except (ValueError, OverflowError, OSError):  # no year has it: its node is wrong
+        return seconds
+    return f"{local:%Y-%m-%d %H:%M:%S} ({seconds:.3f})"

@@ -133,7 +133,8 @@ class View(Screen[None]):
         self.show(snapshot)
         header = self.query_one(Header)
         header.trail = self.gswarm.trail()
-        header.show_totals(snapshot, self.note(), self.gswarm.unread_errors)
+        app = self.gswarm
+        header.show_totals(snapshot, self.note(), app.unread_errors, read_only=app.read_only)
 
     def redraw(self) -> None:
         """Draw the newest picture as the user wants it now: where cursors are then is meant."""

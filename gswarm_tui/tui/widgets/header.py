@@ -32,15 +32,20 @@ class Header(Lines):
         self._snapshot = FleetSnapshot(0.0)
         self._note = ""
         self._errors = 0
+        self._read_only = False
 
-    def show_totals(self, snapshot: FleetSnapshot, note: str = "", errors: int = 0) -> None:
+    def show_totals(
+        self, snapshot: FleetSnapshot, note: str = "", errors: int = 0, *, read_only: bool = False
+    ) -> None:
         """Show these totals.
 
         Args:
             note: what the screen's filter leaves out.
             errors: how many that happened were not read yet.
+            read_only: nothing can be changed from here.
         """
         self._snapshot, self._note, self._errors = snapshot, note, errors
+        self._read_only = read_only
         self._draw()
 
     def watch_trail(self) -> None:
@@ -56,7 +61,7 @@ class Header(Lines):
             self.show([Piece(f"needs {LEAST_WIDTH}×{LEAST_HEIGHT}", Tone.WARN), "more room"])
             return
         trail = [Piece(_shortened(self.trail, width - 2), Tone.TITLE), Piece(self._note, Tone.DIM)]
-        self.show([totals(self._snapshot, self._errors), trail])
+        self.show([totals(self._snapshot, self._errors, read_only=self._read_only), trail])
 
 
 def _shortened(trail: Sequence[str], width: int) -> str:
@@ -68,7 +73,7 @@ def _shortened(trail: Sequence[str], width: int) -> str:
     return trail[-1] if trail else ""
 
 
-def totals(snapshot: FleetSnapshot, errors: int = 0) -> list[Piece]:
+def totals(snapshot: FleetSnapshot, errors: int = 0, *, read_only: bool = False) -> list[Piece]:
     """The fleet in one line."""
     nodes = snapshot.nodes
     up = sum(node.state is NodeState.UP for node in nodes)
@@ -79,6 +84,7 @@ def totals(snapshot: FleetSnapshot, errors: int = 0) -> list[Piece]:
     power = sum(gpu.power_w or 0.0 for gpu in gpus)
     said = [
         Piece("gswarm", Tone.TITLE),
+        *([Piece("  read-only", Tone.WARN)] if read_only else []),
         Piece(f"  {up}/{len(nodes)} nodes", Tone.PLAIN if up == len(nodes) else Tone.WARN),
         Piece(f"  {wording.number_of(len(gpus), 'GPU')}"),
     ]
