@@ -8,6 +8,7 @@ Source of the names: vLLM 0.33, ``vllm/v1/metrics/loggers.py``.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -225,6 +226,8 @@ def parse(text: str) -> Dict[str, float]:
         try:
             value = float(line.rpartition("}")[2].split()[0 if "}" in line else 1])
         except (ValueError, IndexError):
+            continue
+        if not math.isfinite(value):
             continue
         sums[name] = sums.get(name, 0.0) + value
         counts[name] = counts.get(name, 0) + 1

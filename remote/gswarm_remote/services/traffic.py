@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import re
 import time
@@ -16,10 +17,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Callable, Dict, Optional
 
+log = logging.getLogger("gswarm.forwarder")
+
 WRITE_S = 0.25
 """So late may be what the file says of an answer that is under way."""
 
 _DIGITS = 20
+_MOST = 2**63 - 1  # what a frame can hold
 _TAIL = 2048  # bytes before the end of an answer, in which its usage is looked for
 _EVENT = b"\ndata:"
 _LAST_EVENT = b"[DONE]"
@@ -56,10 +60,12 @@ class Totals:
 
 
 def read(path: Path) -> Totals:
-    """What a forwarder has counted; nothing where it has not begun to."""
+    """What a forwarder has counted; nothing where it has not begun to, or the file is damaged."""
     try:
         numbers = [int(word) for word in path.read_bytes().split()]
     except (OSError, ValueError):
+        return Totals()
+    if any(not 0 <= number <= _MOST for number in numbers):
         return Totals()
     return Totals(*numbers[: len(fields(Totals))])
 
@@ -70,7 +76,7 @@ class Traffic:
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.perf_counter) -> None:
         self.totals = Totals()
         self.clock = clock
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = _opened(path)
         self._tokens = 0  # that the file says
         self._due: Optional[asyncio.TimerHandle] = None
 
@@ -89,7 +95,8 @@ class Traffic:
     def close(self) -> None:
         """Write them for the last time."""
         self.write()
-        os.close(self._file)
+        with contextlib.suppress(OSError):
+            os.close(self._file)
 
     def write(self) -> None:
         """Write the sums now."""
@@ -157,6 +164,15 @@ class Passing:
             totals.usages += 1
             totals.prompt_tokens += read_
         self._traffic.write()
+
+
+def _opened(path: Path) -> int:
+    """A descriptor; -1 where it is refused, to which every write fails: to pass on goes first."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        log.warning("%s: %s; requests are not counted", path, error.strerror)
+        return -1
 
 
 def _number(pattern: re.Pattern[bytes], text: bytes) -> Optional[int]:

@@ -112,6 +112,13 @@ def test_what_vllm_writes() -> None:
     assert parse("") == {}
 
 
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "-inf", "1e999", "", "x"])
+def test_what_is_no_number_is_not_told(value: str) -> None:
+    assert parse(f"vllm:num_requests_running {value}\nvllm:kv_cache_usage_perc 0.5") == {
+        "kv_cache": 0.5
+    }
+
+
 async def test_rates_are_differences(engine: Engine, place: Path, clock: SimpleNamespace) -> None:
     rows = asking(engine, place).rows
     (first,) = await rows()

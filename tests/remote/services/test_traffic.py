@@ -138,5 +138,27 @@ async def test_the_file_is_written_soon(
 async def test_a_file_of_an_older_forwarder(tmp_path: Path) -> None:
     (tmp_path / "requests").write_bytes(b"00000000000000000012")
     assert read(tmp_path / "requests") == Totals(requests=12)
-    (tmp_path / "requests").write_bytes(b"what")
+
+
+@pytest.mark.parametrize("content", [b"what", b"1 -2", b"9" * 20, b"9" * 9000, b"\xff" * 9])
+async def test_a_file_that_is_damaged_says_nothing(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "requests").write_bytes(content)
     assert read(tmp_path / "requests") == Totals()
+
+
+async def test_where_nothing_can_be_written_all_is_passed_on(tmp_path: Path) -> None:
+    counting = Traffic(tmp_path / "no-such-folder" / "requests")
+    assert answer(counting, STREAM, event("a")).tokens == 1
+    counting.close()
+    assert read(tmp_path / "no-such-folder" / "requests") == Totals()
+
+
+async def test_an_endless_line_is_not_kept(counting: Traffic) -> None:
+    passing = counting.begin()
+    passing.head(200, STREAM)
+    for _ in range(200):
+        passing.data(b"x" * 65536)
+    passing.data(b"\n" + event("a"))
+    passing.end()
+    assert counting.totals.tokens == 1
+    assert len(passing._tail) + len(passing._edge) < 4096
