@@ -161,16 +161,18 @@ def show_operations(found: list[dict[str, Any]]) -> None:
         return
     output.show()
     output.table(
-        ("node", "operation", "model", "tier", "phase", "done", "rate"),
+        ("node", "operation", "model", "from", "tier", "phase", "done", "rate", "limited by"),
         [
             (
                 item["node"],
                 item["kind"],
                 item["model"],
+                item.get("source"),
                 item["tier"],
                 item.get("phase"),
                 _used(item.get("done"), item.get("total")),
                 f"{output.size(item['rate'])}/s" if item.get("rate") else None,
+                item.get("limited_by"),
             )
             for item in found
         ],

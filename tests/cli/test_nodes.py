@@ -81,11 +81,22 @@ def test_status_of_everything(gswarm: Command, fleet: FakeFleet) -> None:
     fleet["node1"].has("tiny")
     gswarm("model", "serve", "tiny", "--device", "node1:gpu0", "--port", "8080")
     fleet["node1"].operations = [
-        {"kind": "fetch", "model": "big", "tier": "disk", "done": 1, "total": 2, "rate": 1.0}
+        {
+            "kind": "fetch",
+            "model": "big",
+            "tier": "disk",
+            "source": "hf://org/big",
+            "done": 1,
+            "total": 2,
+            "rate": 1.0,
+            "limited_by": "source",
+        }
     ]
     ended = gswarm("status")
-    for words in ("node3", "tiny", "serving", "http://node1:8080", "fetch"):
+    for words in ("node3", "tiny", "serving", "http://node1:8080", "fetch", "hf://org/big"):
         assert words in ended.out
+    (line,) = [line for line in ended.out.splitlines() if "hf://org/big" in line]
+    assert line.endswith("source")
     document = gswarm("status", "--json").document
     assert sorted(document) == ["models", "nodes", "operations", "services", "unreachable"]
     assert document["services"][0]["tunnel"] == "ssh -L 8080:127.0.0.1:8080 -N ada@10.0.0.1"

@@ -55,12 +55,12 @@ async def test_equal_requests_share_the_work_and_its_progress() -> None:
     tasks = [ask(table, first, work), ask(table, second, work)]
     await work.started.wait()
     assert work.report is not None
-    work.report({"done": 5})
-    assert [operation["done"] for operation in table.list()] == [5]
+    work.report({"done": 5, "limited_by": "disk"})
+    assert [(each["done"], each["limited_by"]) for each in table.list()] == [(5, "disk")]
     work.finish.set()
     assert await asyncio.gather(*tasks) == ["result", "result"]
     assert work.runs == 1
-    assert first.reports == second.reports == [{"done": 5}]
+    assert first.reports == second.reports == [{"done": 5, "limited_by": "disk"}]
     assert len(table) == 0
 
 

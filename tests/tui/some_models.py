@@ -57,7 +57,7 @@ def transfer(**fields: object) -> Transfer:
         "rate_bytes_per_s": 100e6,
         "started_at": NOW - 40,
         "job": 17,
-        "limit": "the network of the node",
+        "limit": "the disk of beta",
     }
     return Transfer(**{**known, **fields})  # type: ignore[arg-type]
 

@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from gswarm_tui.playbook.actions.base import Use
 from gswarm_tui.tui.screens.choice import ChoiceScreen
 from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.tui.widgets.transfer_table import TransferTable, left_s
 
 from .fleets import GB, simulated
+from .some_jobs import RUNNING
 from .some_models import placed, transfer, without_services
 from .stage import SIZES, SMALL, Stage, harmless, on_stage
 
@@ -36,11 +38,11 @@ async def test_from_where_to_where_how_fast_and_for_how_long() -> None:
     async with on_stage(TWO, size=(160, 40)) as stage:
         await stage.open("transfers")
         line = stage.line_with("hf://Qwen")
-        for part in ("beta:disk", "40 %", "100 MB/s", "1 min 0 s", "the network", "17"):
+        for part in ("beta:disk", "40 %", "100 MB/s", "1 min 0 s", "the disk of beta", "17"):
             assert part in line
         assert "███▎" in line
         assert "2 transfers, 100 MB/s together" in stage.text()
-        assert "what limits it: the network of the node" in stage.text()
+        assert "what limits it: the disk of beta" in stage.text()
         assert "stalled" in stage.line_with("alpha:disk")
 
 
@@ -48,6 +50,16 @@ async def test_rate_and_time_left_have_room_on_a_small_terminal() -> None:
     async with on_stage(TWO, size=SMALL) as stage:
         await stage.open("transfers")
         assert "40 %   100 MB/s    1 min 0 s" in stage.line_with("qwen")
+
+
+async def test_who_waits_for_a_slot_of_the_network() -> None:
+    of = Use(("network", "beta"), "transfers to beta", exclusive=False).label
+    waits = replace(RUNNING, waiting=f"waiting for {of}, held by job 17 (download qwen)")
+    async with on_stage(replace(TWO, jobs=(waits, replace(waits, id=10))), size=(200, 40)) as stage:
+        await stage.open("transfers")
+        line = stage.line_with("together")
+        assert "job 9 (and 1 more): waiting for the network of beta" in line
+        assert line.rstrip().endswith("held by job 17 (download qwen)")
 
 
 def test_time_left_is_not_known_without_rate_or_size() -> None:

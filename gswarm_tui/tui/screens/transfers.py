@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -16,7 +16,10 @@ from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.tui.widgets.lines import Lines
 from gswarm_tui.tui.widgets.transfer_table import TransferTable
 from gswarm_tui.watch.filters import plain
-from gswarm_tui.watch.snapshot import FleetSnapshot, Transfer
+from gswarm_tui.watch.snapshot import FleetSnapshot, Job, Transfer
+
+_SLOTS: Final = "queue.max_transfers_per_node"
+"""In the sentence of a job that waits until fewer transfers run on a node."""
 
 
 class TransfersView(View):
@@ -50,7 +53,7 @@ class TransfersView(View):
     def show(self, snapshot: FleetSnapshot) -> None:
         fits = plain(self.filter)
         self.table.show([each for each in snapshot.transfers if fits(_texts(each))])
-        self.query_one("#sum", Lines).show([_sum(self.table.rows)])
+        self.query_one("#sum", Lines).show([_sum(self.table.rows, snapshot.jobs)])
         self._show_details()
 
     @on(LineTable.Moved)
@@ -76,12 +79,18 @@ def _texts(transfer: Transfer) -> Iterable[str]:
     return (transfer.model, transfer.source, transfer.target, transfer.phase)
 
 
-def _sum(transfers: Iterable[Transfer]) -> Cell:
-    """How many there are, and how fast all of them are together."""
+def _sum(transfers: Iterable[Transfer], jobs: Iterable[Job]) -> Cell:
+    """How many there are, how fast all of them are together, and who waits for a slot."""
     found = list(transfers)
     rate = sum(each.rate_bytes_per_s or 0.0 for each in found)
     noun = "transfer" if len(found) == 1 else "transfers"
-    return Piece(f"{len(found)} {noun}, {wording.size(rate)}/s together", Tone.DIM)
+    together = Piece(f"{len(found)} {noun}, {wording.size(rate)}/s together", Tone.DIM)
+    waiting = [job for job in jobs if _SLOTS in (job.waiting or "")]
+    if not waiting:
+        return together
+    first, more = waiting[0], len(waiting) - 1
+    others = f" (and {more} more)" if more else ""
+    return [together, Piece(f"; job {first.id}{others}: {first.waiting}", Tone.WARN)]
 
 
 def _details(transfer: Transfer | None, now: float) -> list[Cell]:
@@ -90,7 +99,7 @@ def _details(transfer: Transfer | None, now: float) -> list[Cell]:
         return ["", "", ""]
     for_s = "" if transfer.started_at is None else _for(now - transfer.started_at)
     job = "" if transfer.job is None else f", job {transfer.job}: Enter goes there"
-    limit = transfer.limit or "it is not known"
+    limit = transfer.limit or "it is not clear"
     done = f"{wording.size(transfer.done_bytes)} of {wording.size(transfer.total_bytes)}"
     return [
         [Piece(transfer.model, Tone.TITLE), Piece(f"  {transfer.source} → {transfer.target}")],

@@ -29,7 +29,6 @@ _HELD_UP: Final = 0.12
 _MOST_SLOTS: Final = 12
 _USERS: Final = ("ana", "eve", "kim", "cron")
 _EVALUATIONS: Final = ("nightly-eval", "long-context-check", "weekly-benchmark", "smoke-test")
-_LIMITS: Final = ("what the source sends", "the network of the node", "the disk it is written to")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +175,7 @@ class Work:
         moved_at = begins + min(_MOST_TRANSFERRING * (ends - begins), takes_s)
         return _Task(
             *(number, name, rng.choice(_USERS), begins, ends, fails, steps, model),
-            *(source, target, moved_at, rng.choice(_LIMITS)),
+            *(source, target, moved_at, _limit(source, target, rng)),
         )
 
     def _job(self, task: _Task, time: float) -> Job:
@@ -201,6 +200,12 @@ class Work:
         # The first step is the transfer.
         after = (time - task.moved_at) / (task.ends - task.moved_at)
         return tasks.under_way(task.steps, 0 if after < 0 else 1 + min(int(after * 4), 3))
+
+
+def _limit(source: str, target: str, rng: random.Random) -> str:
+    """As `gswarm_tui.watch.statuses` says it."""
+    sent = "the source sends no faster" if "://" in source else "the way through the controller"
+    return rng.choice((sent, sent, f"the disk of {target}"))
 
 
 def _wanted(rng: random.Random, stored: list[CataloguedModel]) -> CataloguedModel | None:
