@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -31,6 +32,8 @@ _CODE: Final = (
 )
 """Where it is written what an inventory can say."""
 
+_KEPT_S: Final = 30 * 86400.0
+
 
 def read(path: Path, home: Home) -> Inventory:
     """The inventory of a file, as `gswarm_tui.inventory.read` gives it.
@@ -41,10 +44,10 @@ def read(path: Path, home: Home) -> Inventory:
     content = _content(path)
     if content is None or not home.root.is_dir():
         return read_anew(path)
-    made_from = _made_from(path, content)
     try:
-        kept = home.inventories / f"{_hash(str(path.absolute()).encode())[:24]}.json"
-    except StateError:  # a data directory that one can only read
+        made_from = _made_from(path, content)
+        kept = home.inventories / f"{_hash(os.fsencode(path.absolute()))[:24]}.json"
+    except (StateError, OSError):  # a data directory that one can only read; code in an archive
         return read_anew(path)
     found = _get(kept, made_from, path)
     if found is None:
@@ -65,7 +68,7 @@ def _made_from(path: Path, content: bytes) -> str:
     """Different wherever the inventory might be."""
     code = [f"{each}:{each.stat().st_mtime_ns}" for each in _CODE]
     before = [gswarm_tui.__version__, str(path), str(path.absolute()), os.path.expanduser("~")]  # noqa: PTH111
-    return _hash("\0".join([*code, *before]).encode() + b"\0" + content)
+    return _hash(os.fsencode("\0".join([*code, *before])) + b"\0" + content)
 
 
 def _hash(data: bytes) -> str:
@@ -80,7 +83,7 @@ def _get(kept: Path, made_from: str, path: Path) -> Inventory | None:
         nodes = {name: _node(fields) for name, fields in saved["nodes"].items()}
         groups = {name: tuple(members) for name, members in saved["groups"].items()}
         return Inventory(nodes, groups, path)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, RecursionError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
 
@@ -88,9 +91,20 @@ def _put(kept: Path, made_from: str, inventory: Inventory) -> None:
     nodes = {name: asdict(spec) for name, spec in inventory.nodes.items()}
     document = {"made_from": made_from, "groups": dict(inventory.groups), "nodes": nodes}
     temporary = kept.with_name(f".{kept.name}.{os.getpid()}")
-    with suppress(OSError):
+    try:
         temporary.write_text(json.dumps(document, default=str))
         temporary.replace(kept)
+        _forget_old(kept.parent)
+    except OSError:  # a full disk
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _forget_old(folder: Path) -> None:
+    """Remove what was kept long ago: of inventories that have another name each time."""
+    for each in folder.iterdir():
+        if time.time() - each.stat().st_mtime > _KEPT_S:
+            each.unlink()
 
 
 def _node(fields: dict[str, Any]) -> NodeSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,40 @@ def test_mistakes_are_told_each_time(file: Path, home: Home) -> None:
             inventory.load(file, home=home)
 
 
-@pytest.mark.parametrize("kept", ["", "{", "[]", "{}", '{"made_from": 1}'])
+def test_a_name_that_is_no_text(tmp_path: Path, home: Home, times_read: list[Path]) -> None:
+    folder = tmp_path / os.fsdecode(b"d\xff")
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this filesystem has no such names")
+    (folder / "inventory.yaml").write_text(EVERYTHING)
+    first, second = (inventory.load(folder / "inventory.yaml", home=home) for _ in range(2))
+    assert first == second
+    assert len(times_read) == 1
+
+
+def test_what_was_kept_long_ago_goes(file: Path, home: Home) -> None:
+    inventory.load(file, home=home)
+    (old,) = home.inventories.iterdir()
+    os.utime(old, (0, 0))
+    inventory.load(file.rename(file.with_name("other.yaml")), home=home)
+    assert len(list(home.inventories.iterdir())) == 1
+    assert not old.exists()
+
+
+def test_a_full_disk_leaves_nothing(
+    file: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr(os, "rename", refuse)
+    assert "n1" in inventory.load(file, home=home).nodes
+    assert not any(home.inventories.iterdir())
+
+
+@pytest.mark.parametrize("kept", ["", "{", "[" * 9999, "[]", "{}", '{"made_from": 1}'])
 def test_what_is_kept_and_broken_is_of_no_use(
     file: Path, home: Home, kept: str, times_read: list[Path]
 ) -> None:
