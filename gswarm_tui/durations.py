@@ -30,7 +30,10 @@ def parse(written: Any) -> float:
     """
     if isinstance(written, bool) or not isinstance(written, str | int | float):
         raise _unexpected(written)
-    seconds = _of_text(written) if isinstance(written, str) else float(written)
+    try:
+        seconds = _of_text(written) if isinstance(written, str) else float(written)
+    except OverflowError:  # a whole number may have any number of digits
+        seconds = math.inf
     if not 0 <= seconds < math.inf:
         raise _unexpected(written)
     return seconds

@@ -96,7 +96,9 @@ class Lock:
         """Write into the file that this process holds it, for this job."""
         holder = Holder(job_id, Process.this(), platform.node(), self._since)
         # One write of one size over the former: who reads meanwhile finds no half of it.
-        os.pwrite(self.descriptor, json.dumps(asdict(holder)).encode().ljust(_RECORD_BYTES), 0)
+        text = json.dumps(asdict(holder)).encode().ljust(_RECORD_BYTES)
+        with suppress(OSError):  # the disk is full: it is held by somebody who has no name
+            os.pwrite(self.descriptor, text, 0)
 
     def hand_over(self) -> None:
         """Leave the lock to a process that has inherited it."""

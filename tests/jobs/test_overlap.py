@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from gswarm_tui.errors import LockedOutError, TimedOutError
+from gswarm_tui.jobs import overlap
 from gswarm_tui.jobs.overlap import Holder, Lock, Overlap, acquire
 from gswarm_tui.processes import Process
 from gswarm_tui.state.database import Database
@@ -222,6 +223,22 @@ async def test_one_that_has_just_taken_it_is_given_the_time_to_say_who_it_is(
         lock.name_holder(17)
         with pytest.raises(LockedOutError, match="under way: job 17, process"):
             await second
+
+
+async def test_a_full_disk_keeps_nobody_from_running(
+    tmp_path: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", refuse)
+    lock = await acquire(tmp_path, NAME, Overlap.FAIL, jobs, say=print)
+    assert lock is not None
+    lock.name_holder(7)
+    monkeypatch.setattr(overlap, "_NAMED_WITHIN_S", 0)
+    with pytest.raises(LockedOutError, match="another run of Deploy / the 7B is under way"):
+        await acquire(tmp_path, NAME, Overlap.FAIL, jobs, say=print)
+    lock.release()
 
 
 async def test_no_reader_sees_half_a_name(tmp_path: Path, jobs: Jobs) -> None:
