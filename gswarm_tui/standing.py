@@ -35,19 +35,26 @@ class Standing:
     They may end with a connection or a helper.
 
     Attributes:
-        leases: by the tasks' keys; who takes one puts it here, and who drops it takes it out.
+        leases: by the tasks' keys; who takes one puts it here, and who drops it forgets it.
     """
 
     def __init__(self) -> None:
         self.leases: dict[str, Lease] = {}
-        self._renewals: set[asyncio.Task[None]] = set()
+        self._renewals: dict[asyncio.Task[None], str] = {}
+
+    def forget(self, task: str) -> None:
+        """A task is about to drop its lease: it is not asked for again, nor longer."""
+        self.leases.pop(task, None)
+        for renewal, whose in self._renewals.items():
+            if whose == task:
+                renewal.cancel()
 
     def renew(self, helper: HelperConnection) -> None:
         """Ask for all of them again, without waiting for the answers."""
-        for lease in self.leases.values():
+        for task, lease in self.leases.items():
             renewal = asyncio.ensure_future(_renew(helper, lease))
-            self._renewals.add(renewal)
-            renewal.add_done_callback(self._renewals.discard)
+            self._renewals[renewal] = task
+            renewal.add_done_callback(self._renewals.pop)
 
     def close(self) -> None:
         """Ask for nothing any more."""

@@ -373,6 +373,32 @@ async def test_a_lease_is_taken_again_over_a_new_connection(make: Make) -> None:
     assert node.state == "connected"
 
 
+async def test_a_lease_that_is_dropped_is_not_asked_for_any_longer(make: Make) -> None:
+    asking, given_up = asyncio.Event(), asyncio.Event()
+
+    async def take(call: Call, params: dict[str, Any]) -> None:
+        asking.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.set()
+
+    helpers = Helpers({"lease.take": take, "node.info": answer})
+    node = make(connector=helpers)
+    await node.call("node.info")
+    node.standing.leases["j/a/1"] = Lease({"task": "j/a/1"}, lost=lambda _: None)
+    helpers.ends[-1].close()
+    while node.state != "lost":
+        await asyncio.sleep(0)
+    await node.call("node.info")
+    await asyncio.wait_for(asking.wait(), 10)
+    node.standing.forget("j/b/1")
+    assert node.standing.leases
+    node.standing.forget("j/a/1")
+    await asyncio.wait_for(given_up.wait(), 10)
+    assert not node.standing.leases
+
+
 async def test_who_relies_on_a_lease_is_told_that_somebody_else_has_it(make: Make) -> None:
     told: list[dict[str, Any]] = []
     given_up = asyncio.Event()

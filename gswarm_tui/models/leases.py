@@ -89,7 +89,7 @@ async def drop(ground: Ground, nodes: Iterable[str]) -> None:
     """See `Models.drop_leases`."""
     task, names = TASK.get(), list(nodes)
     for node in names:
-        ground.node(node).standing.leases.pop(task or "", None)
+        ground.node(node).standing.forget(task or "")
     able = [node for node in names if _knows(ground, node, "lease.drop")]
     if task is not None:
         await all_of(ground.call(node, "lease.drop", {"task": task}) for node in able)
