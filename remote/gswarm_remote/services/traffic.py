@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import re
+import threading
 import time
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -22,6 +23,7 @@ log = logging.getLogger("gswarm.forwarder")
 WRITE_S = 0.25
 """So late may be what the file says of an answer that is under way."""
 
+_CLOSE_S = 1.0
 _DIGITS = 20
 _MOST = 2**63 - 1  # what a frame can hold
 _TAIL = 2048  # bytes before the end of an answer, in which its usage is looked for
@@ -76,7 +78,7 @@ class Traffic:
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.perf_counter) -> None:
         self.totals = Totals()
         self.clock = clock
-        self._file = _opened(path)
+        self._file = _File(path)
         self._tokens = 0  # that the file says
         self._due: Optional[asyncio.TimerHandle] = None
 
@@ -95,11 +97,10 @@ class Traffic:
     def close(self) -> None:
         """Write them for the last time."""
         self.write()
-        with contextlib.suppress(OSError):
-            os.close(self._file)
+        self._file.close()
 
     def write(self) -> None:
-        """Write the sums now."""
+        """Have the sums written now."""
         if self._due is not None:
             self._due.cancel()
             self._due = None
@@ -107,9 +108,42 @@ class Traffic:
         # An answer's usage may be less than its events: then the next answers make up for it.
         self._tokens = max(self._tokens, totals.tokens)
         numbers = {**vars(totals), "tokens": self._tokens}.values()
-        content = b" ".join([b"%0*d" % (_DIGITS, number) for number in numbers])
-        with contextlib.suppress(OSError):  # a full disk: the next one tells the whole sums
-            os.pwrite(self._file, content, 0)
+        self._file.write(b" ".join([b"%0*d" % (_DIGITS, number) for number in numbers]))
+
+
+class _File:
+    """What is counted, on a disk that may be full, or one of a network that hangs: a thread of its
+    own writes to it, and of several contents only the newest.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = _opened(path)
+        self._content = b""
+        self._changed = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="traffic", daemon=True)
+        self._thread.start()
+
+    def write(self, content: bytes) -> None:
+        self._content = content
+        self._changed.set()
+
+    def close(self) -> None:
+        """Wait a moment for what is to be written."""
+        self._closing = True
+        self._changed.set()
+        self._thread.join(_CLOSE_S)
+
+    def _run(self) -> None:
+        ends = False
+        while not ends:
+            self._changed.wait()
+            self._changed.clear()
+            ends = self._closing
+            with contextlib.suppress(OSError):  # the next one tells the whole sums
+                os.pwrite(self._descriptor, self._content, 0)
+        with contextlib.suppress(OSError):
+            os.close(self._descriptor)
 
 
 class Passing:

@@ -89,6 +89,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     for server in (behind, before):
         server.close()
         await server.wait_closed()
+    made.traffic.close()
 
 
 ASK = {"model": "tiny", "prompt": "Hello", "max_tokens": 1}

@@ -90,7 +90,7 @@ async def test_a_model_is_served_when_a_request_was_answered(node: Node, engine:
     assert service["requests"] == 0
     answer = await complete(service)
     assert json.loads(answer.text)["choices"][0]["text"] == "fine"
-    assert node.services.list()[0]["requests"] == 1
+    await until(lambda: node.services.list()[0]["requests"] == 1)
     assert node.replicas.list()[0]["started_by"] == "serve"
     assert node.services.running() == 1
     [stopped] = await stop(node)

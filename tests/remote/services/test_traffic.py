@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gswarm_remote.services import traffic
@@ -123,7 +126,7 @@ async def test_the_file_is_written_soon(
     path = tmp_path / "requests"
     assert read(path) == Totals()
     passing = counting.begin()
-    assert (read(path).requests, read(path).running) == (1, 1)  # at once
+    await until(lambda: (read(path).requests, read(path).running) == (1, 1))  # at once
     passing.head(200, STREAM)
     passing.data(event("a") * 5)
     await until(lambda: read(path).tokens == 5)
@@ -151,6 +154,26 @@ async def test_where_nothing_can_be_written_all_is_passed_on(tmp_path: Path) -> 
     assert answer(counting, STREAM, event("a")).tokens == 1
     counting.close()
     assert read(tmp_path / "no-such-folder" / "requests") == Totals()
+
+
+async def test_a_disk_that_hangs_holds_up_no_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    pwrite = os.pwrite
+
+    def hang(*args: Any) -> int:
+        go_on.wait(20)
+        return pwrite(*args)
+
+    monkeypatch.setattr(os, "pwrite", hang)
+    counting = Traffic(tmp_path / "requests")
+    for _ in range(9):
+        answer(counting, STREAM, event("a"))
+    assert read(tmp_path / "requests") == Totals()
+    go_on.set()
+    counting.close()
+    assert read(tmp_path / "requests").requests == 9
 
 
 async def test_an_endless_line_is_not_kept(counting: Traffic) -> None:
