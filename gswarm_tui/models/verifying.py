@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gswarm_remote.errors import Kind
+from gswarm_remote.errors import HelperError, Kind
+from gswarm_remote.models.checks import check_name
 
 from gswarm_tui.devices import DISK, DRAM, Device, parse
 from gswarm_tui.errors import GswarmError, RemoteError
@@ -75,7 +76,9 @@ def repair(result: VerifyResult, model: ModelView) -> dict[str, list[list[str]]]
     for device in result.damaged:
         bad = [copy for copy in result.copies if copy.device == device and not copy.ok]
         sharing = [text.partition(" ")[0] for copy in bad for text in copy.shared_with]
-        others = [name for name in dict.fromkeys(sharing) if name != result.model]
+        others = [
+            name for name in dict.fromkeys(sharing) if name != result.model and _is_name(name)
+        ]
         found[device] = [
             _bring(result, model, device, bad[0].revision),
             *(["model", "download", name, "--device", device] for name in others),
@@ -94,6 +97,15 @@ async def failure(ground: Ground, result: VerifyResult) -> GswarmError:
     more = f" (and likewise {', '.join(result.damaged[1:])})" if len(hints) > 1 else ""
     hint = f"to repair {result.damaged[0]}{more}: {hints[0]}" if hints else None
     return RemoteError(said, kind=Kind.MISMATCH, hint=hint)
+
+
+def _is_name(text: str) -> bool:
+    """Whether it can be a model's: what a node says is to be typed into a shell."""
+    try:
+        check_name(text)
+    except HelperError:
+        return False
+    return True
 
 
 def _together(commands: Sequence[Sequence[str]]) -> str:
@@ -188,6 +200,6 @@ async def _verify(
         revision=place.revision,
         ok=bool(answer["ok"]),
         size=place.size,
-        bad={item["path"]: item["reason"] for item in answer.get("bad") or ()},
-        shared_with=list(answer.get("shared_with") or ()),
+        bad={str(item["path"]): str(item["reason"]) for item in answer.get("bad") or ()},
+        shared_with=[str(other) for other in answer.get("shared_with") or ()],
     )

@@ -221,6 +221,25 @@ def test_verify_fails_where_a_file_is_damaged(gswarm: Command, fleet: FakeFleet)
     assert "tiny has no whole copy on node2" in nowhere.err
 
 
+def test_what_is_to_be_typed_holds_no_names_that_none_could_have(
+    gswarm: Command, fleet: FakeFleet
+) -> None:
+    fleet["node1"].has("tiny")
+    names = ["--all r1", "x\x1b]0;hi\x07 r1", "$(reboot) r1", "", "twin r1"]
+    fleet["node1"].answers["model.verify"] = {
+        "ok": False,
+        "bad": [{"path": "\x1b[31ma", "reason": "other bytes"}],
+        "shared_with": names,
+    }
+    ended = gswarm("model", "verify", "tiny")
+    assert ended.code == 1
+    assert "\x1b" not in ended.out + ended.err
+    assert ended.err.splitlines()[-2:] == [
+        "    gswarm model download tiny --source hf://org/tiny --device node1:disk",
+        "    gswarm model download twin --device node1:disk",
+    ]
+
+
 def test_a_damaged_copy_is_shown_with_its_files(gswarm: Command, fleet: FakeFleet) -> None:
     copy = fleet["node1"]._copy("disk", fleet["node2"].has("tiny", revision="r1"))
     bad = {"state": "damaged", "damaged": ["w.bin"], "verified_at": "2026-11-21T03:00:00Z"}
