@@ -24,8 +24,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from gswarm_tui import sources
+from gswarm_tui.inventory.nodespec import NodeSpec
 from gswarm_tui.models import Models
-from gswarm_tui.nodespec import NodeSpec
 from gswarm_tui.playbook import Plan, plan
 from gswarm_tui.playbook.check.compare import compare
 from gswarm_tui.playbook.drawing import FORMATS, lanes, steps_of

@@ -39,7 +39,7 @@ import sshd
 from gswarm_tui.fleet import Fleet
 from gswarm_tui.home import Home
 from gswarm_tui.inventory import Inventory
-from gswarm_tui.nodespec import NodeSpec
+from gswarm_tui.inventory.nodespec import NodeSpec
 
 COLD_LIMIT, WARM_LIMIT = 1.6, 1.0
 

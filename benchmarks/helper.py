@@ -22,8 +22,8 @@ from gswarm_tui.fleet import Fleet
 from gswarm_tui.home import Home
 from gswarm_tui.hub import server
 from gswarm_tui.inventory import Inventory
+from gswarm_tui.inventory.nodespec import NodeSpec
 from gswarm_tui.models import Models
-from gswarm_tui.nodespec import NodeSpec
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.models import Registry
 

@@ -28,7 +28,7 @@ from typing import Any
 from gswarm_tui.fleet import Fleet
 from gswarm_tui.home import Home
 from gswarm_tui.inventory import Inventory
-from gswarm_tui.nodespec import NodeSpec
+from gswarm_tui.inventory.nodespec import NodeSpec
 from gswarm_tui.watch import exposition, filters
 from gswarm_tui.watch.nodewatch import Wishes
 from gswarm_tui.watch.series import record

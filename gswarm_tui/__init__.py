@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from gswarm_tui.fleet import Fleet as Fleet
     from gswarm_tui.home import Home as Home
     from gswarm_tui.inventory import Inventory as Inventory
+    from gswarm_tui.inventory.nodespec import NodeSpec as NodeSpec
     from gswarm_tui.jobs import Runner as Runner
     from gswarm_tui.models import Models as Models
-    from gswarm_tui.nodespec import NodeSpec as NodeSpec
     from gswarm_tui.playbook import Plan as Plan
     from gswarm_tui.playbook import Playbook as Playbook
     from gswarm_tui.progress import Progress as Progress
@@ -37,7 +37,7 @@ _MODULES = {
     "Inventory": "gswarm_tui.inventory",
     "Jobs": "gswarm_tui.state.jobs",
     "Models": "gswarm_tui.models",
-    "NodeSpec": "gswarm_tui.nodespec",
+    "NodeSpec": "gswarm_tui.inventory.nodespec",
     "Plan": "gswarm_tui.playbook",
     "Playbook": "gswarm_tui.playbook",
     "Progress": "gswarm_tui.progress",

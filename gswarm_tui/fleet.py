@@ -40,8 +40,8 @@ from gswarm_tui.errors import (
 )
 from gswarm_tui.home import Home
 from gswarm_tui.inventory import Inventory
+from gswarm_tui.inventory.nodespec import NodeSpec
 from gswarm_tui.loopback import is_loopback
-from gswarm_tui.nodespec import NodeSpec
 from gswarm_tui.standing import Standing
 
 if TYPE_CHECKING:

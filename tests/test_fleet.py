@@ -29,7 +29,7 @@ from gswarm_tui.errors import (
 from gswarm_tui.fleet import TASK, Fleet, Node, in_the_name_of_the_task
 from gswarm_tui.home import Home
 from gswarm_tui.inventory import Inventory
-from gswarm_tui.nodespec import Capabilities, NodeSpec
+from gswarm_tui.inventory.nodespec import Capabilities, NodeSpec
 from gswarm_tui.standing import Lease
 
 

@@ -28,7 +28,7 @@ from gswarm_tui.connect.helper import HelperConnection
 from gswarm_tui.connect.local import LocalTransport
 from gswarm_tui.errors import RemoteError, SourceError, UnreachableError
 from gswarm_tui.fleet import TASK, Node
-from gswarm_tui.nodespec import NodeSpec
+from gswarm_tui.inventory.nodespec import NodeSpec
 from gswarm_tui.progress import Progress
 
 PIECE = 50_000

@@ -16,7 +16,7 @@ from gswarm_tui.models.ground import NOT_AS_PUBLISHED
 from gswarm_tui.models.results import ModelView, ServiceView
 
 if TYPE_CHECKING:
-    from gswarm_tui.nodespec import NodeSpec
+    from gswarm_tui.inventory.nodespec import NodeSpec
 
 LOW_SPACE = 0.02
 """The part of a disk below which it is nearly full."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gswarm_tui.loopback import is_loopback
 
 if TYPE_CHECKING:
-    from gswarm_tui.nodespec import NodeSpec
+    from gswarm_tui.inventory.nodespec import NodeSpec
 
 CONTROLLER = "controller"
 

@@ -22,7 +22,7 @@ from gswarm_tui.progress import Progress, ProgressCallback, from_wire
 
 if TYPE_CHECKING:
     from gswarm_tui.fleet import Fleet, Node
-    from gswarm_tui.nodespec import NodeSpec
+    from gswarm_tui.inventory.nodespec import NodeSpec
     from gswarm_tui.state.models import Registry
 
 T = TypeVar("T")

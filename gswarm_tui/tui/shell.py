@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from gswarm_tui.nodespec import NodeSpec
+from gswarm_tui.inventory.nodespec import NodeSpec
 
 if TYPE_CHECKING:
     from gswarm_tui.tui.screens.view import View

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gswarm_tui.nodespec import NodeSpec
+from gswarm_tui.inventory.nodespec import NodeSpec
 from gswarm_tui.watch.snapshot import FleetSnapshot, Node, NodeState
 
 

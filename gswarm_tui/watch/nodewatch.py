@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, final
 
 from gswarm_tui.errors import AuthenticationError, GswarmError, HostKeyError, RemoteError
-from gswarm_tui.nodespec import NodeSpec
+from gswarm_tui.inventory.nodespec import NodeSpec
 from gswarm_tui.watch import frames
 from gswarm_tui.watch.first import connecting
 from gswarm_tui.watch.frames import Gpus, text

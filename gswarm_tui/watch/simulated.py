@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final, final
 
 from gswarm_tui.inventory import Inventory
-from gswarm_tui.nodespec import Capabilities, NodeSpec
+from gswarm_tui.inventory.nodespec import Capabilities, NodeSpec
 from gswarm_tui.watch.attention import needs_a_look
 from gswarm_tui.watch.details import JobDetails
 from gswarm_tui.watch.rings import SECONDS, History

@@ -11,9 +11,9 @@ from typing import Any, Final
 from gswarm_remote.transfer import limits
 
 from gswarm_tui.devices import DRAM
+from gswarm_tui.inventory.nodespec import NodeSpec
 from gswarm_tui.models.addresses import endpoint_of, tunnel_to
 from gswarm_tui.models.ground import NOT_AS_PUBLISHED, NodeStatus, shown_hash, status_from_wire
-from gswarm_tui.nodespec import NodeSpec
 from gswarm_tui.watch import frames
 from gswarm_tui.watch.frames import Wire, number, text, whole
 from gswarm_tui.watch.snapshot import Copy, Service, Transfer

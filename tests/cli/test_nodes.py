@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gswarm_tui.nodespec import NodeSpec
+from gswarm_tui.inventory.nodespec import NodeSpec
 
 from ..models.fake import INFO, FakeFleet
 from .conftest import Command

@@ -17,7 +17,7 @@ import pytest
 from gswarm_tui.fleet import Fleet
 from gswarm_tui.home import Home
 from gswarm_tui.inventory import Inventory
-from gswarm_tui.nodespec import NodeSpec
+from gswarm_tui.inventory.nodespec import NodeSpec
 
 from . import sshd
 

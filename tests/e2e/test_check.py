@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from gswarm_tui.inventory.nodespec import Capabilities
 from gswarm_tui.jobs import Runner
 from gswarm_tui.models import Models
-from gswarm_tui.nodespec import Capabilities
 from gswarm_tui.playbook import plan
 from gswarm_tui.playbook.check.compare import Comparison, compare
 from gswarm_tui.playbook.check.rates import Rates

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from gswarm_tui.fleet import TASK
+from gswarm_tui.inventory.nodespec import NodeSpec
 from gswarm_tui.models import Models
 from gswarm_tui.models.leases import NodeTask, Want, Who
-from gswarm_tui.nodespec import NodeSpec
 from gswarm_tui.progress import Progress
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.models import Registry

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from gswarm_tui.fleet import Fleet
-from gswarm_tui.nodespec import NodeSpec
+from gswarm_tui.inventory.nodespec import NodeSpec
 from gswarm_tui.watch.nodewatch import Wishes
 from gswarm_tui.watch.snapshot import FleetSnapshot, Node, NodeState
 from gswarm_tui.watch.watcher import FleetWatcher

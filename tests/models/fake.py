@@ -19,7 +19,7 @@ from gswarm_remote.models.manifest import FileEntry, Manifest, content_revision
 from gswarm_tui.errors import DeviceError, GswarmError, RemoteError, UnreachableError
 from gswarm_tui.fleet import in_the_name_of_the_task
 from gswarm_tui.inventory import Inventory
-from gswarm_tui.nodespec import NodeSpec
+from gswarm_tui.inventory.nodespec import NodeSpec
 from gswarm_tui.standing import Standing
 
 SIZE = 1_000

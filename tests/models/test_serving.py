@@ -6,9 +6,9 @@ import pytest
 
 from gswarm_tui.devices import parse
 from gswarm_tui.errors import DeviceError, NodeError, UsageError
+from gswarm_tui.inventory.nodespec import NodeSpec
 from gswarm_tui.models import Models
 from gswarm_tui.models.addresses import endpoint_of, tunnel_to
-from gswarm_tui.nodespec import NodeSpec
 from gswarm_tui.state.models import Registry
 
 from .fake import FakeFleet

@@ -14,6 +14,7 @@ from gswarm_tui.devices import Device
 from gswarm_tui.errors import GswarmError, UnreachableError
 from gswarm_tui.fleet import TASK
 from gswarm_tui.inventory import Inventory
+from gswarm_tui.inventory.nodespec import Capabilities, NodeSpec
 from gswarm_tui.jobs import JobResult, Runner
 from gswarm_tui.models import Models
 from gswarm_tui.models.leases import Want, Who
@@ -28,7 +29,6 @@ from gswarm_tui.models.results import (
     ServeResult,
     StopResult,
 )
-from gswarm_tui.nodespec import Capabilities, NodeSpec
 from gswarm_tui.playbook import Plan, plan
 from gswarm_tui.playbook.language import schema
 from gswarm_tui.progress import Progress, ProgressCallback

@@ -16,10 +16,10 @@ from gswarm_tui import playbook
 from gswarm_tui.config import QueueConfig
 from gswarm_tui.devices import Device
 from gswarm_tui.inventory import Inventory
+from gswarm_tui.inventory.nodespec import Capabilities, NodeSpec
 from gswarm_tui.jobs import Runner
 from gswarm_tui.models import Models
 from gswarm_tui.models.results import MoveResult
-from gswarm_tui.nodespec import Capabilities, NodeSpec
 from gswarm_tui.state.database import Database
 
 SPEC = NodeSpec("node1", "node1", root="/r", capabilities=Capabilities(gpus=(0, 1)))

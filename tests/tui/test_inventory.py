@@ -10,7 +10,7 @@ import pytest
 from gswarm_tui import inventory as inventories
 from gswarm_tui.home import locate
 from gswarm_tui.inventory import Inventory, NodeSpec
-from gswarm_tui.nodespec import Capabilities
+from gswarm_tui.inventory.nodespec import Capabilities
 from gswarm_tui.watch.simulated import SimulatedSource
 from gswarm_tui.watch.simulation.hostile import NASTY
 from gswarm_tui.watch.snapshot import FleetSnapshot, Gpu, GpuState, Node, NodeState

@@ -103,7 +103,8 @@ def test_a_title_names_the_first_few() -> None:
 def test_the_last_copy_is_named_first() -> None:
     lost = placing.delete([copy("lone", "alpha:disk")], NOW).losses
     assert lost == (
-        "LAST COPY ANYWHERE: nothing whole is left of lone; there is no source to get it from again",
+        "LAST COPY ANYWHERE: nothing whole is left of lone; "
+        "there is no source to get it from again",
         "lone on alpha:disk is removed (16.0 GB)",
     )
     kept = placing.delete([copy("llama", "alpha:disk")], NOW).losses

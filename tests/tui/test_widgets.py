@@ -11,7 +11,7 @@ from rich.style import Style
 from textual._compositor import ChopsUpdate
 from textual.strip import Strip
 
-from gswarm_tui.nodespec import NodeSpec
+from gswarm_tui.inventory.nodespec import NodeSpec
 from gswarm_tui.tui import shell
 from gswarm_tui.tui.narrow import NarrowUpdate
 from gswarm_tui.tui.widgets.cells import Piece, fit, pieces

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gswarm_tui.inventory.nodespec import NodeSpec
 from gswarm_tui.models.ground import Ground, status_from_wire
 from gswarm_tui.models.views import make_view
-from gswarm_tui.nodespec import NodeSpec
 from gswarm_tui.watch.nodewatch import NodeWatch, Wishes
 from gswarm_tui.watch.snapshot import Node
 from gswarm_tui.watch.statuses import NOTHING, Holdings, holdings, moment, with_rates

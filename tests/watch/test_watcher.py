@@ -15,7 +15,7 @@ from gswarm_tui.errors import (
     RemoteError,
     UnreachableError,
 )
-from gswarm_tui.nodespec import Capabilities, NodeSpec
+from gswarm_tui.inventory.nodespec import Capabilities, NodeSpec
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.models import Registry
 from gswarm_tui.watch.nodewatch import NodeWatch, Wishes

@@ -34,7 +34,7 @@ LONGEST_TEXT: Final = 2**20
 
 _TOKEN = re.compile(r"\$\$\{|\$\{(?P<inside>[^}]*)(?P<end>\}?)")
 _INSIDE = re.compile(r"\s*(?P<owner>[A-Za-z0-9_][A-Za-z0-9_-]*)\.(?P<field>[A-Za-z0-9_-]+)\s*")
-# A pattern of node names has its own grammar: see `gswarm_tui.patterns`.
+# A pattern of node names has its own grammar: see `gswarm_tui.inventory.patterns`.
 _NODES = re.compile(r"\s*(?P<owner>nodes)\.(?P<field>[^{}\s](?:[^{}]*[^{}\s])?)\s*")
 # One of those that a `for_each` makes.
 _MADE = re.compile(r"\s*([A-Za-z0-9_-]+)\[[^\]]*\]\.([A-Za-z0-9_-]+)\s*")

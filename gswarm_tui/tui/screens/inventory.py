@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from gswarm_tui import wording
 from gswarm_tui.inventory import Inventory
-from gswarm_tui.nodespec import NodeSpec
+from gswarm_tui.inventory.nodespec import NodeSpec
 from gswarm_tui.tui.screens.machine import leave_to_shell
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.shell import has_shell

@@ -20,8 +20,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from gswarm_tui.config import QueueConfig
 from gswarm_tui.inventory import Inventory
+from gswarm_tui.inventory.nodespec import Capabilities, NodeSpec
 from gswarm_tui.jobs import submit
-from gswarm_tui.nodespec import Capabilities, NodeSpec
 from gswarm_tui.playbook import Plan, plan
 from gswarm_tui.playbook.language import schema
 from gswarm_tui.state.database import Database

@@ -1,29 +1,18 @@
-"""The inventory: which nodes there are, and how each is reached and used.
-
-What a file says is read by `gswarm_tui.inventory_reading`, once: `load` keeps what came of it.
-"""
+"""What the fleet is: `Inventory`."""
 
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
-from gswarm_tui import home as homes
-from gswarm_tui import patterns
 from gswarm_tui.devices import Device, is_place, parse
-from gswarm_tui.errors import DeviceError, InventoryError
-from gswarm_tui.home import Home
+from gswarm_tui.errors import DeviceError
+from gswarm_tui.inventory import patterns
+from gswarm_tui.inventory.nodespec import NodeSpec
 from gswarm_tui.nearest import did_you_mean
-from gswarm_tui.nodespec import DEFAULT_ROOT, Capabilities, EngineSpec, NodeSpec
-
-__all__ = ["Capabilities", "EngineSpec", "Inventory", "NodeSpec", "discover", "load", "read"]
-
-VARIABLE = "GSWARM_INVENTORY"
-FILE_NAME = "inventory.yaml"
 
 
 @final
@@ -47,7 +36,7 @@ class Inventory:
         return self.path is None and [n.connection for n in self.nodes.values()] == ["local"]
 
     def select(self, wanted: str | Sequence[str] | None = None) -> list[NodeSpec]:
-        """The nodes that patterns name (see `gswarm_tui.patterns`), in the inventory's order.
+        """The nodes that patterns name (see `patterns`), in the inventory's order.
 
         Raises:
             DeviceError: a pattern names no node, or none is left.
@@ -117,72 +106,6 @@ class Inventory:
     def _of_host(self, host: str) -> list[NodeSpec]:
         wanted = host_key(host)
         return [node for node in self.nodes.values() if host_key(node.host) == wanted]
-
-
-def load(
-    path: Path | None = None,
-    *,
-    home: Home | None = None,
-    environ: Mapping[str, str] | None = None,
-    folder: Path | None = None,
-) -> Inventory:
-    """Read the inventory: ``path`` (-i), else $GSWARM_INVENTORY, else ``inventory.yaml`` in the
-    current folder, else the one in ``home``; with none of these, this machine is the only node.
-
-    Args:
-        home: `home.locate()` by default.
-        environ: the process's own by default.
-        folder: what counts as the current folder.
-
-    Raises:
-        InventoryError: a file that was named is not there, or the file is wrong; all that is wrong
-            in it, with file, line and column.
-    """
-    home = home or homes.locate(environ=environ)
-    found = discover(path, home=home, environ=environ, folder=folder)
-    if found is None:
-        default = home == homes.locate(environ={})
-        root = DEFAULT_ROOT if default else str(home.root)
-        node = NodeSpec(name="localhost", host="localhost", root=root, connection="local")
-        return Inventory(nodes={"localhost": node})
-    from gswarm_tui import inventory_cache
-
-    return inventory_cache.read(found, home)
-
-
-def discover(
-    path: Path | None = None,
-    *,
-    home: Home,
-    environ: Mapping[str, str] | None = None,
-    folder: Path | None = None,
-) -> Path | None:
-    """The file that `load` would read; None where there is none.
-
-    Raises:
-        InventoryError: $GSWARM_INVENTORY names a file that is not there.
-    """
-    if path is not None:
-        return path
-    named = (os.environ if environ is None else environ).get(VARIABLE)
-    if named:
-        path = Path(os.path.expanduser(named))  # noqa: PTH111 - leaves ~unknown as it is
-        if not path.exists():
-            raise InventoryError("there is no such file", where=named, hint=f"${VARIABLE} names it")
-        return path
-    places = [Path(FILE_NAME) if folder is None else folder / FILE_NAME, home.inventory]
-    return next((place for place in places if place.is_file()), None)
-
-
-def read(path: Path) -> Inventory:
-    """Read an inventory file.
-
-    Raises:
-        InventoryError: it cannot be read or is wrong.
-    """
-    from gswarm_tui import inventory_reading  # pydantic and YAML
-
-    return inventory_reading.read(path)
 
 
 def host_key(host: str) -> str:

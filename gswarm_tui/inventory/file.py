@@ -1,7 +1,7 @@
 """What may stand in an inventory file: one pydantic model for each kind of mapping in it.
 
 Unknown keys are refused everywhere. What the file means (whose setting wins, which nodes there are)
-is decided in `gswarm_tui.inventory_reading`.
+is decided in `gswarm_tui.inventory.reading`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from gswarm_tui.devices import MAX_GPU_INDEX, is_ipv6, is_node_name
-from gswarm_tui.patterns import ALL, expand
+from gswarm_tui.inventory.patterns import ALL, expand
 from gswarm_tui.sizes import parse_size
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")

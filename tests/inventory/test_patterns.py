@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gswarm_tui.errors import DeviceError
-from gswarm_tui.patterns import Candidates, expand, select, split
+from gswarm_tui.inventory.patterns import Candidates, expand, select, split
 
-CASES = yaml.safe_load((Path(__file__).parent / "data/inventory/patterns.yaml").read_text())
+CASES = yaml.safe_load((Path(__file__).parents[1] / "data/inventory/patterns.yaml").read_text())
 
 NODES = ["node01", "node02", "node03", "node04"]
 FLEET = Candidates(

@@ -14,11 +14,12 @@ from gswarm_remote.metrics.simulation import Simulation
 from gswarm_tui.devices import Device
 from gswarm_tui.errors import DeviceError, InventoryError
 from gswarm_tui.home import Home
-from gswarm_tui.inventory import Inventory, NodeSpec, load, read
+from gswarm_tui.inventory import Inventory, NodeSpec, load
+from gswarm_tui.inventory.reading import read
 
-DATA = Path(__file__).parent / "data" / "inventory"
-GUIDE = Path(__file__).parents[1] / "docs" / "inventory.md"
-EXAMPLE = Path(__file__).parents[1] / "inventory.example.yaml"
+DATA = Path(__file__).parents[1] / "data" / "inventory"
+GUIDE = Path(__file__).parents[2] / "docs" / "inventory.md"
+EXAMPLE = Path(__file__).parents[2] / "inventory.example.yaml"
 
 
 def cases(name: str) -> list[Any]:

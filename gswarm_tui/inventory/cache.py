@@ -22,12 +22,12 @@ import gswarm_remote
 import gswarm_tui
 from gswarm_tui.errors import StateError
 from gswarm_tui.home import Home
-from gswarm_tui.inventory import Inventory
-from gswarm_tui.inventory import read as read_anew
-from gswarm_tui.nodespec import Capabilities, EngineSpec, NodeSpec
+from gswarm_tui.inventory.inventory import Inventory
+from gswarm_tui.inventory.nodespec import Capabilities, EngineSpec, NodeSpec
 
 _CODE: Final = (
     *sorted(Path(gswarm_tui.__file__).parent.glob("*.py")),
+    *sorted(Path(__file__).parent.glob("*.py")),
     Path(gswarm_remote.__file__).parent / "metrics" / "simulation.py",
 )
 """Where it is written what an inventory can say."""
@@ -36,25 +36,31 @@ _KEPT_S: Final = 30 * 86400.0
 
 
 def read(path: Path, home: Home) -> Inventory:
-    """The inventory of a file, as `gswarm_tui.inventory.read` gives it.
+    """The inventory of a file, as `gswarm_tui.inventory.reading.read` gives it.
 
     Raises:
         InventoryError: it cannot be read or is wrong.
     """
     content = _content(path)
     if content is None or not home.root.is_dir():
-        return read_anew(path)
+        return _read_anew(path)
     try:
         made_from = _made_from(path, content)
         kept = home.inventories / f"{_hash(os.fsencode(path.absolute()))[:24]}.json"
     except (StateError, OSError):  # a data directory that one can only read; code in an archive
-        return read_anew(path)
+        return _read_anew(path)
     found = _get(kept, made_from, path)
     if found is None:
-        found = read_anew(path)
+        found = _read_anew(path)
         if _content(path) == content:
             _put(kept, made_from, found)
     return found
+
+
+def _read_anew(path: Path) -> Inventory:
+    from gswarm_tui.inventory import reading  # pydantic and YAML
+
+    return reading.read(path)
 
 
 def _content(path: Path) -> bytes | None:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gswarm_tui.errors import InventoryError
-from gswarm_tui.inventory import Inventory, host_key
-from gswarm_tui.inventory_file import EngineEntry, InventoryFile, NodeEntry, Settings, SimulateEntry
-from gswarm_tui.nodespec import DEFAULT_ROOT, Capabilities, EngineSpec, NodeSpec
+from gswarm_tui.inventory.file import EngineEntry, InventoryFile, NodeEntry, Settings, SimulateEntry
+from gswarm_tui.inventory.inventory import Inventory, host_key
+from gswarm_tui.inventory.nodespec import DEFAULT_ROOT, Capabilities, EngineSpec, NodeSpec
 from gswarm_tui.yamlerrors import validate
 from gswarm_tui.yamlfile import Document, load_yaml
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gswarm_tui import inventory, inventory_cache, inventory_reading
+from gswarm_tui import inventory
 from gswarm_tui.errors import InventoryError
 from gswarm_tui.home import Home
+from gswarm_tui.inventory import cache, reading
 
 EVERYTHING = """
 defaults: {user: ana, identity: ~/.ssh/key}
@@ -46,16 +47,16 @@ def times_read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     def counting(path: Path) -> inventory.Inventory:
         read.append(path)
-        return inventory_reading.read(path)
+        return reading.read(path)
 
-    monkeypatch.setattr(inventory_cache, "read_anew", counting)
+    monkeypatch.setattr(cache, "_read_anew", counting)
     return read
 
 
 def test_what_is_kept_is_what_was_read(file: Path, home: Home, times_read: list[Path]) -> None:
     first, second = inventory.load(file, home=home), inventory.load(file, home=home)
     assert times_read == [file]
-    assert first == second == inventory.read(file)
+    assert first == second == reading.read(file)
     for name, node in first.nodes.items():
         assert repr(second.nodes[name]) == repr(node)  # tuples and paths, too
 
