@@ -61,8 +61,8 @@ def emit(document: Any) -> None:
 
 
 def say(text: str) -> None:
-    """Print a diagnostic on stderr."""
-    print(text, file=sys.stderr)  # noqa: T201
+    """Print a diagnostic on stderr, without what could steer a terminal."""
+    print(clean(text, keep="\n\t"), file=sys.stderr)  # noqa: T201
 
 
 def show(text: str = "") -> None:
@@ -80,16 +80,16 @@ def print_error(error: GswarmError, *, debug: bool = False) -> None:
     """Print ``error: where: message`` and the hint; with `debug`, how it came to it first."""
     if debug:
         traceback.print_exception(error)
-    say(clean(f"error: {error}", keep="\n"))
+    say(f"error: {error}")
     if error.hint:
-        say(clean(f"  hint: {error.hint}", keep="\n"))
+        say(f"  hint: {error.hint}")
 
 
 def print_bug(error: Exception, *, debug: bool = False) -> None:
     """Print what should not have happened: an exception that nobody made into a sentence."""
     if debug:
         traceback.print_exception(error)
-    say(f"error: unexpected {type(error).__name__}: {clean(str(error))}")
+    say(f"error: unexpected {type(error).__name__}: {error}")
     if not debug:
         say("  hint: this is a bug in gswarm; run it again with --debug to see where")
 

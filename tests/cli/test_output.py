@@ -141,3 +141,11 @@ def test_what_is_copied_is_never_folded(
 @pytest.mark.parametrize(("count", "shown"), [(0, "0 nodes"), (1, "1 node"), (2, "2 nodes")])
 def test_numbers_of_things(count: int, shown: str) -> None:
     assert output.number_of(count, "node") == shown
+
+
+def test_nothing_that_is_said_steers_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    output.say("a\x1b]0;hi\x07\u202e\n\tb")
+    output.show("a\x1b[31m\n")
+    said = capsys.readouterr()
+    assert said.err == "a\ufffd]0;hi\ufffd\ufffd\n\tb\n"
+    assert said.out == "a\ufffd[31m\n\n"
