@@ -11,7 +11,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from gswarm_tui.state.states import State
+from gswarm_tui.tui.acting import Recording
 from gswarm_tui.tui.app import GswarmApp
+from gswarm_tui.tui.talking import Echo
 from gswarm_tui.watch.rings import History
 from gswarm_tui.watch.simulated import SimulatedSource
 from gswarm_tui.watch.source import Listener
@@ -67,7 +69,7 @@ class Still:
 async def draw(folder: Path) -> None:
     """Write a file for each of `SCREENS`."""
     still = Still()
-    app = GswarmApp(still, inventory=still.fleet.inventory())
+    app = GswarmApp(still, actor=Recording(), talker=Echo(), inventory=still.fleet.inventory())
     async with app.run_test(size=SIZE) as pilot:
         for word, subject in SCREENS:
             await pilot.pause()
