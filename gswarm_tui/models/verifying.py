@@ -114,19 +114,28 @@ def _together(commands: Sequence[Sequence[str]]) -> str:
 
 def _bring(result: VerifyResult, model: ModelView, device: str, revision: str) -> list[str]:
     """How a whole copy comes back: from one that was found right, from its source, from another."""
-    right = [c.device for c in result.copies if c.ok and c.revision == revision]
+    read = [c.device for c in result.copies if c.ok and c.revision == revision]
+    right = [device for device in read if _gives(device, model, revision)]
     source = clean(model.source) if model.source else None
-    unread = [c.device for c in model.copies if _could_be_copied(c, revision, result)]
+    unread = [c.device for c in model.copies if _could_be_copied(c, model, revision, result)]
     if right or (unread and source is None):
         return ["model", "copy", result.model, "--from", (right + unread)[0], "--to", device]
     given = [] if model.registered and source else ["--source", source or "SOURCE"]
     return ["model", "download", result.model, *given, "--device", device]
 
 
-def _could_be_copied(copy: CopyView, revision: str, result: VerifyResult) -> bool:
+def _could_be_copied(copy: CopyView, model: ModelView, revision: str, result: VerifyResult) -> bool:
     """Whether it is whole as far as is known; copying it would tell."""
-    is_whole = copy.state == "ready" and copy.revision == revision
-    return is_whole and copy.device not in result.damaged
+    is_whole = copy.state == "ready" and copy.device not in result.damaged
+    return is_whole and _gives(copy.device, model, revision)
+
+
+def _gives(device: str, model: ModelView, revision: str) -> bool:
+    """Whether a copy from there is of this revision: which one of several is not for us to say."""
+    there = {
+        copy.revision for copy in model.copies if (copy.device, copy.state) == (device, "ready")
+    }
+    return there == {revision}
 
 
 def _damage(model: str, copy: Verification) -> str:

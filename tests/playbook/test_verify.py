@@ -146,6 +146,16 @@ async def test_a_bad_file_is_a_failure_that_says_how_to_repair_it(
     assert len(fleet["node1"].asked("model.verify")) == 1  # it would not be better a moment later
 
 
+async def test_a_device_of_several_revisions_is_not_copied_from(
+    run: Callable[[str], Any], fleet: FakeFleet
+) -> None:
+    fleet["node2"].has("m", tier="dram", revision="r2")
+    fleet["node1"].answers["model.verify"] = BAD
+    (task,) = (await run(BOTH)).tasks
+    assert "gswarm model download m" in task.error.hint
+    assert "--from" not in task.error.hint
+
+
 async def test_many_bad_files_fit_into_a_message(
     run: Callable[[str], Any], fleet: FakeFleet
 ) -> None:
