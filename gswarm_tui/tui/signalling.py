@@ -21,11 +21,9 @@ found=$(ps -o uid= -o etimes= -p "$pid") || { echo "process $pid has ended" >&2;
 set -- $found
 [ "$whose" = anybody ] || [ "$1" = "$(id -u)" ] ||
   { echo "process $pid is another user's" >&2; exit 1; }
-if [ "$since" != 0 ]; then
-  off=$(( $(date +%s) - $2 - since ))
-  [ "$off" -ge -10 ] && [ "$off" -le 10 ] ||
-    { echo "number $pid is another process by now" >&2; exit 1; }
-fi
+off=$(( $(date +%s) - $2 - since ))
+[ "$off" -ge -10 ] && [ "$off" -le 10 ] ||
+  { echo "number $pid is another process by now" >&2; exit 1; }
 if [ "$(readlink "$proc/self/ns/pid")" != "pid:[4026531836]" ]; then
   ls -l "$proc/$pid/fd" 2>/dev/null | grep -q -e " -> /dev/nvidia" ||
     { echo "number $pid may be another process: PIDs here are a container's own," \
@@ -42,7 +40,7 @@ def ask(node: str, processes: Sequence[GpuProcess]) -> Form:
     """What is asked before processes are signalled.
 
     Raises:
-        UsageError: the number of one of them may be another process's on the node.
+        UsageError: the number of one of them may be, or have become, another process's.
     """
     _check(node, processes)
     return Form(
@@ -91,10 +89,17 @@ def _check(node: str, processes: Sequence[GpuProcess]) -> None:
             " (docker run --pid=host)",
         )
 
+    unknown = [process for process in processes if process.since is None]
+    if unknown:
+        raise UsageError(
+            f"{node} does not tell since when {_named(unknown)} is there: it has ended, or is"
+            " hidden from gswarm's user; the number may be another process by now",
+            hint="look on the node: `s` opens a shell there",
+        )
+
 
 def _action(node: str, process: GpuProcess, name: str, whose: str) -> dict[str, Any]:
-    since = 0 if process.since is None else round(process.since)
-    words = [str(process.pid), name, str(since), whose]
+    words = [str(process.pid), name, str(round(process.since or 0)), whose]
     return {
         "action_id": f"signal_{process.pid}",
         "action_type": "command",

@@ -75,23 +75,22 @@ def test_another_process_of_the_same_number_does_not(
     assert refused.returncode == 1
     assert refused.stderr == f"number {sleeper.pid} is another process by now\n"
     assert sleeper.poll() is None
-    assert guard(sleeper.pid, 0).returncode == 0  # the node does not tell since when it is there
 
 
 def test_one_that_has_ended_is_said_to_have(guard: Guard, sleeper: subprocess.Popen[bytes]) -> None:
     sleeper.kill()
     sleeper.wait()
-    assert "has ended" in guard(sleeper.pid, 0).stderr
+    assert "has ended" in guard(sleeper.pid, time.time()).stderr
 
 
 def test_another_users_only_where_that_was_said(
     guard: Guard, sleeper: subprocess.Popen[bytes]
 ) -> None:
     guard.prelude = f"id() {{ echo {os.getuid() + 1}; }}\n"
-    refused = guard(sleeper.pid, 0)
+    refused = guard(sleeper.pid, time.time())
     assert refused.returncode == 1
     assert refused.stderr == f"process {sleeper.pid} is another user's\n"
-    assert guard(sleeper.pid, 0, "anybody").returncode == 0
+    assert guard(sleeper.pid, time.time(), "anybody").returncode == 0
     assert sleeper.wait(10) == -15
 
 
@@ -112,6 +111,11 @@ def test_a_number_of_the_hosts_is_not_signalled_in_a_container(
     assert sleeper.wait(10) == -15
 
 
+def test_one_of_which_nobody_knows_since_when_it_is_there_is_not_signalled() -> None:
+    with pytest.raises(UsageError, match=r"one does not tell since when process 7 is there"):
+        signalling.ask("one", [process(), process(pid=7, since=None)])
+
+
 def test_one_that_cannot_be_seen_is_never_offered() -> None:
     strange = process(pid=7, user=None, command="", since=None, verified=False)
     for make in (
@@ -124,7 +128,7 @@ def test_one_that_cannot_be_seen_is_never_offered() -> None:
 
 def test_it_is_a_playbook_that_can_be_run(tmp_path: Path) -> None:
     hostile = process(pid=7, command="${secrets.token} [b]", user="${vars.x}")
-    deed = signalling.signal("one", [hostile, process(pid=8, since=None)], ANSWERS)
+    deed = signalling.signal("one", [hostile, process(pid=8)], ANSWERS)
     file = tmp_path / "signal.yaml"
     file.write_text(deed.playbook())
     read = load(file)
