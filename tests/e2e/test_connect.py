@@ -503,12 +503,15 @@ async def test_a_helper_of_another_protocol(
     assert caught.value.hint
 
 
-async def test_a_damaged_bundle_is_sent_again(ssh_site: Site) -> None:
+async def test_a_damaged_bundle_is_sent_again(
+    ssh_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _edit(monkeypatch, seconds=0)
     node = ssh_site.node(ssh_site.sshd())
     async with ssh_site.fleet(node) as fleet:
         pid = await pid_of(fleet)
-        for path in (ssh_site.machine / ".cache" / "gswarm").glob("*/gswarm_remote/wire.py"):
-            path.write_text("this is no Python")
+        (path,) = (ssh_site.machine / ".cache" / "gswarm").glob("*/gswarm_remote/wire.py")
+        path.write_text("this is no Python")
         for cached in (ssh_site.machine / ".cache" / "gswarm").rglob("__pycache__"):
             shutil.rmtree(cached)
         os.kill(pid, signal.SIGKILL)
@@ -519,6 +522,7 @@ async def test_a_damaged_bundle_is_sent_again(ssh_site: Site) -> None:
 async def test_old_bundles_go_and_those_in_use_stay(
     ssh_site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    _edit(monkeypatch, seconds=0)
     server = ssh_site.sshd()
     cache = ssh_site.machine / ".cache" / "gswarm"
     async with ssh_site.fleet(ssh_site.node(server)) as fleet:
@@ -562,9 +566,12 @@ async def test_no_helper_stays_without_a_reason(site: Site) -> None:
 
 
 def _edit(monkeypatch: pytest.MonkeyPatch, *, seconds: int) -> None:
-    """As if a source of the helper had been edited, so many seconds after it was."""
+    """As if a source of the helper had been edited, so many seconds after it was.
+
+    The bundle is one that no other test has left in the folder in /tmp that all share.
+    """
     version, modified = bundle.built()
-    sources = {**bundle.sources(), "gswarm_remote/edited.py": b"# edited\n"}
+    sources = {**bundle.sources(), "gswarm_remote/edited.py": f"# {secrets.token_hex()}".encode()}
     changed = bundle.files_digest(sources)
     monkeypatch.setattr(bundle, "sources", lambda: sources)
     for module in (bundle, bootstrap, helper):

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gswarm_tui import inventory as inventories
 from gswarm_tui.home import locate
-from gswarm_tui.inventory import Inventory, NodeSpec
+from gswarm_tui.inventory import Inventory, NodeSpec, finding, reading
 from gswarm_tui.inventory.nodespec import Capabilities
 from gswarm_tui.watch.simulated import SimulatedSource
 from gswarm_tui.watch.simulation.hostile import NASTY
@@ -51,7 +50,7 @@ PICTURE = FleetSnapshot(
 def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inventory:
     monkeypatch.chdir(tmp_path)
     Path("inventory.yaml").write_text(FILE)
-    return inventories.read(Path("inventory.yaml"))
+    return reading.read(Path("inventory.yaml"))
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
@@ -102,8 +101,8 @@ async def test_that_a_node_does_not_answer_is_seen_on_a_narrow_terminal() -> Non
 async def test_where_there_is_no_file_it_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(inventories.VARIABLE, raising=False)
-    alone = inventories.load(home=locate(tmp_path), folder=tmp_path)
+    monkeypatch.delenv(finding.VARIABLE, raising=False)
+    alone = finding.load(home=locate(tmp_path), folder=tmp_path)
     async with on_stage(PICTURE, size=SMALL, inventory=alone) as stage:
         assert "no inventory found: this machine is the only node" in stage.lines()[1]
         await stage.open("inventory")

@@ -42,8 +42,12 @@ def helper(helpers: Helpers) -> HelperProcess:
 
 
 def samplers(helper: HelperProcess) -> list[int]:
-    children = psutil.Process(helper.process.pid).children()
-    return [child.pid for child in children if child.status() != psutil.STATUS_ZOMBIE]
+    found = []
+    for child in psutil.Process(helper.process.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ends just now
+            if child.status() != psutil.STATUS_ZOMBIE:
+                found.append(child.pid)
+    return found
 
 
 async def test_frames_of_simulated_gpus(helper: HelperProcess) -> None:
