@@ -8,6 +8,8 @@ import os
 import signal
 from collections.abc import AsyncIterator
 
+from gswarm_remote import subprocesses
+
 from .base import ByteReader, ByteWriter, NoSocket, Stream
 
 
@@ -19,7 +21,7 @@ class LocalTransport:
         return False
 
     async def execute(self, command: str) -> LocalProcess:
-        process = await asyncio.create_subprocess_exec(
+        process = await subprocesses.start(
             "/bin/sh",
             "-c",
             command,

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, final
 
+from gswarm_remote import subprocesses
+
 from gswarm_tui import wording
 from gswarm_tui.cli.context import Settings
 from gswarm_tui.errors import (
@@ -194,7 +196,7 @@ class CommandLine:
             GswarmError: it failed, in its own words.
         """
         argv = [sys.executable, "-P", "-m", "gswarm_tui.cli", *self._settings.options(), *words]
-        process = await asyncio.create_subprocess_exec(
+        process = await subprocesses.start(
             *argv,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final, final
 
 from aiohttp import web
+from gswarm_remote import subprocesses
 from textual_serve.app_service import AppService
 from textual_serve.download_manager import DownloadManager
 
@@ -48,7 +49,7 @@ class Session(AppService):
         return environment
 
     async def _open_app_process(self, width: int = 80, height: int = 24) -> Process:
-        self._process = await asyncio.create_subprocess_exec(
+        self._process = await subprocesses.start(
             *self._argv,
             stdin=PIPE,
             stdout=PIPE,

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Awaitable, Callable, Dict, Iterator, List, Optional, Set
 
+from .. import subprocesses
 from ..operations import in_thread
 from .idle import IdleTimes
 from .sampler import ERROR, HUNG, OFF
@@ -217,7 +218,7 @@ class Feed:
                 self._stuck = child
 
     async def _start(self, order: Values) -> asyncio.subprocess.Process:
-        child = await asyncio.create_subprocess_exec(
+        child = await subprocesses.start(
             sys.executable,
             *("-I", "-S", "-c", _CHILD, json.dumps(sys.path)),
             stdin=asyncio.subprocess.PIPE,

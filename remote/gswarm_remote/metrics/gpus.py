@@ -14,6 +14,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Optional
 
+from .. import subprocesses
+
 TIMEOUT_S = 10.0
 _FRESH_S = 2.0  # a snapshot this young is given again: several controllers ask at once
 
@@ -69,7 +71,7 @@ class Reader:
 
 
 async def _ask_child(order: Dict[str, Any]) -> Snapshot:
-    child = await asyncio.create_subprocess_exec(
+    child = await subprocesses.start(
         sys.executable,
         *("-I", "-S", "-c", _CHILD, json.dumps(sys.path), json.dumps(order)),
         stdin=asyncio.subprocess.DEVNULL,

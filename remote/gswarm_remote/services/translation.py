@@ -15,6 +15,7 @@ import sys
 from dataclasses import replace
 from typing import Tuple
 
+from .. import subprocesses
 from ..http import within
 from .publication import Publication, Refusal, invalid
 
@@ -57,7 +58,7 @@ class Translator:
 
 
 async def _in_a_child(given: bytes) -> Tuple[bytes, bytes]:
-    child = await asyncio.create_subprocess_exec(
+    child = await subprocesses.start(
         *(sys.executable, "-I", "-S", "-c", _CHILD, json.dumps(sys.path)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
