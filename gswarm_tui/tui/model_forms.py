@@ -8,11 +8,14 @@ from typing import Final
 from gswarm_tui import wording
 from gswarm_tui.errors import UsageError
 from gswarm_tui.tui import placing
+from gswarm_tui.tui.acting import Deed
 from gswarm_tui.tui.widgets.dialog import Field, Flag, Form
 from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, GpuState, Model, NodeState
 
 _SEVERAL: Final = "several with commas; Tab completes"
 _ENGINES: Final = "vllm, mlx…; what the node has if nothing stands here"
+BY_HAND: Final = "gswarm model download NAME --source hf://ORG/NAME --node NODE"
+"""The command line that brings the first model."""
 _SHOWN: Final = 12
 """As many places are named in a form."""
 
@@ -33,6 +36,31 @@ def download(models: Sequence[Model], snapshot: FleetSnapshot) -> Form:
         lambda given: placing.download(names, given["device"], given.get("source", "")),
         about=_sizes(models),
     )
+
+
+def download_new(name: str, snapshot: FleetSnapshot) -> Form:
+    """Bring a model that the fleet does not have.
+
+    Args:
+        name: what stands in the line for its name.
+    """
+    return Form(
+        "download a model",
+        (
+            Field("name", "name", name, hint="what it is called from now on, such as qwen3"),
+            Field("source", "source", hint="hf://org/name, https://…"),
+            Field("device", "device", words=stores(snapshot), hint=_such_as(stores(snapshot))),
+        ),
+        _new,
+        about=f"the same by hand: {BY_HAND}",
+    )
+
+
+def _new(given: Mapping[str, str]) -> Deed:
+    for line in ("name", "source"):
+        if not given[line]:
+            raise UsageError(f"the line `{line}` is empty", hint=f"such as {BY_HAND}")
+    return placing.download([given["name"]], given["device"], given["source"])
 
 
 def copy(models: Sequence[Model], snapshot: FleetSnapshot, source: str = "") -> Form:

@@ -194,7 +194,7 @@ def _where(row: ModelRow, free: Mapping[str, int | None]) -> Iterator[Cell]:
         if row.served_on(node):
             urls = [each.endpoint or each.state for each in row.services if each.node == node]
             line += [SERVING_MARK, Piece(f" serving {', '.join(urls)}   ")]
-        line.append(Piece(f"{wording.size(free.get(node))} free", Tone.DIM))
+        line.append(Piece(f"disk {wording.size(free.get(node))} free", Tone.DIM))
         yield line
 
 

@@ -163,7 +163,7 @@ _CONCERNS: Final[Mapping[str, str]] = {
 
 
 def texts_of(node: Node, gpu: Gpu | None) -> Iterator[str | None]:
-    """Where a word without a field is looked for."""
+    """Where a word without a field is looked for, whatever its length."""
     yield node.name
     yield node.address
     yield node.error
@@ -181,7 +181,6 @@ def texts_of(node: Node, gpu: Gpu | None) -> Iterator[str | None]:
 def _said_of(node: Node, gpu: Gpu) -> Iterator[str | None]:
     yield f"{node.name}:gpu{gpu.index}"
     yield gpu.name
-    yield gpu.uuid
     yield from gpu.models
     for process in gpu.processes:
         yield process.user

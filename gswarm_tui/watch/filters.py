@@ -28,6 +28,10 @@ _Texts = Callable[[Node, Gpu | None], Iterable[str | None]]
 
 EXAMPLE: Final = "util<5 mem>50% user=ana temp>80 node=gpu-0*"
 
+_OF_UUID: Final = 12
+"""So many characters of a GPU's UUID, without ``GPU-``, make a word that is looked for in UUIDs;
+shorter ones would be in some of them by chance, and ``gpu-0`` would find GPUs of other nodes."""
+
 _COMPARED: Final = re.compile(
     r"(?P<turned>!*)(?P<field>[a-zA-Z_]+(?::[^<>=!]+)?)(?P<sign><=|>=|!=|<|>|=)(?P<value>.*)",
     re.DOTALL,
@@ -107,7 +111,10 @@ def _turned(test: Test, times: int) -> Test:
 
 
 def _holds(wanted: str, node: Node, gpu: Gpu | None) -> bool:
-    return any(wanted in text.casefold() for text in texts_of(node, gpu) if text)
+    if any(wanted in text.casefold() for text in texts_of(node, gpu) if text):
+        return True
+    is_long = len(wanted.removeprefix("gpu-")) >= _OF_UUID
+    return is_long and gpu is not None and wanted in (gpu.uuid or "").casefold()
 
 
 def _comparison(field: str, sign: str, value: str) -> Test:

@@ -279,7 +279,7 @@ async def test_the_filter_knows_fields(text: str, kept: list[str]) -> None:
         if kept:
             assert stage.view.query_one(FleetTable).has_focus
         else:
-            assert "no node fits" in stage.text()
+            assert "nothing fits the filter; Esc takes it away" in stage.text()
         await stage.press("escape")
         assert len(names(stage)) == 3
 

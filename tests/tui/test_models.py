@@ -144,8 +144,16 @@ async def test_a_model_that_went_away_says_so() -> None:
         await stage.open("model", "llama")
         await stage.push(fleet(node("alpha")))
         assert "no node that answers has llama" in stage.text()
-        await stage.press("D", "X", "d")
-        assert stage.app.screen is stage.view
+        await stage.press("X")
+        assert "what it was meant for has gone" in stage.notices()[-1]
+        for key in ("X", "d"):
+            await stage.press(key)
+            assert on_top(stage) is NoticeScreen
+            assert "no node that answers has llama: D downloads it" in stage.text()
+            await stage.press("enter")
+        await stage.press("D", *"hf://org/name", "tab", *"alpha:disk", "enter")
+        line = "gswarm model download llama --source hf://org/name --device alpha:disk"
+        assert line in stage.text()
 
 
 async def test_download_asks_where_shows_its_plan_and_is_done() -> None:
@@ -347,10 +355,49 @@ async def test_the_cursor_stays_on_its_model() -> None:
 async def test_a_fleet_without_models_says_so() -> None:
     async with on_stage(fleet(node("alpha")), actor=Recording()) as stage:
         await stage.open("models")
-        assert "there is no model yet" in stage.text()
-        await stage.press("D", "R", "M", "S", "X", "V", "enter", "d", "L")
-        assert isinstance(stage.view, ModelsView)
+        assert "there is no model yet: D downloads the first one" in stage.text()
+        assert "gswarm model download NAME --source hf://ORG/NAME --node NODE" in stage.text()
+        await stage.press("enter", "L")
         assert stage.app.screen is stage.view
+        for key in "RMSXVd":
+            await stage.press(key)
+            assert on_top(stage) is NoticeScreen
+            assert "there is no model here" in stage.text()
+            await stage.press("enter")
+
+
+async def test_the_first_model_is_downloaded_by_its_name_and_source() -> None:
+    actor = Recording()
+    async with on_stage(fleet(node("alpha")), actor=actor) as stage:
+        await stage.open("models")
+        await stage.press("D", "enter")
+        assert "the line `name` is empty" in stage.text()
+        await stage.press(*"qwen3", "enter")
+        assert "the line `source` is empty" in stage.text()
+        await stage.press("tab", *"hf://org/name", "tab", *"al", "tab", "enter", "enter")
+        assert [deed.title for deed in actor.done] == ["download qwen3 to alpha:disk"]
+        assert actor.done[0].actions[0]["source"] == "hf://org/name"
+
+
+async def test_a_filter_that_no_model_fits_does_not_say_that_there_is_none() -> None:
+    async with on_stage(placed(), actor=Recording()) as stage:
+        await stage.open("models")
+        await stage.press("slash", *"xx", "enter")
+        assert "nothing fits the filter; Esc takes it away" in stage.text()
+        assert "there is no model yet" not in stage.text()
+        assert "by hand" not in stage.text()
+        await stage.press("X")
+        assert "nothing fits the filter" in stage.line_with("│ nothing")
+        await stage.press("enter", "escape")
+        assert row(stage, "qwen")
+
+
+async def test_free_space_beside_a_copy_in_memory_is_that_of_the_disk() -> None:
+    copy = Copy("llama", "abc", "alpha:dram", "ready", 10, verified=True)
+    model = Model("llama", None, None, 10, (copy,), registered=True)
+    async with on_stage(replace(placed(), models=(model,)), size=SMALL) as stage:
+        await stage.open("models")
+        assert "dram ▣ ready   disk 1.2 TB free" in stage.line_with("alpha:  ")
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -81,6 +81,13 @@ async def test_sort_filter_and_describe() -> None:
         assert type(stage.app.screen) is DescribeScreen
         await stage.press("escape", "slash", *"qwen", "enter")
         assert [row.model for row in table.rows] == ["qwen"]
+        assert "1 of 2 transfers, 100 MB/s together" in stage.text()
+        await stage.press("slash", *"xx", "enter")
+        assert "0 of 2 transfers" in stage.text()
+        assert "nothing fits the filter; Esc takes it away" in stage.text()
+        assert "nothing is on its way" not in stage.text()
+        await stage.press("escape")
+        assert "2 transfers, 100 MB/s together" in stage.text()
 
 
 async def test_enter_goes_to_the_job_or_describes() -> None:

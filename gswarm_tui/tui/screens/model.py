@@ -69,6 +69,8 @@ class ModelView(PlacingView):
         model = self._model()
         if model is not None:
             self.app.push_screen(DescribeScreen(model.name, model))
+        else:
+            self.say_there_is_none()
 
 
 def copy_table() -> LineTable[Copy]:

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from textual import events, on
 from textual.widget import Widget
 
+from gswarm_tui.tui.model_forms import BY_HAND
 from gswarm_tui.tui.residency import LEGEND, details, model_rows
 from gswarm_tui.tui.screens.placing_view import PlacingView
+from gswarm_tui.tui.widgets.cells import Piece, Tone
 from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.tui.widgets.lines import Lines
 from gswarm_tui.tui.widgets.model_table import ModelTable
@@ -60,6 +62,8 @@ class ModelsView(PlacingView):
         self.query_one("#free", Lines).show([table.free_line()])
         lines = max(3, self.size.height // 4)
         found = details(table.current, self.gswarm.snapshot.nodes, lines)
+        if not self.gswarm.snapshot.models:
+            found = [Piece(f"  the same by hand: {BY_HAND}", Tone.DIM)]
         self.query_one("#details", Lines).show([*found, *([""] * (lines - len(found)))])
         self.query_one("#legend", Lines).show([LEGEND])
 
@@ -75,4 +79,8 @@ class ModelsView(PlacingView):
 
     def action_describe(self) -> None:
         """Everything that is known of the marked ones, or of that under the cursor."""
-        self.describe({model.name: model for model in self.models_chosen()})
+        models = self.models_chosen()
+        if models:
+            self.describe({model.name: model for model in models})
+        else:
+            self.say_there_is_none()

@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from gswarm_tui.tui import model_forms, placing
-from gswarm_tui.tui.screens.view import View
+from gswarm_tui.tui.screens.view import NOTHING_FITS, View
 from gswarm_tui.tui.widgets.dialog import Form
 from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Model
 
@@ -37,8 +37,13 @@ class PlacingView(View):
         return []
 
     def action_download(self) -> None:
-        """Bring it from where it comes from."""
-        self._ask(model_forms.download)
+        """Bring it from where it comes from; where there is none, one that is named then."""
+        if self.models_chosen():
+            self._ask(model_forms.download)
+        else:
+            self.gswarm.deeds.ask(
+                model_forms.download_new(self.subject or "", self.gswarm.snapshot)
+            )
 
     def action_copy(self) -> None:
         """Replicate it: copy it to more nodes."""
@@ -87,3 +92,15 @@ class PlacingView(View):
         models = self.models_chosen()
         if models:
             self.gswarm.deeds.ask(form(models, self.gswarm.snapshot))
+        else:
+            self.say_there_is_none()
+
+    def say_there_is_none(self) -> None:
+        """A key was pressed that is for a model, and there is none for it."""
+        if self.subject:
+            said = f"no node that answers has {self.subject}: D downloads it"
+        elif self.filter:
+            said = NOTHING_FITS
+        else:
+            said = "D downloads the first one"
+        self.gswarm.deeds.tell("there is no model here", said, is_error=False)

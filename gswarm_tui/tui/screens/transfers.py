@@ -53,7 +53,8 @@ class TransfersView(View):
     def show(self, snapshot: FleetSnapshot) -> None:
         fits = plain(self.filter)
         self.table.show([each for each in snapshot.transfers if fits(_texts(each))])
-        self.query_one("#sum", Lines).show([_sum(self.table.rows, snapshot.jobs)])
+        of = len(snapshot.transfers) if self.filter else None
+        self.query_one("#sum", Lines).show([_sum(self.table.rows, of, snapshot.jobs)])
         self._show_details()
 
     @on(LineTable.Moved)
@@ -79,12 +80,18 @@ def _texts(transfer: Transfer) -> Iterable[str]:
     return (transfer.model, transfer.source, transfer.target, transfer.phase)
 
 
-def _sum(transfers: Iterable[Transfer], jobs: Iterable[Job]) -> Cell:
-    """How many there are, how fast all of them are together, and who waits for a slot."""
+def _sum(transfers: Iterable[Transfer], of: int | None, jobs: Iterable[Job]) -> Cell:
+    """How many there are, how fast all of them are together, and who waits for a slot.
+
+    Args:
+        transfers: those that are shown.
+        of: how many there are in all, where a filter leaves some out.
+    """
     found = list(transfers)
     rate = sum(each.rate_bytes_per_s or 0.0 for each in found)
-    noun = "transfer" if len(found) == 1 else "transfers"
-    together = Piece(f"{len(found)} {noun}, {wording.size(rate)}/s together", Tone.DIM)
+    noun = "transfer" if (len(found) if of is None else of) == 1 else "transfers"
+    count = len(found) if of is None else f"{len(found)} of {of}"
+    together = Piece(f"{count} {noun}, {wording.size(rate)}/s together", Tone.DIM)
     waiting = [job for job in jobs if _SLOTS in (job.waiting or "")]
     if not waiting:
         return together

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual import on
 from textual.actions import SkipAction
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from gswarm_tui.tui.app import GswarmApp
 
 _AS_IT_COMES = "as it comes"
+
+NOTHING_FITS: Final = "nothing fits the filter; Esc takes it away"
 
 
 class View(Screen[None]):
@@ -130,6 +132,8 @@ class View(Screen[None]):
         if not self.is_mounted:
             return
         snapshot = self.gswarm.snapshot
+        for table in self.query(LineTable):
+            table.instead = NOTHING_FITS if self.filter else ""
         self.show(snapshot)
         header = self.query_one(Header)
         header.trail = self.gswarm.trail()

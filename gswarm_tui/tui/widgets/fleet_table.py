@@ -41,7 +41,7 @@ class FleetTable(LineTable[FleetRow]):
         super().__init__(
             self._columns_of(8),
             lambda row: row.key,
-            empty="no node fits",
+            empty="the inventory names no node",
             heading=_heading,
             id=id,
         )

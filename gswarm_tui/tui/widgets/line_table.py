@@ -122,6 +122,8 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         self._columns = tuple(columns)
         self._key = key
         self.empty = empty
+        self.instead = ""
+        """What is shown instead of `empty`: that a filter leaves no row."""
         self._heading = heading
         self._rows: tuple[Row, ...] = ()
         self._marks: set[Hashable] = set()
@@ -302,7 +304,7 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
             return ("head", self.size.width, self._sorted_by, self._reverse, bool(self._rows))
         index = top + y - 1
         if index >= len(self._rows):
-            return ("blank", self.size.width, index, "" if self._rows else self.empty)
+            return ("blank", self.size.width, bool(self._rows), self.instead or self.empty)
         row = self._rows[index]
         marked = self._key(row) in self._marks
         return (row, self.size.width, index == self.cursor, marked, self.has_focus)
@@ -326,7 +328,7 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         if index < len(self._rows):
             return self._line(index, width)
         if not self._rows and y == 1:
-            (text,) = fit((Piece(f"  {self.empty}"),), width)[:1]
+            (text,) = fit((Piece(f"  {self.instead or self.empty}"),), width)[:1]
             style = self._style(Tone.DIM)
             return Strip([Segment(text.text, style)]).adjust_cell_length(width, style)
         return Strip.blank(width, self._style(Tone.PLAIN))

@@ -74,7 +74,8 @@ class ModelTable(LineTable[ModelRow]):
     ]
 
     def __init__(self) -> None:
-        super().__init__(_NARROW, lambda row: row.name, empty="there is no model yet")
+        empty = "there is no model yet: D downloads the first one"
+        super().__init__(_NARROW, lambda row: row.name, empty=empty)
         self.place = Place(from_top=True)
         self._of_fleet: tuple[Node, ...] = ()
         self._first = 0
