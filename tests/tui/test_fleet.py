@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from textual.widgets import OptionList
@@ -12,11 +13,14 @@ from textual.widgets import OptionList
 from gswarm_tui.tui.screens.choice import ChoiceScreen
 from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.tui.screens.fleet import FleetView
+from gswarm_tui.tui.widgets import gpu_cards
 from gswarm_tui.tui.widgets.attention_table import AttentionTable
+from gswarm_tui.tui.widgets.cells import Cell
 from gswarm_tui.tui.widgets.fleet_table import FleetTable
+from gswarm_tui.tui.widgets.gpu_card import card
 from gswarm_tui.tui.widgets.gpu_cards import GpuCards
 from gswarm_tui.tui.widgets.line_table import LineTable
-from gswarm_tui.watch.snapshot import FleetSnapshot, Host, Node, NodeState
+from gswarm_tui.watch.snapshot import FleetSnapshot, Gpu, Host, Node, NodeState
 
 from .fleets import GB, NOW, fleet, gpu, node, process, racks, showcase, simulated, troubled
 from .scenes import OPTIONS, PICTURE, SUBJECTS
@@ -193,6 +197,33 @@ async def test_the_cursor_of_the_cards_moves_both_ways() -> None:
         assert seen == [1, 4, 3, 0, 1, 4, 3, 0, 7, 0, 7, 0]
         await stage.press("l", "enter")
         assert stage.view.crumb == "GPU one:gpu1"
+
+
+async def test_a_move_of_the_cursor_draws_the_two_cards_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    many = fleet(*(node(f"n{i:02}", *(gpu(f"n{i:02}", j) for j in range(8))) for i in range(50)))
+    drawn: list[str] = []
+
+    def draw(gpu: Gpu, *rest: Any, **options: Any) -> list[Cell]:
+        drawn.append(gpu.node)
+        return card(gpu, *rest, **options)
+
+    monkeypatch.setattr(gpu_cards, "card", draw)
+    async with on_stage(many) as stage:
+        await stage.press("v")
+        assert 0 < len(drawn) < 40  # those in sight
+        drawn.clear()
+        await stage.press("l")
+        assert len(drawn) == 2
+        assert "┏━ n00:gpu1" in stage.text()
+        assert stage.text().count("┏") == 1
+        await stage.press("G")
+        assert "┏━ n49:gpu7" in stage.text()
+        await stage.press("g")
+        assert "┏━ n00:gpu0" in stage.text()
+        assert stage.text().count("┏") == 1
+        assert len(drawn) < 80
 
 
 async def test_lines_are_sorted_by_a_column_and_back() -> None:

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.message import Message
 
-from gswarm_tui.tui.widgets.cells import Cell, Piece, pieces
+from gswarm_tui.tui.widgets.cells import Cell, pieces
 from gswarm_tui.tui.widgets.gpu_card import BEFORE_S, HEIGHT, WIDTH, card
 from gswarm_tui.tui.widgets.lines import Lines
 from gswarm_tui.tui.widgets.place import Place
@@ -55,6 +55,8 @@ class GpuCards(Lines, can_focus=True):
         self._history = History()
         self._now = 0.0
         self._cursor = 0
+        self._cards: dict[int, list[Cell]] = {}
+        """The cards that have been drawn, each under its place among the GPUs."""
         self.place = Place(from_top=True)
         self._clicked: tuple[str, int] | None = None
         """The GPU to which a click moved the cursor; another one goes in."""
@@ -85,21 +87,28 @@ class GpuCards(Lines, can_focus=True):
         return max(1, self.size.width // WIDTH)
 
     def _lay_out(self) -> None:
-        lines: list[Cell] = []
-        for start in range(0, len(self._gpus), self.columns):
-            cards = [self._card(gpu) for gpu in self._gpus[start : start + self.columns]]
-            for row in range(HEIGHT):
-                found: list[Piece] = []
-                for each in cards:
-                    found += pieces(each[row])
-                lines.append(tuple(found))
-        self.show(lines or ["  no GPU fits"])
+        self._cards = {}
+        self._show_count(-(-len(self._gpus) // self.columns) * HEIGHT or 1)
 
-    def _card(self, gpu: Gpu) -> list[Cell]:
-        key = gpu_key(gpu.node, gpu.index, "util_percent")
-        before = self._history.seconds(key, BEFORE_S, self._now)
-        concern = self._concerns.get((gpu.node, gpu.index))
-        return card(gpu, before, concern, chosen=gpu is self.current)
+    def _line(self, y: int) -> Cell:
+        """A line of the cards, of which only those in sight are made."""
+        if not self._gpus:
+            return "  no GPU fits"
+        row, within = divmod(y, HEIGHT)
+        start = row * self.columns
+        places = range(start, min(start + self.columns, len(self._gpus)))
+        return tuple(piece for place in places for piece in pieces(self._card(place)[within]))
+
+    def _card(self, place: int) -> list[Cell]:
+        made = self._cards.get(place)
+        if made is None:
+            gpu = self._gpus[place]
+            key = gpu_key(gpu.node, gpu.index, "util_percent")
+            before = self._history.seconds(key, BEFORE_S, self._now)
+            concern = self._concerns.get((gpu.node, gpu.index))
+            made = card(gpu, before, concern, chosen=place == self._cursor)
+            self._cards[place] = made
+        return made
 
     def on_resize(self) -> None:
         super().on_resize()
@@ -137,7 +146,10 @@ class GpuCards(Lines, can_focus=True):
     def _go_to(self, place: int) -> None:
         self.place.choose()
         self._clicked = None
-        self._cursor = max(0, min(place, len(self._gpus) - 1))
-        self._lay_out()
-        top = self._cursor // self.columns * HEIGHT
+        old, self._cursor = self._cursor, max(0, min(place, len(self._gpus) - 1))
+        for each in {old, self._cursor}:
+            self._cards.pop(each, None)
+        tops = [each // self.columns * HEIGHT for each in (old, self._cursor)]
+        self._refresh_lines({top + line for top in tops for line in range(HEIGHT)})
+        top = tops[1]
         self.scroll_to_region(Region(0, top, 1, HEIGHT), animate=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from rich.segment import Segment
@@ -39,44 +39,59 @@ class Lines(ScrollView, can_focus=False):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
-        self._lines: tuple[Cell, ...] = ()
-        self._strips: list[Strip] = []
+        self._lines: Sequence[Cell] = ()
+        self._count = 0
+        self._strips: dict[int, Strip] = {}
+        """The lines that have been drawn."""
         self._styles: dict[Tone, Style] = {}
 
     def show(self, lines: Sequence[Cell]) -> None:
         """Show these lines."""
-        resized = len(lines) != len(self._lines)
         self._lines = tuple(lines)
-        if resized:
-            self.virtual_size = Size(self.size.width, len(lines))
-            self._strips = []
+        self._show_count(len(self._lines))
+
+    def _line(self, y: int) -> Cell:
+        """One of the lines; asked for only where it is drawn."""
+        return self._lines[y]
+
+    def _show_count(self, count: int) -> None:
+        """Show what `_line` says now of so many lines."""
+        if count != self._count:
+            self._count = count
+            self.virtual_size = Size(self.size.width, count)
+            self._strips = {}
             self.refresh(layout=True)
+        elif not self._strips:
+            self.refresh()
         else:
-            self._refresh_changed()
+            self._refresh_lines(tuple(self._strips))
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return len(self._lines)
+        return self._count
 
-    def _refresh_changed(self) -> None:
-        before, top = self._strips, round(self.scroll_y)
-        if not before:
-            self.refresh()
-            return
-        self._strips = [self._strip(line) for line in self._lines]
+    def _refresh_lines(self, lines: Iterable[int]) -> None:
+        """Send what has changed of these lines; one out of sight is drawn when it comes back."""
+        top = round(self.scroll_y)
+        in_sight = range(top, top + self.size.height)
         changed: list[Region] = []
-        for y, (old, new) in enumerate(zip(before, self._strips, strict=True)):
+        for y in lines:
+            old = self._strips.pop(y, None)
+            if old is None or y not in in_sight:
+                continue
+            new = self._strips[y] = self._strip(self._line(y))
             spans = changed_spans(old, new)
             changed += [Region(start, y - top, end - start, 1) for start, end in spans]
         if changed:
             self.refresh(*changed)
 
     def render_line(self, y: int) -> Strip:
-        if not self._strips:
-            self._strips = [self._strip(line) for line in self._lines]
         index = round(self.scroll_y) + y
-        if index < len(self._strips):
-            return self._strips[index]
-        return Strip.blank(self.size.width, self._style(Tone.PLAIN))
+        if index >= self._count:
+            return Strip.blank(self.size.width, self._style(Tone.PLAIN))
+        strip = self._strips.get(index)
+        if strip is None:
+            strip = self._strips[index] = self._strip(self._line(index))
+        return strip
 
     def _strip(self, line: Cell) -> Strip:
         width = self.size.width
@@ -90,13 +105,13 @@ class Lines(ScrollView, can_focus=False):
         return style
 
     def on_resize(self) -> None:
-        self._strips = []
-        self.virtual_size = Size(self.size.width, len(self._lines))
+        self._strips = {}
+        self.virtual_size = Size(self.size.width, self._count)
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._styles.clear()
-        self._strips = []
+        self._strips = {}
 
     def watch_scroll_y(self, old: float, new: float) -> None:
         super().watch_scroll_y(old, new)
