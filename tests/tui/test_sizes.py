@@ -135,3 +135,25 @@ async def test_a_notice_hides_no_key_of_a_box_and_no_legend() -> None:
         stage.line_with("✗ serve llama")
         await stage.press("end")
         stage.line_with("Esc leaves")
+
+
+async def test_a_long_plan_keeps_its_command_and_its_keys_in_sight() -> None:
+    plan = tuple(f"line {number}" for number in range(40))
+    async with on_stage(picture(), size=(80, 24)) as stage:
+        stage.app.push_screen(PlanScreen(DANGEROUS, Recording(plan=plan)))
+        await stage.shows("line 0")
+        for key in ("home", "end"):
+            await stage.press(key)
+            stage.line_with("the same by hand:")
+            stage.line_with("gswarm model")
+            stage.line_with("Enter does it")
+            stage.line_with("Esc leaves")
+        stage.line_with("line 39")
+        assert "line 0 " not in stage.text()
+        command = " ".join(f"--option-{number}" for number in range(200))
+        stage.app.push_screen(PlanScreen(replace(DANGEROUS, commands=((command,),)), Recording()))
+        await stage.shows("Enter does it")
+        stage.line_with("will be lost")
+        await stage.press("end")
+        stage.line_with("--option-199")
+        stage.line_with("Enter does it")

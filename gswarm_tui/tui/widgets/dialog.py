@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.suggester import Suggester
 from textual.widgets import Input, Label, Static
@@ -23,6 +23,9 @@ from gswarm_tui.tui.acting import Actor, Deed, Proposal
 from gswarm_tui.tui.widgets.cells import Piece, Tone
 from gswarm_tui.tui.widgets.markup import content
 from gswarm_tui.tui.widgets.tick import Tick
+
+_IN_SIGHT: Final = 200
+"""A command of so many characters stays in sight below its plan; a longer one scrolls with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,8 @@ class Box(ModalScreen[object]):
     Box Input { width: 1fr; border: none; height: 1; padding: 0 1; background: $surface; }
     Box Input:focus { border: none; background: $primary-muted; }
     Box Tick { margin: 1 1 0 18; }
+    Box .foot { dock: bottom; height: auto; background: $panel; }
+    Box.-low .foot { dock: none; }
     Box .keys { margin: 1 0 0 0; color: $text-muted; }
     Box .error { color: $text-error; }
     """
@@ -178,7 +183,10 @@ class FormScreen(Box):
 
 
 class PlanScreen(Box):
-    """Shows what a deed would come to; gives the `Proposal` when it is confirmed."""
+    """Shows what a deed would come to; gives the `Proposal` when it is confirmed.
+
+    Of a long plan the keys stay in sight, and the command too; the rest scrolls.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "leave", "Leave", show=False),
@@ -198,7 +206,9 @@ class PlanScreen(Box):
             lost += [Piece(f"\n  ✗ {each}", Tone.BAD) for each in self._deed.losses]
             yield _text(lost if self._deed.losses else [])
             yield Static("\nasking the fleet …", id="plan", markup=False)
-            yield Static("Esc leaves", classes="keys", id="keys", markup=False)
+            with Vertical(classes="foot"):
+                yield Static(id="command", markup=False)
+                yield Static("Esc leaves", classes="keys", id="keys", markup=False)
 
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()
@@ -211,7 +221,11 @@ class PlanScreen(Box):
             self.query_one("#plan", Static).update(content([Piece("\n"), *_error(error)]))
             return
         self._proposal = proposal
-        self.query_one("#plan", Static).update(content(_plan(proposal)))
+        plan, command = list(_plan(proposal)), list(_command(proposal))
+        if len(proposal.command) > _IN_SIGHT:
+            plan, command = [*plan, Piece("\n"), *command], []
+        self.query_one("#plan", Static).update(content(plan))
+        self.query_one("#command", Static).update(content(command))
         does = "Enter does it all the same" if proposal.problems else "Enter does it"
         keys = f"{does}   y copies the command   Esc leaves"
         self.query_one("#keys", Static).update(keys)
@@ -263,8 +277,11 @@ def _plan(proposal: Proposal) -> Iterable[Piece]:
         yield Piece(f"\n{line}")
     for line in proposal.problems:
         yield Piece(f"\n✗ would fail: {line}", Tone.WARN)
+
+
+def _command(proposal: Proposal) -> Iterable[Piece]:
     if proposal.command:
-        yield Piece("\n\nthe same by hand:", Tone.DIM)
+        yield Piece("\nthe same by hand:", Tone.DIM)
         yield Piece(f"\n{proposal.command}", Tone.BUSY)
 
 
