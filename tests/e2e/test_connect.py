@@ -483,7 +483,9 @@ async def test_an_older_helper_is_sent_by_nobody(
     ssh_site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = ssh_site.node(ssh_site.sshd())
-    async with ssh_site.fleet(node) as fleet:
+    async with ssh_site.fleet(
+        node, idle_exit_s=300
+    ) as fleet:  # the other home fetches wheels first
         pid = await pid_of(fleet)
     _edit(monkeypatch, seconds=-10)
     async with ssh_site.fleet(node, home=ssh_site.home("older")) as fleet:
