@@ -236,7 +236,9 @@ async def test_a_forwarder_that_died_is_noticed_and_replaced(node: Node, engine:
     first = await serve(node, params(engine))
     os.kill(first["pid"], signal.SIGKILL)
     await until(lambda: node.services.list()[0]["state"] == "stale")
-    assert node.services.list()[0]["reason"] == "its forwarder was killed by SIGKILL"
+    # How it ended is known when its last thread has: a moment after it is seen to be dead.
+    killed = "its forwarder was killed by SIGKILL"
+    await until(lambda: node.services.list()[0]["reason"] == killed)
     assert node.services.running() == 0
     second = await serve(node, params(engine))
     assert (second["state"], second["replica"]) == ("ready", first["replica"])
