@@ -111,7 +111,7 @@ async def make_machine(
             located = locate(str(tmp_path / name))
             lock = os.open(located.lock, os.O_RDWR | os.O_CREAT)
             stack.callback(os.close, lock)
-            helper = Helper(located, lock, idle_exit_s=60)
+            helper = Helper(located, lock, built=("0", 0), idle_exit_s=60)
             running = asyncio.create_task(helper.run(None))
             stack.push_async_callback(_end, running)
             while not located.socket.exists():

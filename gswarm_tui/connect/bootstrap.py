@@ -16,7 +16,7 @@ from gswarm_tui.errors import BootstrapError, UnreachableError
 
 from . import command
 from .base import ByteReader, Process, Stream, Transport
-from .bundle import Bundles, bundle_hash
+from .bundle import Bundles, built, bundle_hash
 
 BANNER_KEPT = 64 * 1024
 """Bytes of a login shell's chatter that are kept, to be quoted when nothing else follows."""
@@ -110,6 +110,7 @@ async def _converse(
     marker = secrets.token_hex(8), secrets.token_hex(8)
     asked = {
         "hash": bundle_hash()[:_HASH_SHOWN],
+        "built": list(built()),
         "root": spec.root,
         "idle_exit": spec.idle_exit_s,
         "fresh": False,

@@ -133,7 +133,7 @@ class Bundles:
 
     def _files(self, platform: str) -> Files:
         pins = [pin for pin in read_lock() if pin.platform in (None, platform)]
-        about = {"hash": bundle_hash(), "built": list(built()), "platform": platform}
+        about = {"hash": bundle_hash(), "platform": platform}
         files = {
             **sources(),
             "bundle.json": json.dumps(about, sort_keys=True).encode(),

@@ -45,8 +45,8 @@ def main(asked: dict[str, Any]) -> int:
     """Do what the controller asks; return the exit status.
 
     Args:
-        asked: ``marker``; ``hash`` of the bundle; ``root``; ``idle_exit``, seconds or None;
-            ``fresh``: the bundle that is there is not to be used; ``end``: the pid of a helper to
+        asked: ``marker``; ``hash`` of the bundle; ``built``: how new the controller's helper is, a
+            release and a time; ``root``; ``idle_exit``, seconds or None; ``fresh``: the bundle that is there is not to be used; ``end``: the pid of a helper to
             end, or None; ``bridge``: carry bytes at the end; ``socket``: where a helper was known
             to listen, or None: a bridge tries it before all else, and the one to end has it.
     """
@@ -308,6 +308,8 @@ def start(bundle: str, asked: dict[str, Any]) -> bytes:
     """Start the helper in a session of its own; return its line, which says where it listens."""
     log = os.path.join(bundle, f"start-{zlib.crc32(os.fsencode(asked['root'])):08x}.log")
     command = [sys.executable, "-I", "-S", os.path.join(bundle, LAUNCHER), "--root", asked["root"]]
+    # Not from the bundle, which an older checkout with the same sources may have left here.
+    command += ["--built", "{} {}".format(*asked["built"])]
     if asked["idle_exit"] is not None:
         command += ["--idle-exit", str(asked["idle_exit"])]
     ready, given = os.pipe()

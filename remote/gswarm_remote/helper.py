@@ -4,9 +4,9 @@ One runs for each node root, as the SSH user. It answers on a Unix socket in a 0
 the node's work, and exits when it has had no reason to stay for a while. Killing it is always
 harmless.
 
-It is started by stage 0 as ``python gswarm_helper.py --root ROOT --ready-fd N``. It writes one
-line of JSON, ``{"socket": path, "pid": pid}``, to that descriptor once it answers; where another
-helper holds the root's lock already, the line names that one and this process ends.
+It is started by stage 0 as ``python gswarm_helper.py --root ROOT --built BUILT --ready-fd N``. It
+writes one line of JSON, ``{"socket": path, "pid": pid}``, to that descriptor once it answers; where
+another helper holds the root's lock already, the line names that one and this process ends.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def main(argv: Optional[List[str]] = None) -> int:
             _announce(ready_fd, running)
             return 0
         _log_to(located.logs / "helper.log")
-        asyncio.run(_serve(located, lock, idle_exit_s, ready_fd))
+        release, _, modified = options.get("--built", "0 0").partition(" ")
+        built = (release, int(modified))
+        asyncio.run(_serve(located, lock, ready_fd, built=built, idle_exit_s=idle_exit_s))
     except HelperError as error:
         _announce(ready_fd, {"error": error.to_wire()})
         return 1
@@ -65,16 +67,30 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 
 async def _serve(
-    located: node_paths.Paths, lock: int, idle_exit_s: float, ready_fd: Optional[int]
+    located: node_paths.Paths, lock: int, ready_fd: Optional[int], **settings: Any
 ) -> None:
     """Make the helper inside its loop, to which an asyncio.Event belongs before Python 3.10."""
-    await Helper(located, lock, idle_exit_s=idle_exit_s).run(ready_fd)
+    await Helper(located, lock, **settings).run(ready_fd)
 
 
 class Helper:
-    """Listens, answers, and knows when to go."""
+    """Listens, answers, and knows when to go.
 
-    def __init__(self, located: node_paths.Paths, lock: int, *, idle_exit_s: float) -> None:
+    Args:
+        lock: the descriptor that holds the root's lock.
+        built: the release and the time of its newest source, in seconds, as the controller that
+            started this helper has it: which of two helpers is the newer one.
+        idle_exit_s: how long it stays without a reason.
+    """
+
+    def __init__(
+        self,
+        located: node_paths.Paths,
+        lock: int,
+        *,
+        built: Tuple[str, int],
+        idle_exit_s: float,
+    ) -> None:
         self._paths = located
         self._lock = lock
         self._idle_exit_s = idle_exit_s
@@ -82,7 +98,7 @@ class Helper:
         self._connections: Dict[asyncio.Task[Any], str] = {}
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
-        self._identity = _bundle_identity()
+        self._identity = {"hash": _bundle_hash(), "built": list(built)}
         self.node = Node(located)
         self.node.operations.on_change = self._changed.set
         self._handlers: Dict[str, Handler] = {
@@ -317,13 +333,13 @@ def _announce(descriptor: Optional[int], line: Dict[str, Any]) -> None:
     os.close(descriptor)
 
 
-def _bundle_identity() -> Dict[str, Any]:
-    """The hash of the code that runs and when it was built, from ``bundle.json`` beside it."""
+def _bundle_hash() -> str:
+    """The hash of the code that runs, from ``bundle.json`` beside it."""
     try:
         bundle = json.loads((Path(sys.argv[0]).resolve().parent / "bundle.json").read_text())
-        return {"hash": bundle["hash"], "built": bundle["built"]}
+        return str(bundle["hash"])
     except (OSError, ValueError, KeyError):
-        return {"hash": "unbundled", "built": ["0", 0]}
+        return "unbundled"
 
 
 def _resident_bytes() -> int:

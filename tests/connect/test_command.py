@@ -15,6 +15,7 @@ from gswarm_tui.errors import BootstrapError
 
 ASKED = {
     "hash": "0123456789abcdef",
+    "built": ["0.1.0", 1],
     "root": "/nowhere/it's $HOME \\ `id`",
     "idle_exit": None,
     "fresh": False,

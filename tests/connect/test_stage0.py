@@ -83,6 +83,7 @@ def test_a_new_helper_that_does_not_arrive_ends_no_old_one(start: Start, tmp_pat
     old = start(tmp_path / "s")
     asked = {
         "hash": "0123456789abcdef",
+        "built": ["0.1.0", 1],
         "root": str(tmp_path / "root"),
         "idle_exit": None,
         "fresh": False,

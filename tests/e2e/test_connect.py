@@ -483,9 +483,7 @@ async def test_an_older_helper_is_sent_by_nobody(
     ssh_site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = ssh_site.node(ssh_site.sshd())
-    async with ssh_site.fleet(
-        node, idle_exit_s=300
-    ) as fleet:  # the other home fetches wheels first
+    async with ssh_site.fleet(node) as fleet:
         pid = await pid_of(fleet)
     _edit(monkeypatch, seconds=-10)
     async with ssh_site.fleet(node, home=ssh_site.home("older")) as fleet:
@@ -578,7 +576,7 @@ def _edit(monkeypatch: pytest.MonkeyPatch, *, seconds: int) -> None:
     monkeypatch.setattr(bundle, "sources", lambda: sources)
     for module in (bundle, bootstrap, helper):
         monkeypatch.setattr(module, "bundle_hash", lambda: changed)
-    for module in (bundle, helper):
+    for module in (bootstrap, helper):
         monkeypatch.setattr(module, "built", lambda: (version, modified + seconds))
 
 

@@ -104,10 +104,11 @@ async def ask(
 
 
 async def test_it_says_hello_and_describes_its_node(start: Any) -> None:
-    started = start()
+    started = start("--built", "0.1.0 1700000000")
     async with connected(started) as streams:
         hello = await say_hello(*streams, HELLO)
     assert hello["protocol"] == wire.PROTOCOL
+    assert hello["built"] == ["0.1.0", 1700000000]
     assert hello["pid"] == started.process.pid
     info = await ask(started, "node.info")
     assert info["helper"]["rss"] < 45_000_000
