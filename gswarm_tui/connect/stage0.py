@@ -45,10 +45,11 @@ def main(asked: dict[str, Any]) -> int:
     """Do what the controller asks; return the exit status.
 
     Args:
-        asked: ``marker``; ``hash`` of the bundle; ``built``: how new the controller's helper is, a
-            release and a time; ``root``; ``idle_exit``, seconds or None; ``fresh``: the bundle that is there is not to be used; ``end``: the pid of a helper to
-            end, or None; ``bridge``: carry bytes at the end; ``socket``: where a helper was known
-            to listen, or None: a bridge tries it before all else, and the one to end has it.
+        asked: ``marker``; ``hash`` of the bundle; ``built``: release and time of the controller's
+            helper, which say how new it is; ``root``; ``idle_exit``, seconds or None; ``fresh``:
+            the bundle that is there is not to be used; ``end``: the pid of a helper to end, or
+            None; ``bridge``: carry bytes at the end; ``socket``: where a helper was known to
+            listen, or None: a bridge tries it before all else, and the one to end has it.
     """
     write(asked["marker"].encode())
     try:
