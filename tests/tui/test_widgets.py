@@ -24,6 +24,7 @@ from gswarm_tui.tui.widgets.plot import (
     binned,
     percent,
     plot,
+    rate,
     rounded_up,
 )
 from gswarm_tui.watch.rings import History
@@ -48,9 +49,9 @@ def remember(values: list[float | None], step_s: float = 1.0, until: float = NOW
 def test_a_plot_is_as_high_as_its_values() -> None:
     history = remember([0.0] * 300 + [50.0] * 150 + [100.0] * 150)
     series = Series("util", (KEY,), percent, 100.0)
-    drawn = text(list(plot(history, series, TEN_MINUTES, NOW, 8 + 60, 2)))
+    drawn = text(list(plot(history, series, TEN_MINUTES, NOW, 10 + 60, 2)))
     assert drawn[0].strip().startswith("util  100 %  mean 39 %, most 100 %")
-    assert drawn[1].startswith("  100 % ")
+    assert drawn[1].startswith("    100 % ")
     assert drawn[1].endswith("█" * 14)
     assert "▁" * 20 in drawn[2]
     assert drawn[2].endswith("█" * 29)
@@ -60,7 +61,7 @@ def test_what_is_not_known_is_blank_and_zero_is_not() -> None:
     history = remember([0.0] * 10 + [None] * 10 + [0.0] * 10)
     columns = binned(history, KEY, TEN_MINUTES, NOW, 600)[-30:]
     assert columns == [0.0] * 10 + [None] * 10 + [0.0] * 10
-    drawn = text(list(plot(history, Series("u", (KEY,), percent), TEN_MINUTES, NOW, 608, 1)))
+    drawn = text(list(plot(history, Series("u", (KEY,), percent), TEN_MINUTES, NOW, 610, 1)))
     assert drawn[1].endswith("▁" * 10 + " " * 10 + "▁" * 10)
 
 
@@ -82,6 +83,40 @@ def test_several_are_added_up() -> None:
     history = remember([30.0] * 600)
     series = Series("power", (KEY, KEY, ("none", 0, "x")), percent, summed=True)
     assert "60 %  mean 60 %" in text(list(plot(history, series, TEN_MINUTES, NOW, 60, 2)))[0]
+
+
+@pytest.mark.parametrize(
+    ("room", "said"),
+    [
+        (63, "          network in  50.0 MB/s  mean 50.0 MB/s, most 50.0 MB/s"),
+        (53, "network in  50.0 MB/s  mean 50.0 MB/s, most 50.0 MB/s"),
+        (47, "          network in  50.0 MB/s  most 50.0 MB/s"),
+        (37, "network in  50.0 MB/s  most 50.0 MB/s"),
+        (31, "          network in  50.0 MB/s"),
+        (21, "network in  50.0 MB/s"),
+        (20, "          network in"),
+        (9, "network …"),
+    ],
+)
+def test_a_title_is_shortened_by_words_and_no_value_is_cut(room: int, said: str) -> None:
+    history = remember([50e6] * 600)
+    series = Series("network in", (KEY,), rate)
+    title, top, *_ = text(list(plot(history, series, TEN_MINUTES, NOW, room, 3)))
+    assert title.rstrip() == said
+    assert top.startswith("50.0 MB/s ")
+
+
+@pytest.mark.parametrize(
+    ("room", "said"),
+    [
+        (54, "          network in  nothing known of the last 24 h"),
+        (50, "network in  nothing known of the last 24 h"),
+        (40, "          network in  nothing known"),
+    ],
+)
+def test_that_nothing_is_known_is_said_in_fewer_words(room: int, said: str) -> None:
+    drawn = plot(History(), Series("network in", (KEY,), rate), ONE_DAY, NOW, room, 1)
+    assert text(list(drawn))[0].rstrip() == said
 
 
 @pytest.mark.parametrize(

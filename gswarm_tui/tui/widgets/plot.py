@@ -7,8 +7,10 @@ one costs half a millisecond.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+
+from rich.cells import cell_len
 
 from gswarm_tui import wording
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, fit
@@ -16,7 +18,8 @@ from gswarm_tui.watch.rings import MINUTES, SECONDS, History
 from gswarm_tui.watch.series import Key
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
-_AXIS = 8
+_AXIS = 10
+"""Columns for what is at the edges: ``10.0 MB/s`` and a blank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +115,32 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _title(series: Series, span: Span, known: Sequence[float], width: int) -> Cell:
-    said = [Piece(" " * _AXIS), Piece(series.title, Tone.TITLE)]
+    """What is drawn and how much of it there is, in as many words as there is room for."""
+    titles = list(_titles(series, span, known))
+    room = (each for each in titles if sum(cell_len(piece.text) for piece in each) <= width)
+    return fit(next(room, titles[-1]), width)
+
+
+def _titles(series: Series, span: Span, known: Sequence[float]) -> Iterator[list[Piece]]:
+    """The title with ever fewer words; it is above the area as long as it can."""
+    title = Piece(series.title, Tone.TITLE)
+    more: list[list[Piece]]
     if known:
-        mean = sum(known) / len(known)
-        said.append(Piece(f"  {series.text(known[-1])}"))
-        said.append(Piece(f"  mean {series.text(mean)}, most {series.text(max(known))}", Tone.DIM))
+        now = Piece(f"  {series.text(known[-1])}")
+        most = f"most {series.text(max(known))}"
+        mean = f"mean {series.text(sum(known) / len(known))}"
+        more = [
+            [now, Piece(f"  {mean}, {most}", Tone.DIM)],
+            [now, Piece(f"  {most}", Tone.DIM)],
+            [now],
+            [],
+        ]
     else:
-        said.append(Piece(f"  nothing known of the last {span.title}", Tone.DIM))
-    return fit(said, width)
+        nothing = ("  nothing known", f" of the last {span.title}")
+        more = [[Piece("".join(nothing), Tone.DIM)], [Piece(nothing[0], Tone.DIM)], []]
+    for words in more:
+        yield [Piece(" " * _AXIS), title, *words]
+        yield [title, *words]
 
 
 def _area(
