@@ -12,10 +12,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol, final
 
+from gswarm_tui import times
 from gswarm_tui.cli import job_report, output
 from gswarm_tui.errors import GswarmError, UsageError
 from gswarm_tui.jobs import Event, TaskResult
@@ -191,8 +191,7 @@ class Json:
 
 def print_event(event: str, **fields: Any) -> None:
     """Print one JSON object as `Json` does."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    line = json.dumps({"event": event, "time": now, **fields})
+    line = json.dumps({"event": event, "time": times.now(), **fields})
     # Whoever reads the events should see each one when it happens.
     with output.writing():
         print(line, flush=True)  # noqa: T201

@@ -11,10 +11,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import final
 
+from gswarm_tui import times
 from gswarm_tui.errors import EXIT_CANCELLED, EXIT_FAILED, EXIT_OK, GswarmError, StateError
 from gswarm_tui.processes import Process
 
@@ -48,7 +48,7 @@ class Note:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._run = LastRun(_now(), Process.this())
+        self._run = LastRun(times.now(), Process.this())
         self._write()
 
     @property
@@ -61,7 +61,9 @@ class Note:
         self._write()
 
     def end(self, exit_code: int, error: str | None) -> None:
-        self._run = replace(self._run, finished_at=_now(), exit_code=exit_code, error=error or None)
+        self._run = replace(
+            self._run, finished_at=times.now(), exit_code=exit_code, error=error or None
+        )
         self._write()
 
     def _write(self) -> None:
@@ -112,7 +114,3 @@ def forget(folder: Path, name: str) -> None:
 
 def _path(folder: Path, name: str) -> Path:
     return folder / f"{name}.json"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

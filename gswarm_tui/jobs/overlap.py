@@ -19,12 +19,12 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self, final
 
-from gswarm_tui import wording
+from gswarm_tui import times, wording
 from gswarm_tui.errors import LockedOutError, StateError, TimedOutError
 from gswarm_tui.processes import Process
 from gswarm_tui.state.jobs import Jobs
@@ -84,7 +84,7 @@ class Lock:
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         os.set_inheritable(descriptor, False)
-        self._since = _now()
+        self._since = times.now()
 
     def __enter__(self) -> Self:
         return self
@@ -280,7 +280,3 @@ async def _named_holder(path: Path) -> Holder | None:
             return holder
         await asyncio.sleep(_LOOK_EVERY_S)
     return None
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from gswarm_remote.errors import Kind
+from gswarm_remote.models import records
 from gswarm_remote.models.manifest import FileEntry, Manifest
 
 from gswarm_tui.devices import DISK, DRAM, Device
@@ -218,6 +218,6 @@ def _manifest(name: str, resolved: Resolved, described: dict[str, Any]) -> Manif
         files=tuple(
             FileEntry(file.path, file.size or 0, str(file.sha256)) for file in resolved.files
         ),
-        published_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        published_at=records.now(),
         metadata=described,
     )

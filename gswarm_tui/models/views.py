@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from gswarm_tui import times
 from gswarm_tui.models.addresses import endpoint_of, node_url, tunnel_to
 from gswarm_tui.models.ground import (
     NOT_AS_PUBLISHED,
@@ -136,12 +137,12 @@ def _copy(node: str, copy: Wire) -> CopyView:
         files=copy.get("files") or 0,
         done=copy.get("done"),
         source=copy.get("source"),
-        published_at=copy.get("published_at"),
+        published_at=_moment(copy.get("published_at")),
         last_accessed=_moment(copy.get("last_accessed")),
         metadata=dict(copy.get("metadata") or {}),
         external=bool(copy.get("external")),
         waiting=copy.get("waiting"),
-        verified_at=copy.get("verified_at"),
+        verified_at=_moment(copy.get("verified_at")),
         damaged=[str(path) for path in copy.get("damaged") or ()],
     )
 
@@ -163,9 +164,10 @@ def _replica(node: str, replica: Wire) -> ReplicaView:
 
 
 def _moment(value: object) -> str | None:
-    """A time as ISO 8601 in UTC, where a node sends seconds since the epoch too."""
-    if isinstance(value, (int, float)):
-        return datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds")
+    """A time that a node sent, as times are written here; as it is where it makes no sense."""
+    if isinstance(value, int | float | str):
+        with contextlib.suppress(ValueError, OverflowError, OSError):
+            return times.text(value)
     return None if value is None else str(value)
 
 

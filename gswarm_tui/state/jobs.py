@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, final
 
+from gswarm_tui import times
 from gswarm_tui.errors import EXIT_CANCELLED, StateError, UnreachableError
 from gswarm_tui.processes import Process
-from gswarm_tui.state import transitions
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.making import NewJob as NewJob
 from gswarm_tui.state.making import NewTask as NewTask
@@ -181,7 +181,7 @@ class Jobs:
                     this.start_time,
                     this.boot_id,
                     this.namespace,
-                    transitions.now(),
+                    times.now(),
                     job_id,
                 ),
             )
@@ -213,7 +213,7 @@ class Jobs:
             self._transitions.job_to(job_id, state)
             self._database.execute(
                 "UPDATE jobs SET finished_at = ?, exit_code = ?, error = ? WHERE id = ?",
-                (transitions.now(), exit_code, error, job_id),
+                (times.now(), exit_code, error, job_id),
             )
 
     def describe(self, job_id: int, action_id: str, summary: str) -> None:
@@ -231,7 +231,7 @@ class Jobs:
                 self._transitions.task_to(job_id, action_id, State.READY)
                 nodes = {claim.node for claim in claims if claim.node is not None}
                 self._transitions.note_nodes(job_id, action_id, nodes)
-                self._queue.enter(job_id, action_id, claims, transitions.now())
+                self._queue.enter(job_id, action_id, claims, times.now())
 
     def admit(self, job_id: int, limit: int) -> list[Attempt]:
         """Give the tasks of a job that have their turn what they wish for; they run from now on.
@@ -247,9 +247,7 @@ class Jobs:
             self.check_run(job_id)
             for action_id in self._queue.admit(job_id, limit):
                 self._transitions.task_to(job_id, action_id, State.RUNNING)
-                admitted.append(
-                    self._transitions.begin_attempt(job_id, action_id, transitions.now())
-                )
+                admitted.append(self._transitions.begin_attempt(job_id, action_id, times.now()))
         return admitted
 
     def why(self, job_id: int, action_id: str) -> str | None:
@@ -287,7 +285,7 @@ class Jobs:
         retry_at: datetime | None = None,
     ) -> None:
         """Note how a task, or with ``retry_at`` an attempt of it, ended; what it held is free."""
-        now = transitions.now()
+        now = times.now()
         # A node that cannot be reached may still be at it: the next attempt goes on with that. What
         # ended in another way without success may not have ended on every node.
         resumes = error_kind == UnreachableError.kind
@@ -307,7 +305,7 @@ class Jobs:
                     error_kind,
                     hint,
                     None if result is None else json.dumps(result),
-                    None if retry_at is None else transitions.text(retry_at),
+                    None if retry_at is None else times.text(retry_at),
                     job_id,
                     action_id,
                 ),
@@ -342,7 +340,7 @@ class Jobs:
         error: str | None = None,
     ) -> None:
         """End a job that no process runs; its tasks that have not ended are cancelled."""
-        now = transitions.now()
+        now = times.now()
         with self._database.transaction():
             self._database.execute(
                 "UPDATE tasks SET stale = 1 WHERE job_id = ? AND state = 'running'", (job_id,)
@@ -381,7 +379,7 @@ class Jobs:
         return [job_of(row) for row in rows]
 
     def _lose(self, job_id: int) -> None:
-        now = transitions.now()
+        now = times.now()
         self._transitions.job_to(job_id, State.LOST)
         self._database.execute("UPDATE jobs SET finished_at = ? WHERE id = ?", (now, job_id))
         for task in self.tasks(job_id):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gswarm_tui.state import transitions
+from gswarm_tui import times
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.states import Priority, State
 
@@ -54,7 +54,7 @@ def make(database: Database, job: NewJob) -> int:
                 job.playbook,
                 State.PENDING,
                 platform.node(),
-                transitions.now(),
+                times.now(),
                 secrets.token_hex(8),
                 _user(),
                 job.priority,

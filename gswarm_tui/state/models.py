@@ -6,9 +6,9 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, final
 
+from gswarm_tui import times
 from gswarm_tui.state.database import Database
 
 
@@ -70,7 +70,7 @@ class Registry:
         changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         with self._database.transaction():
             before = self.get(name)
-            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            now = times.now()
             if before is None:
                 model = RegisteredModel(name, None, None, None, (), {}, now, now)
                 model = replace(model, **changes)

@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from gswarm_tui import times
 from gswarm_tui.config import Retention
 from gswarm_tui.state.database import Database
 
@@ -97,7 +97,7 @@ def log_bytes(logs: Path) -> int:
 
 
 def _by_age(database: Database, oldest: float) -> list[int]:
-    moment = datetime.fromtimestamp(oldest, UTC).isoformat(timespec="milliseconds")
+    moment = times.text(oldest)
     return _ids(database, f"({_OVER} OR {_WAITING}) AND {_AGE} < ?", moment)
 
 

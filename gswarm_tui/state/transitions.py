@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import final
 
 from gswarm_tui.state.database import Database
@@ -112,13 +111,3 @@ class Transitions:
             " AND action_id = ? AND finished_at IS NULL",
             (failed, now, error, job_id, action_id),
         )
-
-
-def now() -> str:
-    """The time, as it is written everywhere: ISO 8601 in UTC, with milliseconds."""
-    return text(datetime.now(UTC))
-
-
-def text(moment: datetime) -> str:
-    """A time as it is written."""
-    return moment.isoformat(timespec="milliseconds")

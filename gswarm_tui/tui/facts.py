@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 
 from gswarm_tui import wording
+from gswarm_tui.tui.moments import day_and_time
 from gswarm_tui.tui.widgets.attention_table import what
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, fit, pieces
 from gswarm_tui.tui.widgets.fleet_table import node_state, rate
@@ -146,7 +146,7 @@ def in_columns(
 def errors_of(gpu: Gpu) -> list[Cell]:
     """The XID errors that its driver told of, the newest first."""
     newest = sorted(gpu.xid, key=lambda error: -error[1])
-    return [Piece(f"XID {code}  at {_moment(time)}", Tone.BAD) for code, time in newest]
+    return [Piece(f"XID {code}  at {day_and_time(time)}", Tone.BAD) for code, time in newest]
 
 
 def instances_of(gpu: Gpu) -> list[Cell]:
@@ -210,7 +210,3 @@ def _unit(value: float | None, unit: str) -> str:
 
 def _bad_count(value: int | None) -> Cell:
     return Piece(_unit(value, ""), Tone.BAD if value else Tone.PLAIN)
-
-
-def _moment(time: float) -> str:
-    return datetime.fromtimestamp(time).astimezone().strftime("%d %b %H:%M:%S")

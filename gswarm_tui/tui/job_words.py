@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Final
 
 from gswarm_tui import wording
@@ -112,19 +111,6 @@ def briefly(seconds: float | None) -> str:
     if seconds < 3570:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < _DAY_S else f"{seconds / _DAY_S:.1f} d"
-
-
-def day_or_time(time: float, now: float) -> str:
-    """``21:58`` within half a day, else ``14 Nov``."""
-    local = datetime.fromtimestamp(time).astimezone()
-    return local.strftime("%H:%M" if now - time < _DAY_S / 2 else "%d %b")
-
-
-def moment(time: float, now: float) -> str:
-    """The time of today, else the day."""
-    local = datetime.fromtimestamp(time).astimezone()
-    recent = now - time < _DAY_S / 2
-    return local.strftime("%H:%M:%S") if recent else local.strftime("%d %b %H:%M")
 
 
 def queue_line(snapshot: FleetSnapshot) -> Cell:

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from gswarm_tui.inventory.nodespec import NodeSpec
 
-if TYPE_CHECKING:
-    from gswarm_tui.tui.screens.view import View
-
 Shell = Callable[[str], Sequence[str] | None]
 """The command that opens a shell on a node of that name; None where there is no such node."""
-
-
-def has_shell(view: View) -> bool:
-    """Whether there is a terminal that a shell on a node could have, and a way to one."""
-    return view.gswarm.shell is not None and not view.app.is_web
 
 
 def command(spec: NodeSpec) -> list[str]:

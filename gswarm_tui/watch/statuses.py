@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
+from gswarm_remote.devices import gpu_index
 from gswarm_remote.transfer import limits
 
 from gswarm_tui.devices import DRAM
@@ -31,8 +31,6 @@ _SERVING: Final = "serve"
 
 CONTROLLER: Final = "the controller"
 """Where an upload comes from, as the node sees it."""
-
-_GPU: Final = re.compile(r"gpu([0-9]{1,3})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +187,8 @@ def _loaded(replicas: Sequence[Wire]) -> dict[int, tuple[str, ...]]:
     for each in replicas:
         name = text(each.get("model"))
         for place in _places(each):
-            match = _GPU.fullmatch(place)
-            if match is not None and name is not None:
-                index = int(match[1])
+            index = gpu_index(place)
+            if index is not None and name is not None:
                 found[index] = tuple(dict.fromkeys((*found.get(index, ()), name)))
     return found
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
+from gswarm_tui.tui.moments import day_and_time
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.views import SUBJECTS
 from gswarm_tui.tui.widgets.cells import Piece, Tone
@@ -37,7 +37,7 @@ class EventsView(View):
     ]
 
     COLUMNS: ClassVar = (
-        Column[Event]("time", lambda e: Piece(_time(e.time), Tone.DIM), 15),
+        Column[Event]("time", lambda e: Piece(day_and_time(e.time), Tone.DIM), 15),
         Column[Event]("level", lambda e: Piece(e.level, _TONES[e.level]), 7),
         Column[Event]("about", lambda e: e.about, 12, share=1, order=lambda e: e.about),
         Column[Event]("what", lambda e: e.text, 20, share=3),
@@ -68,7 +68,7 @@ class EventsView(View):
     def action_describe(self) -> None:
         """Everything that is known of the marked ones, or of that under the cursor."""
         rows: list[Event] = self.query_one(LineTable).marked
-        self.describe({f"{_time(row.time)} {row.about}": row for row in rows})
+        self.describe({f"{day_and_time(row.time)} {row.about}": row for row in rows})
 
 
 def _key(event: Event) -> tuple[float, str, str]:
@@ -78,7 +78,3 @@ def _key(event: Event) -> tuple[float, str, str]:
 def _texts(event: Event) -> Iterable[str | None]:
     """What the filter looks at."""
     return (event.level, event.about, event.text, event.command)
-
-
-def _time(moment: float) -> str:
-    return datetime.fromtimestamp(moment).astimezone().strftime("%d %b %H:%M:%S")

@@ -13,7 +13,6 @@ from textual.widget import Widget
 from gswarm_tui.errors import UsageError
 from gswarm_tui.tui.fleet_rows import FleetRow, fleet_rows, groupings
 from gswarm_tui.tui.screens.view import View
-from gswarm_tui.tui.shell import has_shell
 from gswarm_tui.tui.widgets.attention_table import AttentionTable
 from gswarm_tui.tui.widgets.fleet_table import FleetTable
 from gswarm_tui.tui.widgets.gpu_card import HEIGHT, WIDTH
@@ -216,7 +215,7 @@ class FleetView(View):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "shell":
-            return has_shell(self)
+            return self.has_shell()
         if action == "attention":
             return self.has_class("-attention")
         if action == "group":

@@ -15,7 +15,6 @@ from gswarm_tui.inventory import Inventory
 from gswarm_tui.inventory.nodespec import NodeSpec
 from gswarm_tui.tui.screens.machine import leave_to_shell
 from gswarm_tui.tui.screens.view import View
-from gswarm_tui.tui.shell import has_shell
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
 from gswarm_tui.tui.widgets.lines import Lines
@@ -120,7 +119,7 @@ class InventoryView(View):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "shell":
-            return has_shell(self)
+            return self.has_shell()
         return super().check_action(action, parameters)
 
     def action_shell(self) -> None:

@@ -15,9 +15,7 @@ from gswarm_tui.tui import job_acts
 from gswarm_tui.tui.job_words import (
     briefly,
     counted,
-    day_or_time,
     done_percent,
-    moment,
     queue_line,
     spent,
     state_piece,
@@ -25,6 +23,7 @@ from gswarm_tui.tui.job_words import (
     took_s,
     why,
 )
+from gswarm_tui.tui.moments import day_or_time, moment
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, bar, pieces
 from gswarm_tui.tui.widgets.line_table import Column, LineTable

@@ -13,7 +13,6 @@ from textual.binding import Binding, BindingType
 from gswarm_tui.errors import UsageError
 from gswarm_tui.tui import signalling
 from gswarm_tui.tui.screens.view import View
-from gswarm_tui.tui.shell import has_shell
 from gswarm_tui.tui.widgets.cells import Piece, Tone
 from gswarm_tui.tui.widgets.dialog import told
 from gswarm_tui.tui.widgets.header import Header
@@ -67,7 +66,7 @@ class MachineView(View):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "shell":
-            return has_shell(self)
+            return self.has_shell()
         return super().check_action(action, parameters)
 
     def blank(self, facts: Lines, why: str) -> None:

@@ -274,6 +274,10 @@ class View(Screen[None]):
             self.filter = event.text
             self.redraw()
 
+    def has_shell(self) -> bool:
+        """Whether there is a terminal that a shell on a node could have, and a way to one."""
+        return self.gswarm.shell is not None and not self.app.is_web
+
     @on(Prompt.Entered)
     def _entered(self, event: Prompt.Entered) -> None:
         if event.kind == FILTER:
@@ -286,8 +290,3 @@ class View(Screen[None]):
 
     def _words(self, before: str) -> Sequence[str]:
         return self.gswarm.words_after(before)
-
-
-def table_of(view: View) -> LineTable[Any]:
-    """The first table of a screen."""
-    return view.query(LineTable).first()
