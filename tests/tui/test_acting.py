@@ -20,7 +20,8 @@ from gswarm_tui.tui.acting import (
     _read_check,
     equal_command,
 )
-from gswarm_tui.tui.widgets.dialog import Field, Flag, Form, NoticeScreen, PlanScreen, Words
+from gswarm_tui.tui.widgets.dialog import Field, Flag, Form, NoticeScreen, PlanScreen
+from gswarm_tui.tui.widgets.line_input import Words
 from gswarm_tui.watch.simulation.hostile import NASTY
 
 from .some_models import placed

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 
 from gswarm_tui.cli.context import Settings
 from gswarm_tui.errors import GswarmError, PlaybookError
@@ -283,6 +284,28 @@ async def test_moving_in_the_form() -> None:
         assert second.has_focus
         await stage.press("escape")
         assert stage.view.WORD == "playbooks"
+
+
+@pytest.mark.parametrize(
+    ("before", "pasted", "value"),
+    [
+        ("", "a\nb,\n", "[a, b]"),
+        ("", "- a\n- b", "[a, b]"),
+        ("", "[a,\n b]", "[a, b]"),
+        ("[x, ", "a\nb", "[x, a, b"),
+        ("", "[a, b]", "[a, b]"),
+    ],
+)
+async def test_lines_that_are_pasted_into_a_list_are_its_items(
+    folder: Path, before: str, pasted: str, value: str
+) -> None:
+    (folder / "good.yaml").write_text("vars: {nodes: {type: list, default: [n1]}}\nactions: []\n")
+    async with on_stage(PICTURE, inventory=INVENTORY) as stage:
+        view = await chosen(stage, "good.yaml")
+        view.query_one(VariableInput).value = before
+        stage.app.post_message(events.Paste(pasted))
+        await settle(stage)
+        assert view.values == {"nodes": value}
 
 
 @pytest.mark.usefixtures("folder")

@@ -134,6 +134,31 @@ async def test_a_paste_keeps_its_place() -> None:
         assert not isinstance(stage.app.focused, Input)
 
 
+PASTED = {
+    "one": "one",
+    " one \n": " one ",
+    "alpha:disk\r\n  beta:disk\r\n\r\n": "alpha:disk beta:disk",
+    "a\tb\x07c\nd": "a b�c d",
+    "\n": "",
+}
+
+
+@pytest.mark.parametrize("text", PASTED)
+async def test_of_several_lines_that_are_pasted_into_a_form_none_is_lost(text: str) -> None:
+    form = Form("copy", (Field("to", "to", "x"),), lambda _: DEED)
+    async with on_stage(placed()) as stage:
+        stage.app.deeds.ask(form)
+        await stage.pilot.pause()
+        await burst(stage, f"\x1b[200~{text}\x1b[201~")
+        box = stage.app.focused
+        assert isinstance(box, Input)
+        assert box.value == f"x{PASTED[text]}"
+        stage.app.copy_to_clipboard(text)
+        box.action_select_all()
+        await burst(stage, "\x16")  # Ctrl-V
+        assert box.value == PASTED[text]
+
+
 async def test_a_tick_has_a_shape_and_is_seen_where_the_focus_is() -> None:
     form = Form("move", (Field("to", "to"), Flag("keep", "keep the source", True)), lambda _: DEED)
     async with on_stage(placed()) as stage:

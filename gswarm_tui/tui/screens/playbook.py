@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -18,7 +18,7 @@ from gswarm_tui.tui.acting import run_playbook
 from gswarm_tui.tui.playbook_files import Asked, Asks, asks, explained, told
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
-from gswarm_tui.tui.widgets.dialog import Words
+from gswarm_tui.tui.widgets.line_input import LineInput
 from gswarm_tui.tui.widgets.lines import Lines, wrapped
 from gswarm_tui.tui.widgets.markup import content
 from gswarm_tui.watch.snapshot import FleetSnapshot
@@ -27,17 +27,25 @@ _LOOK_S: Final = 1.0
 """So often it is looked whether the file was changed."""
 
 
-class VariableInput(Input):
+class VariableInput(LineInput):
     """The value of one variable; empty means its default."""
 
     def __init__(self, asked: Asked, value: str = "") -> None:
         hint = "needed" if asked.default is None else asked.default
         if asked.choices:
             hint = f"{hint}   ({', '.join(asked.choices)})"
-        super().__init__(
-            value, placeholder=hint, suggester=Words(asked.choices), select_on_focus=False
-        )
+        super().__init__(value, hint=hint, words=asked.choices)
         self.variable = asked.name
+        self._is_list = asked.type == "list"
+
+    def joined(self, lines: Sequence[str]) -> str:
+        """Of a list each line is an item, unless they are one written list together."""
+        if not self._is_list or lines[0].startswith("["):
+            return super().joined(lines)
+        items = ", ".join(line.removeprefix("- ").removesuffix(",") for line in lines)
+        start, end = sorted(self.selection)
+        is_all = not self.value[:start].strip() and not self.value[end:].strip()
+        return f"[{items}]" if is_all else items
 
 
 class PlaybookView(View):

@@ -14,13 +14,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.suggester import Suggester
 from textual.widgets import Input, Label, Static
 
-from gswarm_tui import wording
 from gswarm_tui.errors import GswarmError
 from gswarm_tui.tui.acting import Actor, Deed, Proposal
 from gswarm_tui.tui.widgets.cells import Piece, Tone
+from gswarm_tui.tui.widgets.line_input import LineInput
 from gswarm_tui.tui.widgets.markup import content
 from gswarm_tui.tui.widgets.tick import Tick
 
@@ -65,22 +64,6 @@ class Form:
     fields: tuple[Field | Flag, ...]
     make: Callable[[Mapping[str, str]], Deed]
     about: str = ""
-
-
-class Words(Suggester):
-    """Completes the last of several words with commas between them."""
-
-    def __init__(self, words: Sequence[str]) -> None:
-        super().__init__(use_cache=False, case_sensitive=True)
-        self._words = words
-
-    async def get_suggestion(self, value: str) -> str | None:
-        cut = max(value.rfind(","), value.rfind(" ")) + 1
-        before, last = value[:cut], value[cut:]
-        given = value[:cut].replace(",", " ").split()
-        found = (w for w in self._words if w.startswith(last) and w != last and w not in given)
-        word = next(found, None) if last else None
-        return None if word is None else f"{before}{word}"
 
 
 class Box(ModalScreen[object]):
@@ -131,13 +114,7 @@ class FormScreen(Box):
                     continue
                 with Horizontal():
                     yield Label(content([Piece(each.label)]), markup=False)
-                    yield Input(
-                        wording.clean(each.value),
-                        placeholder=wording.clean(each.hint),
-                        suggester=Words([wording.clean(word) for word in each.words]),
-                        select_on_focus=False,
-                        id=each.name,
-                    )
+                    yield LineInput(each.value, hint=each.hint, words=each.words, id=each.name)
             yield Static("", classes="error", id="error", markup=False)
             ticks = any(isinstance(each, Flag) for each in self._form.fields)
             keys = ["Enter shows what would be done", "Tab completes, or goes on"]
