@@ -196,7 +196,7 @@ SCENES: dict[type[DOMNode], tuple[Scene, ...]] = {
     EventsView: (Scene(at("events")),),
     InventoryView: (Scene(at("inventory")),),
     PlaybooksView: (Scene(at("playbooks")), Scene(a_new_file)),
-    PlaybookView: (Scene(playbook()), Scene(playbook("tab", "ctrl+d"))),
+    PlaybookView: (Scene(playbook()), Scene(playbook("tab", "pagedown"))),
     LineTable: (Scene(at("jobs", "j", "j")),),
     LogText: (Scene(log("pageup", "pageup")),),
     GpuCards: (Scene(at("fleet", "home", "j", "l"), CARDS, (120, 40)),),

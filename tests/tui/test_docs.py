@@ -35,6 +35,7 @@ def written(key: str) -> str:
     names |= {"tab": "Tab"}
     names |= {"left_square_bracket": "[", "right_square_bracket": "]"}
     names |= {"enter": "Enter", "backspace": "Backspace", "down": "↓", "up": "↑"}
+    names |= {"pagedown": "PgDn", "pageup": "PgUp"}
     if key in names:
         return names[key]
     if key.startswith("ctrl+"):

@@ -280,10 +280,28 @@ async def test_moving_in_the_form() -> None:
         assert second.has_focus
         await stage.press("up")
         assert first.has_focus
-        await stage.press("down", "ctrl+d", "ctrl+u")
+        await stage.press("down", "pagedown", "pageup")
         assert second.has_focus
         await stage.press("escape")
         assert stage.view.WORD == "playbooks"
+
+
+async def test_ctrl_u_and_ctrl_d_delete_in_a_line_and_pages_scroll(folder: Path) -> None:
+    names = [f"v{number}" for number in range(20)]
+    vars_ = {name: {"type": "text", "default": "x"} for name in names}
+    actions = [{"action_id": name, "action_type": "noop"} for name in names]
+    (folder / "good.yaml").write_text(json.dumps({"vars": vars_, "actions": actions}))
+    async with on_stage(PICTURE, size=SIZES[0], inventory=INVENTORY) as stage:
+        view = await chosen(stage, "good.yaml")
+        await stage.press(*"some words", *["left"] * 5, "ctrl+d", "ctrl+u")
+        await settle(stage)
+        assert view.values == {"v0": "ords"}
+        explained, form = view.query_one("#explained"), view.query_one("#form")
+        assert explained.scroll_offset.y == 0
+        await stage.press("pagedown")
+        assert (explained.scroll_offset.y > 0, form.scroll_offset.y) == (True, 0)
+        await stage.press("pageup")
+        assert explained.scroll_offset.y == 0
 
 
 @pytest.mark.parametrize(

@@ -84,9 +84,9 @@ class PlaybookView(View):
         Binding("enter", "next", "Next variable", show=False),
         Binding("down", "app.focus_next", "Next variable", show=False),
         Binding("up", "app.focus_previous", "Variable before", show=False),
-        # Before those of the line in which one types, which would delete there.
-        Binding("ctrl+d", "scroll_page(1)", "Scroll down", show=False, priority=True),
-        Binding("ctrl+u", "scroll_page(-1)", "Scroll up", show=False, priority=True),
+        # Before those of the form, which would scroll itself.
+        Binding("pagedown", "scroll_page(1)", "Scroll down", show=False, priority=True),
+        Binding("pageup", "scroll_page(-1)", "Scroll up", show=False, priority=True),
     ]
 
     def __init__(self, subject: str | None = None) -> None:
