@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gswarm_tui import wording
+from gswarm_tui.tui.job_words import spent
 from gswarm_tui.tui.placing import WHOLE, node_of, tier_of
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
 from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Model, Node, NodeState, Service
@@ -25,19 +26,24 @@ PARTIAL_MARK: Final = Piece("◌", Tone.WARN)
 FLIGHT_MARK: Final = Piece("◐", Tone.BUSY)
 DAMAGED_MARK: Final = Piece("✗", Tone.BAD)
 
+_STARTING: Final = "starting"
+_PHASES: Final = {"load": "loading", "check": "checking", "publish": "publishing"}
+"""What an engine does that is being started; before it is there, `_STARTING`."""
+
 LEGEND: Final = (
     *(DISK_MARK, Piece(" disk  "), DRAM_MARK, Piece(" dram  "), GPU_MARK, Piece(" gpu  ")),
-    *(SERVING_MARK, Piece(" serving  "), FLIGHT_MARK, Piece(" in flight  ")),
+    *(SERVING_MARK, Piece(" serving  "), FLIGHT_MARK, Piece(" in flight, loading  ")),
     *(PARTIAL_MARK, Piece(" partial  "), DAMAGED_MARK, Piece(" damaged")),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """A model, its services, and its copies by node."""
+    """A model, its services, those that are being started, and its copies by node."""
 
     model: Model
     services: tuple[Service, ...]
+    starting: tuple[Service, ...]
     by_node: Mapping[str, tuple[Copy, ...]] = field(compare=False)
 
     @property
@@ -47,14 +53,24 @@ class ModelRow:
     def served_on(self, node: str) -> bool:
         return any(service.node == node for service in self.services)
 
+    def starts_on(self, node: str) -> bool:
+        return any(service.node == node for service in self.starting)
+
 
 def model_rows(snapshot: FleetSnapshot) -> list[ModelRow]:
     """A row for each model of a picture, by name."""
     services: dict[str, list[Service]] = {}
-    for service in snapshot.services:
-        services.setdefault(service.model, []).append(service)
+    starting: dict[str, list[Service]] = {}
+    for service in (*snapshot.services, *snapshot.starting):
+        kind = starting if service.state == _STARTING else services
+        kind.setdefault(service.model, []).append(service)
     return [
-        ModelRow(model, tuple(services.get(model.name, ())), _by_node(model))
+        ModelRow(
+            model,
+            tuple(services.get(model.name, ())),
+            tuple(starting.get(model.name, ())),
+            _by_node(model),
+        )
         for model in sorted(snapshot.models, key=lambda model: model.name)
     ]
 
@@ -74,7 +90,10 @@ def share(copy: Copy) -> float | None:
 
 
 def marks(row: ModelRow, node: str) -> Cell:
-    """What a node has of a model, in five columns: disk, dram, gpu, serving; or how far it is."""
+    """What a node has of a model, in five columns: disk, dram, gpu, serving; or how far it is.
+
+    Where an engine loads it, that stands for the GPU; a CPU computes where the files are.
+    """
     copies = row.by_node.get(node, ())
     coming = next((copy for copy in copies if copy.state == IN_FLIGHT), None)
     if coming is not None:
@@ -83,8 +102,10 @@ def marks(row: ModelRow, node: str) -> Cell:
     places: dict[str, Piece] = {}
     for copy in copies:
         tier = _kind(copy)
+        if copy.is_loading:
+            places["gpu"] = FLIGHT_MARK
         if tier == "gpu":
-            places[tier] = GPU_MARK if copy.state == WHOLE else PARTIAL_MARK
+            places.setdefault(tier, GPU_MARK if copy.state == WHOLE else PARTIAL_MARK)
         elif copy.verified is False:
             places[tier] = DAMAGED_MARK
         elif copy.state != WHOLE:
@@ -93,6 +114,8 @@ def marks(row: ModelRow, node: str) -> Cell:
             places[tier] = DRAM_MARK if tier == "dram" else DISK_MARK
     if row.served_on(node):
         places["serving"] = SERVING_MARK
+    elif row.starts_on(node):
+        places["serving"] = FLIGHT_MARK
     none = Piece("·", Tone.DIM)
     if not places:
         return none
@@ -110,8 +133,10 @@ def count(row: ModelRow, kind: str) -> int:
 
 
 def under_way(row: ModelRow) -> list[Copy]:
-    """The copies that are not whole."""
-    return [copy for copy in row.model.copies if copy.state in (IN_FLIGHT, PARTIAL)]
+    """The copies that are not whole, and those that an engine loads."""
+    return [
+        copy for copy in row.model.copies if copy.state in (IN_FLIGHT, PARTIAL) or copy.is_loading
+    ]
 
 
 def hash_state(row: ModelRow) -> Cell:
@@ -128,18 +153,32 @@ def hash_state(row: ModelRow) -> Cell:
 
 
 def unfinished(row: ModelRow) -> Cell:
-    """What is under way, waits or is bad: ``◐ 42 %``, ``◌ 2 partial``, ``✗ 1 bad``."""
-    coming = [copy for copy in row.model.copies if copy.state == IN_FLIGHT]
+    """What is under way, waits or is bad: ``◐ 42 %``, ``◐ loading``, ``◌ 2 partial``, ``✗ 1 bad``.
+
+    Only the first of them may have room.
+    """
     partial = sum(copy.state == PARTIAL for copy in row.model.copies)
     bad = sum(copy.verified is False for copy in row.model.copies)
     found: list[Piece] = [DAMAGED_MARK, Piece(f" {bad} bad ", Tone.BAD)] if bad else []
+    coming = _coming(row)
     if coming:
-        done = share(coming[0])
-        text = wording.NOTHING if done is None else f"{done:.0f} %"
-        found += [FLIGHT_MARK, Piece(f" {text}" if len(coming) == 1 else f" {len(coming)} coming")]
+        found += [FLIGHT_MARK, Piece(f" {coming}")]
     if partial:
         found += [Piece(" " * bool(coming)), PARTIAL_MARK, Piece(f" {partial} partial", Tone.WARN)]
     return found or Piece("")
+
+
+def _coming(row: ModelRow) -> str:
+    """What is in flight or loads: how far it is; of several, how many. An engine counts once."""
+    flying = [copy for copy in row.model.copies if copy.state == IN_FLIGHT]
+    loads = {(node_of(copy.device), copy.started_at) for copy in under_way(row) if copy.is_loading}
+    count = len(flying) + len(loads)
+    if count > 1:
+        return f"{count} coming" if flying else f"{count} loading"
+    if flying:
+        done = share(flying[0])
+        return wording.NOTHING if done is None else f"{done:.0f} %"
+    return "loading" if loads else ""
 
 
 def state_of(copy: Copy) -> Cell:
@@ -151,6 +190,8 @@ def state_of(copy: Copy) -> Cell:
         return [PARTIAL_MARK, Piece(f" {copy.state}", Tone.WARN)]
     if copy.verified is False:
         return [DAMAGED_MARK, Piece(f" {copy.state}", Tone.BAD)]
+    if copy.state == _STARTING:
+        return [FLIGHT_MARK, Piece(f" {phase_of(copy)}", Tone.BUSY)]
     if copy.state != WHOLE:
         return Piece(f"… {copy.state}", Tone.BUSY)
     mark = {"dram": DRAM_MARK, "gpu": GPU_MARK}.get(_kind(copy), DISK_MARK)
@@ -161,11 +202,25 @@ def engine_of(copy: Copy) -> str:
     """What is said of the engine that computes on a copy where it lies, after the copy's state."""
     if copy.engine is None:
         return ""
+    if copy.engine == _STARTING:
+        return ", loading"
     return ", loaded" if copy.engine == "ready" else f", engine {copy.engine}"
 
 
-def details(row: ModelRow | None, nodes: Sequence[Node], lines: int) -> list[Cell]:
-    """What is known of a model, in so many lines."""
+def phase_of(copy: Copy) -> str:
+    """What the engine does that is being started on a copy."""
+    return _PHASES.get(copy.phase or "", _STARTING)
+
+
+def loading_for(copy: Copy, now: float) -> str:
+    """For how long an engine has been starting on a copy, `` for 40 s``; nothing if not known."""
+    if not copy.is_loading or copy.started_at is None:
+        return ""
+    return f" for {spent(max(0.0, now - copy.started_at))}"
+
+
+def details(row: ModelRow | None, nodes: Sequence[Node], lines: int, now: float) -> list[Cell]:
+    """What is known of a model at a time, in so many lines."""
     if row is None:
         return []
     model = row.model
@@ -176,7 +231,7 @@ def details(row: ModelRow | None, nodes: Sequence[Node], lines: int) -> list[Cel
         [Piece(model.name, Tone.TITLE), Piece(f"{kind}  {source}{registered}", Tone.DIM)]
     ]
     free = {node.name: node.host.disk_free_bytes for node in nodes}
-    where = list(_where(row, free))
+    where = list(_where(row, free, now))
     room = lines - 1
     if len(where) > room:
         left = len(where) - room + 1
@@ -184,16 +239,19 @@ def details(row: ModelRow | None, nodes: Sequence[Node], lines: int) -> list[Cel
     return [*found, *(where or [Piece("  no node has it", Tone.DIM)])]
 
 
-def _where(row: ModelRow, free: Mapping[str, int | None]) -> Iterator[Cell]:
+def _where(row: ModelRow, free: Mapping[str, int | None], now: float) -> Iterator[Cell]:
     """A line for each node that has a part of it; those first where something is under way."""
     moving = {node_of(copy.device) for copy in under_way(row)}
     for node in sorted(row.by_node, key=lambda name: (name not in moving, name)):
         line = [Piece(f"  {node}:  ", Tone.TITLE)]
         for copy in row.by_node[node]:
-            line += [Piece(f"{tier_of(copy.device)} "), *_listed(state_of(copy)), Piece("   ")]
+            line += [Piece(f"{tier_of(copy.device)} "), *_listed(state_of(copy))]
+            line.append(Piece(f"{loading_for(copy, now)}   "))
         if row.served_on(node):
             urls = [each.endpoint or each.state for each in row.services if each.node == node]
             line += [SERVING_MARK, Piece(f" serving {', '.join(urls)}   ")]
+        elif row.starts_on(node):
+            line += [FLIGHT_MARK, Piece(" to be served   ")]
         line.append(Piece(f"disk {wording.size(free.get(node))} free", Tone.DIM))
         yield line
 

@@ -230,6 +230,9 @@ class Copy:
         done_bytes: of one that is not whole.
         engine: the state of the engine that computes on it where its files are, which a CPU does on
             ``dram``; None where none does. On a GPU the copy itself is the engine's.
+        phase: what the engine that is being started does: ``load``, ``check`` (it is asked for a
+            first token), ``publish``; None before it is there, or where it does not tell.
+        started_at: since when an engine is being started on it, in seconds since the epoch.
     """
 
     model: str
@@ -244,6 +247,13 @@ class Copy:
     verified_at: float | None = None
     bad_files: int = 0
     engine: str | None = None
+    phase: str | None = None
+    started_at: float | None = None
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether an engine is being started on it."""
+        return "starting" in (self.state, self.engine)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,11 @@ MOVING: Final = {
 _SERVING: Final = "serve"
 """The operation that loads a model and publishes it."""
 
+_LOADING: Final = ("load", _SERVING)
+"""The operations that start an engine."""
+
+_STARTING: Final = "starting"
+
 CONTROLLER: Final = "the controller"
 """Where an upload comes from, as the node sees it."""
 
@@ -83,7 +88,7 @@ def holdings(spec: NodeSpec, answer: object, job_of: Callable[[str], int | None]
         if _is_copy(each) and (source := text(each.get("source"))) is not None
     }
     return Holdings(
-        copies=_with_replicas(spec.name, copies, status.replicas),
+        copies=_with_replicas(spec.name, copies, status),
         services=tuple([_service(spec, each) for each in status.services if _is_service(each)]),
         starting=tuple(_starting(spec.name, status, job_of)),
         transfers=tuple([_transfer(spec.name, each, sources, job_of) for each in moving]),
@@ -160,21 +165,60 @@ def _arriving(node: str, operation: Wire) -> Copy:
     )
 
 
-def _with_replicas(node: str, copies: Sequence[Copy], replicas: Sequence[Wire]) -> tuple[Copy, ...]:
+def _with_replicas(node: str, copies: Sequence[Copy], status: NodeStatus) -> tuple[Copy, ...]:
     """The copies and those that engines hold; one whose files an engine reads in place is one."""
     files = {(copy.model, copy.revision, copy.device): copy for copy in copies}
     held: dict[tuple[str, str, str], Copy] = {}
-    for each in replicas:
+    loads = _loads(status)
+    for each in (*status.replicas, *_without_engine(loads, copies, status.replicas)):
         model, revision = text(each.get("model")), text(each.get("revision")) or ""
         state = text(each.get("state")) or ""
+        load = loads.get((model, tuple(_places(each))), each) if state == _STARTING else {}
+        phase, since = text(load.get("phase")), moment(load.get("started_at"))
         for place in _places(each) if model else ():
             key = (model or "", revision, f"{node}:{place}")
             if key in files:
                 if files[key].engine != "ready":
-                    files[key] = replace(files[key], engine=state)
-            elif key not in held or state == "ready":
-                held[key] = Copy(*key, state, None, waiting=text(each.get("reason")))
+                    files[key] = replace(files[key], engine=state, phase=phase, started_at=since)
+            elif key not in held or _rank(state) < _rank(held[key].state):
+                why = text(each.get("reason"))
+                held[key] = Copy(*key, state, None, waiting=why, phase=phase, started_at=since)
     return (*files.values(), *held.values())
+
+
+_Loads = Mapping[tuple[str | None, tuple[str, ...]], Wire]
+"""Operations that start an engine, by the model and the places of each."""
+
+
+def _loads(status: NodeStatus) -> _Loads:
+    return {
+        (model, tuple(tier.split(","))): each
+        for each in status.operations
+        if text(each.get("kind")) in _LOADING
+        and (model := text(each.get("model"))) is not None
+        and (tier := text(each.get("tier"))) is not None
+    }
+
+
+def _without_engine(
+    loads: _Loads, copies: Sequence[Copy], replicas: Sequence[Wire]
+) -> Iterator[Wire]:
+    """As replicas that start: what is to be loaded, and whose engine is not there yet."""
+    there = {
+        (text(each.get("model")), tuple(_places(each)))
+        for each in replicas
+        if text(each.get("state")) in (_STARTING, "ready")
+    }
+    for model, places in loads:
+        if (model, places) not in there:
+            revisions = {copy.revision for copy in copies if copy.model == model}
+            revision = revisions.pop() if len(revisions) == 1 else None
+            yield {"model": model, "revision": revision, "devices": places, "state": _STARTING}
+
+
+def _rank(state: str) -> int:
+    """Of several engines on one device, which one is told of: the least."""
+    return {"ready": 0, _STARTING: 1}.get(state, 2)
 
 
 def _places(each: Wire) -> list[str]:
@@ -241,7 +285,7 @@ def _starting(
                 node=node,
                 devices=tuple([f"{node}:{place}" for place in places]),
                 engine=text(replica.get("engine")) or "",
-                state="starting",
+                state=_STARTING,
                 address="",
                 port=None,
                 url=None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import pytest
 from textual.widgets import Input
@@ -15,8 +16,9 @@ from gswarm_tui.tui.screens.model import ModelView
 from gswarm_tui.tui.screens.models import ModelsView
 from gswarm_tui.tui.widgets.dialog import FormScreen, NoticeScreen, PlanScreen
 from gswarm_tui.tui.widgets.model_table import ModelTable
-from gswarm_tui.watch.snapshot import Copy, Model
+from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Model
 
+from . import some_models
 from .fleets import NOW, fleet, node, simulated
 from .some_models import placed, without_services
 from .stage import LARGE, MIDDLE, SIZES, SMALL, Stage, harmless, on_stage
@@ -49,7 +51,7 @@ async def test_a_mark_for_each_tier_and_the_share_of_what_comes() -> None:
         assert row(stage, "paper").split()[-2:] == ["·", "·"]
         assert "✓ all" in row(stage, "llama")
         assert "✗ 2 of 3 bad" in row(stage, "rotten")
-        legend = stage.line_with("in flight  ◌ partial")
+        legend = stage.line_with("in flight, loading  ◌ partial")
         for word in ("disk", "dram", "gpu", "serving", "damaged"):
             assert word in legend
 
@@ -126,7 +128,77 @@ async def test_a_copy_that_a_cpu_computes_from_says_so() -> None:
         assert " ▣ ready, loaded " in stage.line_with("alpha:dram")
         starting = replace(copy, engine="starting")
         await stage.push(fleet(models=(replace(model, copies=(starting,)),)))
-        assert " ▣ ready, engine" in stage.line_with("alpha:dram")
+        assert " ▣ ready, loading " in stage.line_with("alpha:dram")
+
+
+def loading(phase: str | None = "load", **fields: Any) -> FleetSnapshot:
+    """Beta loads lone onto two GPUs, from what has just come to its disk, to serve it."""
+    known = {"state": "starting", "size_bytes": None, "hash": None, "verified": None}
+    copies = [
+        some_models.copy("lone", f"beta:gpu{n}", **known, phase=phase, started_at=NOW - 40)
+        for n in (0, 1)
+    ]
+    before = placed()
+    models = [
+        replace(each, copies=(*each.copies, *copies)) if each.name == "lone" else each
+        for each in before.models
+    ]
+    return replace(before, models=tuple(models), **fields)
+
+
+TO_BE_SERVED = some_models.service("lone", state="starting", port=None, url=None, service="")
+
+
+async def test_what_an_engine_loads_is_under_way() -> None:
+    async with on_stage(loading(), size=SMALL) as stage:
+        await stage.open("models")
+        assert row(stage, "lone").split()[-2:] == ["◐", "loading"]
+        await put_cursor_on(stage, "lone")
+        said = "beta:  gpu0 ◐ loading for 40 s   gpu1 ◐ loading for 40 s   disk"
+        assert said in stage.text()
+        await stage.push(loading("check", starting=(TO_BE_SERVED,)))
+        assert "gpu0 ◐ checking for 40 s   gpu1 ◐ checking" in stage.text()
+        await stage.push(loading(None))
+        assert "gpu0 ◐ starting for 40 s" in stage.text()
+
+
+async def test_a_cell_of_the_matrix_has_what_is_loaded_and_what_will_be_served() -> None:
+    async with on_stage(loading(), size=MIDDLE) as stage:
+        await stage.open("models")
+        assert row(stage, "lone").split()[-2:] == ["■", "◐"]
+        assert "◐ in flight, loading" in stage.text()
+        await stage.push(loading(starting=(TO_BE_SERVED,)))
+        assert row(stage, "lone").split()[-2:] == ["■", "◐◐"]
+        await put_cursor_on(stage, "lone")
+        assert "◐ to be served" in stage.line_with("beta:  gpu0")
+        # Published, and its engine is not ready yet.
+        published = some_models.service("lone", state="starting")
+        await stage.push(loading(services=(published,)))
+        assert row(stage, "lone").split()[-2:] == ["■", "◐◐"]
+
+
+async def test_several_that_load_are_counted_by_their_engines() -> None:
+    picture = loading()
+    lone = next(model for model in picture.models if model.name == "lone")
+    other = replace(lone.copies[-1], device="alpha:gpu0")
+    models = (replace(lone, copies=(*lone.copies, other)),)
+    async with on_stage(replace(picture, models=models), size=SMALL) as stage:
+        await stage.open("models")
+        assert "◐ 2 loading" in row(stage, "lone")
+        comes = some_models.copy("lone", "alpha:dram", "in flight", done_bytes=1)
+        models = (replace(lone, copies=(*lone.copies, comes)),)
+        await stage.push(replace(picture, models=models))
+        assert "◐ 2 coming" in row(stage, "lone")
+
+
+async def test_the_screen_of_a_model_says_what_loads_it_and_for_how_long() -> None:
+    async with on_stage(loading(starting=(TO_BE_SERVED,)), size=SMALL) as stage:
+        await stage.open("model", "lone")
+        stage.line_with("◐ loading on beta gpu0, gpu1 for 40 s, to be served")
+        assert "◐ loading" in stage.line_with("beta:gpu1")
+        published = some_models.service("lone", state="starting")
+        await stage.push(loading(services=(published,)))
+        stage.line_with("◐ starting at http://beta:8000 on beta gpu0")
 
 
 async def test_a_damaged_copy_says_how_many_files_and_when_they_were_read() -> None:

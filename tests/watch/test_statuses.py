@@ -194,6 +194,43 @@ def test_what_is_being_loaded_is_a_service_that_starts_until_it_is_published() -
     assert read(operations=[{**begun, "kind": "load"}]).starting == ()
 
 
+LOAD: dict[str, Any] = {**OPERATION, "kind": "load", "tier": "gpu0,gpu1"}
+
+
+@pytest.mark.parametrize("kind", ["load", "serve"])
+def test_a_copy_that_an_engine_is_started_for_says_so_before_the_engine_is_there(kind: str) -> None:
+    disk, *loading = read(copies=[COPY], operations=[{**LOAD, "kind": kind}]).copies
+    assert not disk.is_loading
+    assert [copy.device for copy in loading] == ["n1:gpu0", "n1:gpu1"]
+    for copy in loading:
+        assert (copy.state, copy.phase, copy.started_at) == ("starting", None, 5.0)
+        assert (copy.is_loading, copy.revision) == (True, COPY["revision"])
+
+
+def test_an_engine_that_starts_says_how_far_it_is_and_since_when() -> None:
+    replica = {**REPLICA, "devices": ["gpu0", "gpu1"], "state": "starting"}
+    told = {**replica, "started_at": "1970-01-01T00:00:07Z"}
+    for copy in read(replicas=[told], operations=[{**LOAD, "phase": "check"}]).copies:
+        assert (copy.state, copy.phase, copy.started_at) == ("starting", "check", 5.0)
+    for copy in read(replicas=[told]).copies:  # an earlier helper began it
+        assert (copy.state, copy.phase, copy.started_at) == ("starting", None, 7.0)
+    for copy in read(replicas=[{**told, "state": "ready"}], operations=[LOAD]).copies:
+        assert (copy.state, copy.phase, copy.started_at) == ("ready", None, None)
+
+
+def test_what_is_loaded_again_after_its_engine_failed_is_loading() -> None:
+    failed = {**REPLICA, "devices": ["gpu0", "gpu1"], "state": "failed", "reason": "exit 1"}
+    again = {**LOAD, "phase": "load"}
+    for copy in read(copies=[COPY], replicas=[failed], operations=[again]).copies[1:]:
+        assert (copy.state, copy.phase, copy.waiting) == ("starting", "load", None)
+
+
+def test_what_a_cpu_loads_from_memory_is_loading_there() -> None:
+    (dram,) = read(copies=[STAGED], operations=[{**LOAD, "tier": "dram"}]).copies
+    assert (dram.state, dram.engine, dram.is_loading) == ("ready", "starting", True)
+    assert dram.started_at == 5.0
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [

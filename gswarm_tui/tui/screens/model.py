@@ -129,5 +129,27 @@ def _facts(model: Model, snapshot: FleetSnapshot) -> list[Cell]:
             where = ", ".join(placing.tier_of(device) for device in service.devices)
             at = service.endpoint or wording.NOTHING
             said = f" {service.state} at {at} on {service.node} {where}"
-            found.append([residency.SERVING_MARK, Piece(said)])
+            starts = service.state == "starting"
+            mark = residency.FLIGHT_MARK if starts else residency.SERVING_MARK
+            found.append([mark, Piece(said)])
+    found += _loads(model, snapshot)
     return found[:6]
+
+
+def _loads(model: Model, snapshot: FleetSnapshot) -> list[Cell]:
+    """A line for each engine that is being started: where, what it does, and for how long."""
+    engines: dict[tuple[str, str, str], list[str]] = {}
+    for copy in model.copies:
+        if copy.is_loading:
+            node, lasts = placing.node_of(copy.device), residency.loading_for(copy, snapshot.time)
+            places = engines.setdefault((node, residency.phase_of(copy), lasts), [])
+            places.append(placing.tier_of(copy.device))
+    served = {service.node for service in snapshot.starting if service.model == model.name}
+    return [
+        [
+            residency.FLIGHT_MARK,
+            Piece(f" {phase} on {node} {', '.join(places)}{lasts}"),
+            Piece(", to be served" if node in served else ""),
+        ]
+        for (node, phase, lasts), places in engines.items()
+    ]

@@ -61,8 +61,9 @@ class ModelsView(PlacingView):
         self.set_class(table.is_matrix, "-matrix")
         self.query_one("#free", Lines).show([table.free_line()])
         lines = max(3, self.size.height // 4)
-        found = details(table.current, self.gswarm.snapshot.nodes, lines)
-        if not self.gswarm.snapshot.models:
+        snapshot = self.gswarm.snapshot
+        found = details(table.current, snapshot.nodes, lines, snapshot.time)
+        if not snapshot.models:
             found = [Piece(f"  the same by hand: {BY_HAND}", Tone.DIM)]
         self.query_one("#details", Lines).show([*found, *([""] * (lines - len(found)))])
         self.query_one("#legend", Lines).show([LEGEND])

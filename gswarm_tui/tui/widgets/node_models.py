@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gswarm_tui import wording
-from gswarm_tui.tui.residency import engine_of
+from gswarm_tui.tui.residency import engine_of, phase_of
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
 from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Service
@@ -70,7 +70,7 @@ def _state(copy: Copy) -> Cell:
         return Piece(f"✗ {copy.state}", Tone.BAD)
     if copy.state == "ready":
         return Piece(copy.state + engine_of(copy), Tone.GOOD)
-    return Piece(copy.state, Tone.BUSY)
+    return Piece(phase_of(copy) if copy.is_loading else copy.state, Tone.BUSY)
 
 
 def _size(copy: Copy) -> Cell:
