@@ -10,9 +10,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Container
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final, final
 
 from textual import events
+from textual.widgets import Input
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -55,12 +58,28 @@ class Turns:
         try:
             await self._done_with()
             while self._waiting:
-                event = self._waiting.popleft()
+                event = self._next()
                 self._due.append(event)
                 self._app.post_message(event)
                 await self._done_with()
         finally:
             self._going_on = None
+
+    def _next(self) -> events.Event:
+        """The key whose turn it is; characters for a line in which one types come together.
+
+        A terminal that does not say that it pastes sends a text key by key; each of them would
+        have the screen drawn and the line completed.
+        """
+        if self._app.screen_stack and isinstance(self._app.focused, Input):
+            active = self._app.screen.active_bindings.items()
+            before = {key for key, each in active if each.binding.priority}
+            typed = list(takewhile(bool, (_character(each, before) for each in self._waiting)))
+            if len(typed) > 1:
+                for _ in typed:
+                    self._waiting.popleft()
+                return events.Paste("".join(typed))
+        return self._waiting.popleft()
 
     async def _done_with(self) -> None:
         """Until what a key began has been done: nothing has a message left."""
@@ -74,3 +93,10 @@ class Turns:
         stack = self._app.screen_stack
         on_top = stack[-1].walk_children() if stack else ()
         return any(each.message_queue_size for each in (self._app, *stack, *on_top))
+
+
+def _character(event: events.Event, before: Container[str]) -> str:
+    """What a key types in a line; nothing where it is one of those that count before that."""
+    if not isinstance(event, events.Key) or not event.is_printable or event.key in before:
+        return ""
+    return event.character or ""

@@ -33,6 +33,7 @@ async def burst(stage: Stage, text: str) -> None:
     assert driver is not None
     for event in [*parser.feed(text), *parser.feed("")]:
         driver.process_message(event)
+    await stage.pilot.pause()
     while stage.app.turns._going_on is not None:
         await stage.pilot.pause()
     await stage.pilot.pause()
@@ -125,6 +126,22 @@ async def test_what_a_form_said_is_gone_when_it_is_mended() -> None:
         await burst(stage, "x")
         assert "✗ where to" not in stage.text()
         assert isinstance(stage.app.screen, FormScreen)
+
+
+async def test_a_text_that_comes_key_by_key_is_typed_in_few_pieces() -> None:
+    """A terminal that pastes without saying so; `:` and `/` are keys of their own elsewhere."""
+    text = "hf://org/name: " + "é漢 x" * 500
+    form = Form("copy", (Field("to", "to"), Field("from", "from")), lambda _: DEED)
+    async with on_stage(placed()) as stage:
+        stage.app.deeds.ask(form)
+        await stage.pilot.pause()
+        box = stage.app.focused
+        assert isinstance(box, Input)
+        changes: list[str] = []
+        stage.app.screen.watch(box, "value", lambda value: changes.append(value), init=False)
+        await burst(stage, f"{text}\x7f\x7fend\tnext")
+        assert [each.value for each in stage.app.screen.query(Input)] == [f"{text[:-2]}end", "next"]
+        assert len(changes) < 10
 
 
 async def test_a_paste_keeps_its_place() -> None:
