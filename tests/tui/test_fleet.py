@@ -315,6 +315,20 @@ async def test_the_filter_knows_fields(text: str, kept: list[str]) -> None:
         assert len(names(stage)) == 3
 
 
+async def test_a_filter_that_leaves_no_card_is_named_and_how_to_take_it_away() -> None:
+    async with on_stage(fleet(node("one", gpu("one", 0)))) as stage:
+        assert stage.view.query_one(GpuCards).display
+        await stage.press("v", "v", "slash")
+        await stage.type("util>90")
+        assert "no GPU fits the filter `util>90`; Esc takes it away" in stage.text()
+        await stage.type("5")
+        assert "no GPU fits the filter `util>905`; Esc takes it away" in stage.text()
+        await stage.press("enter", "escape")
+        assert "no GPU fits" not in stage.text()
+        await stage.push(fleet())
+        stage.line_with("no GPU fits  ")
+
+
 async def test_a_filter_that_is_none_says_so_and_the_last_good_one_counts() -> None:
     async with on_stage(racks()) as stage:
         await stage.press("slash")

@@ -96,6 +96,8 @@ class FleetView(View):
             for each in snapshot.attention:
                 concerns.setdefault((each.node, each.gpu), each.concern)
             cards = self.query_one(GpuCards)
+            text = wanted.text
+            cards.instead = f"no GPU fits the filter `{text}`; Esc takes it away" if text else ""
             cards.show_gpus(gpus, concerns, self.gswarm.source.history, snapshot.time)
             self._show_others([row for row in rows if not row.gpus])
         else:

@@ -58,6 +58,8 @@ class GpuCards(Lines, can_focus=True):
         self._cards: dict[int, list[Cell]] = {}
         """The cards that have been drawn, each under its place among the GPUs."""
         self.place = Place(from_top=True)
+        self.instead = ""
+        """What is shown where there is no GPU: which filter leaves none."""
         self._clicked: tuple[str, int] | None = None
         """The GPU to which a click moved the cursor; another one goes in."""
 
@@ -93,7 +95,7 @@ class GpuCards(Lines, can_focus=True):
     def _line(self, y: int) -> Cell:
         """A line of the cards, of which only those in sight are made."""
         if not self._gpus:
-            return "  no GPU fits"
+            return f"  {self.instead or 'no GPU fits'}"
         row, within = divmod(y, HEIGHT)
         start = row * self.columns
         places = range(start, min(start + self.columns, len(self._gpus)))
