@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from gswarm_tui.home import locate
 from gswarm_tui.inventory import Inventory, NodeSpec, finding, reading
 from gswarm_tui.inventory.nodespec import Capabilities
+from gswarm_tui.watch.attention import needs_a_look
 from gswarm_tui.watch.simulated import SimulatedSource
 from gswarm_tui.watch.simulation.hostile import NASTY
 from gswarm_tui.watch.snapshot import FleetSnapshot, Gpu, GpuState, Node, NodeState
@@ -36,13 +38,14 @@ def node(name: str, *states: GpuState, state: NodeState = NodeState.UP) -> Node:
     return Node(name, name, state, NOW, sampled_at=NOW, gpus=gpus, error=None)
 
 
-PICTURE = FleetSnapshot(
-    NOW,
-    nodes=(
-        node("node1", GpuState.OK, GpuState.MISSING),
-        node("node2", state=NodeState.UNREACHABLE),
-        node("node3", GpuState.OK),
-    ),
+def picture(*nodes: Node) -> FleetSnapshot:
+    return FleetSnapshot(NOW, nodes=nodes, attention=needs_a_look(nodes, NOW))
+
+
+PICTURE = picture(
+    node("node1", GpuState.OK, GpuState.MISSING),
+    node("node2", state=NodeState.UNREACHABLE),
+    node("node3", GpuState.OK),
 )
 
 
@@ -81,12 +84,30 @@ async def test_it_is_as_in_the_file_and_what_is_missing_is_said(inventory: Inven
 async def test_gpus_that_it_does_not_name_and_nodes_that_have_not_answered() -> None:
     specs = [NodeSpec(n, n, capabilities=Capabilities(gpus=(0,))) for n in ("node1", "node2")]
     told = Inventory({spec.name: spec for spec in specs})
-    picture = FleetSnapshot(NOW, nodes=(node("node1", GpuState.OK, GpuState.OK),))
-    async with on_stage(picture, inventory=told) as stage:
+    has_two = picture(node("node1", GpuState.OK, GpuState.OK))
+    async with on_stage(has_two, inventory=told) as stage:
         await stage.open("inventory")
         assert "! also has gpu1" in stage.line_with("node1")
         assert "not known yet" in stage.line_with("node2")
         assert "1 with a GPU that is not in it" in stage.text()
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=str)
+async def test_a_node_that_answers_and_tells_nothing_is_not_just_up(size: tuple[int, int]) -> None:
+    names = ("node1", "node2", "node3")
+    told = Inventory({name: NodeSpec(name, name) for name in names})
+    hung = replace(node("node1", GpuState.SILENT), silent_s=96.0, error="it has not answered")
+    mute = replace(node("node2"), error="NVML has no driver")
+    fine = node("node3", GpuState.OK)
+    async with on_stage(picture(hung, mute, fine), size=size, inventory=told) as stage:
+        await stage.open("inventory")
+        assert "‖ driver hangs" in stage.line_with("node1")
+        assert "✗ tells nothing" in stage.line_with("node2")
+        assert "● up" in stage.line_with("node3")
+        assert "1 whose driver hangs, 1 without metrics or models" in stage.text()
+        await stage.press("slash", *"hung", "enter")
+        assert "node1" in stage.text()
+        assert "node2" not in stage.text()
 
 
 async def test_that_a_node_does_not_answer_is_seen_on_a_narrow_terminal() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -15,11 +15,17 @@ from gswarm_tui.inventory import Inventory
 from gswarm_tui.inventory.nodespec import NodeSpec
 from gswarm_tui.tui.screens.machine import leave_to_shell
 from gswarm_tui.tui.screens.view import View
+from gswarm_tui.tui.widgets.attention_table import in_words
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
+from gswarm_tui.tui.widgets.fleet_table import STATES
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
 from gswarm_tui.tui.widgets.lines import Lines
+from gswarm_tui.watch.fields import HUNG
 from gswarm_tui.watch.filters import plain
-from gswarm_tui.watch.snapshot import FleetSnapshot, GpuState, Node, NodeState
+from gswarm_tui.watch.snapshot import Concern, FleetSnapshot, GpuState, Node, NodeState
+
+_WHOLE: Final = (Concern.UNREACHABLE, Concern.HUNG, Concern.SILENT)
+"""What needs a look that is wrong with a whole node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,8 @@ class InventoryRow:
         missing: of these, those that the node does not have.
         found: the GPUs that the node has; None before it has answered.
         unreachable: why it does not answer.
-        answers: whether it does now.
+        state: whether it answers.
+        concern: what of the whole node needs a look, as `gswarm_tui.watch.attention` has it.
         where: ``file:line:column``.
     """
 
@@ -51,7 +58,8 @@ class InventoryRow:
     found: tuple[int, ...] | None
     missing: tuple[int, ...]
     unreachable: str | None
-    answers: bool
+    state: NodeState
+    concern: Concern | None
     where: str | None
 
     @property
@@ -84,7 +92,7 @@ class InventoryView(View):
 
     COLUMNS: ClassVar = (
         Column[InventoryRow]("node", lambda r: r.name, 10, share=1, order=lambda r: r.name),
-        Column[InventoryRow]("state", lambda r: _state(r), 13, order=lambda r: _state(r).text),
+        Column[InventoryRow]("state", lambda r: _state(r), 15, order=lambda r: _state(r).text),
         Column[InventoryRow]("reached at", lambda r: _address(r), 18, share=2),
         Column[InventoryRow]("groups", lambda r: ", ".join(r.groups), 10, share=1, least=130),
         Column[InventoryRow]("labels", lambda r: " ".join(r.labels), 10, share=2, least=170),
@@ -103,7 +111,10 @@ class InventoryView(View):
     def show(self, snapshot: FleetSnapshot) -> None:
         inventory = self.gswarm.inventory or Inventory({})
         seen = {node.name: node for node in snapshot.nodes}
-        rows = [_row(spec, seen.get(name)) for name, spec in inventory.nodes.items()]
+        wrong = {each.node: each.concern for each in snapshot.attention if each.concern in _WHOLE}
+        rows = [
+            _row(spec, seen.get(name), wrong.get(name)) for name, spec in inventory.nodes.items()
+        ]
         self.query_one("#about", Lines).show(list(_about(inventory, rows)))
         fits = plain(self.filter)
         self.query_one(LineTable).show([row for row in rows if fits(_texts(row))])
@@ -128,7 +139,7 @@ class InventoryView(View):
             leave_to_shell(self, row.name)
 
 
-def _row(spec: NodeSpec, node: Node | None) -> InventoryRow:
+def _row(spec: NodeSpec, node: Node | None, concern: Concern | None) -> InventoryRow:
     gpus = () if node is None else node.gpus
     missing = tuple([gpu.index for gpu in gpus if gpu.state is GpuState.MISSING])
     down = node is not None and node.state is NodeState.UNREACHABLE
@@ -151,15 +162,15 @@ def _row(spec: NodeSpec, node: Node | None) -> InventoryRow:
         found=found,
         missing=missing,
         unreachable=(node.error or "it does not answer") if node is not None and down else None,
-        answers=node is not None and node.state is NodeState.UP,
+        state=NodeState.CONNECTING if node is None else node.state,
+        concern=concern,
         where=spec.where,
     )
 
 
 def _state(row: InventoryRow) -> Piece:
-    if row.unreachable:
-        return Piece("✗ unreachable", Tone.BAD)
-    return Piece("● up", Tone.GOOD) if row.answers else Piece("◌ connecting", Tone.DIM)
+    """What needs a look of it, else whether it answers."""
+    return STATES[row.state] if row.concern is None else in_words(row.concern)
 
 
 def _address(row: InventoryRow) -> Cell:
@@ -208,6 +219,8 @@ def _about(inventory: Inventory, rows: list[InventoryRow]) -> Iterator[Cell]:
         yield Piece(f"groups: {', '.join(groups)}")
     problems = [
         (sum(bool(row.unreachable) for row in rows), "unreachable"),
+        (sum(row.concern is Concern.HUNG for row in rows), "whose driver hangs"),
+        (sum(row.concern is Concern.SILENT for row in rows), "without metrics or models"),
         (sum(bool(row.missing) for row in rows), "with a GPU missing"),
         (sum(bool(row.unexpected) for row in rows), "with a GPU that is not in it"),
     ]
@@ -224,5 +237,7 @@ def _texts(row: InventoryRow) -> Iterable[str | None]:
         "missing" if row.missing else None,
         "unreachable" if row.unreachable else None,
         "unexpected" if row.unexpected else None,
+        HUNG if row.concern is Concern.HUNG else None,
+        row.concern,
     ]
     return (row.name, row.host, row.root, *row.groups, *row.labels, *row.engines, *words)

@@ -61,9 +61,13 @@ def _columns(where_width: int) -> tuple[Column[Attention], ...]:
 
 def what(each: Attention) -> Cell:
     """The concern, by a sign and words."""
-    tone = _TONES.get(each.concern, Tone.BAD)
-    words = "memory errors" if each.concern is Concern.ECC else each.concern
-    return Piece(f"{_SIGNS.get(each.concern, '✗')} {words}", tone)
+    return in_words(each.concern)
+
+
+def in_words(concern: Concern) -> Piece:
+    """A concern by a sign and words: ``‖ driver hangs``."""
+    words = "memory errors" if concern is Concern.ECC else concern
+    return Piece(f"{_SIGNS.get(concern, '✗')} {words}", _TONES.get(concern, Tone.BAD))
 
 
 def where(each: Attention) -> str:

@@ -16,7 +16,7 @@ from gswarm_tui.tui.widgets.place import Place
 from gswarm_tui.watch.fields import HUNG, NO_GPU, hangs, has_no_gpu
 from gswarm_tui.watch.snapshot import Node, NodeState
 
-_STATES: Final = {
+STATES: Final = {
     NodeState.UP: Piece("● up", Tone.GOOD),
     NodeState.CONNECTING: Piece("◌ connecting", Tone.DIM),
     NodeState.UNREACHABLE: Piece("✗ unreachable", Tone.BAD),
@@ -172,7 +172,7 @@ def node_state(node: Node) -> Piece:
     """A node's state, by a sign and a word; a driver that hangs is one."""
     if hangs(node):
         return Piece(f"‖ {HUNG}", Tone.BAD)
-    return _STATES[node.state]
+    return STATES[node.state]
 
 
 def _percent(value: float | None) -> str:
