@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -284,6 +285,34 @@ async def test_moving_in_the_form() -> None:
         assert second.has_focus
         await stage.press("escape")
         assert stage.view.WORD == "playbooks"
+
+
+@pytest.mark.usefixtures("folder")
+async def test_it_is_explained_once_at_a_time_and_at_last_with_the_newest_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Mapping[str, str]] = []
+    began, may_end = threading.Event(), threading.Event()
+
+    def slow(file: Path, values: Mapping[str, str], inventory: Inventory) -> list[str]:
+        asked.append(values)
+        began.set()
+        assert may_end.wait(10)
+        return ["explained"]
+
+    async with on_stage(PICTURE, inventory=INVENTORY) as stage:
+        view = await chosen(stage, "good.yaml")
+        monkeypatch.setattr("gswarm_tui.tui.screens.playbook.explained", slow)
+        box = view.query_one(VariableInput)
+        for text in ("m", "mo", "moon"):
+            box.value = text
+            for _ in range(20):  # not the pilot: it would wait for the thread
+                await asyncio.sleep(0)
+            assert await asyncio.to_thread(began.wait, 10)
+        assert asked == [{"whom": "m"}]
+        may_end.set()
+        await settle(stage)
+        assert asked == [{"whom": "m"}, {"whom": "moon"}]
 
 
 async def test_ctrl_u_and_ctrl_d_delete_in_a_line_and_pages_scroll(folder: Path) -> None:

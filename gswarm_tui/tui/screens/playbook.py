@@ -98,6 +98,7 @@ class PlaybookView(View):
         self._changed_at: float | None = None
         """When the file was changed that was read last."""
         self._is_looking = False
+        self._is_explaining = False
         self._reading = asyncio.Lock()
 
     @property
@@ -181,7 +182,19 @@ class PlaybookView(View):
 
     @on(Input.Changed, "VariableInput")
     def _explain(self) -> None:
-        self.run_worker(self._explained(self.values), group="explain", exclusive=True)
+        """Explain it with these values, one thread at a time: a thread cannot be called off."""
+        if not self._is_explaining:
+            self._is_explaining = True
+            self.run_worker(self._explain_newest(), group="explain")
+
+    async def _explain_newest(self) -> None:
+        values: dict[str, str] | None = None
+        try:
+            while values != self.values:
+                values = self.values
+                await self._explained(values)
+        finally:
+            self._is_explaining = False
 
     async def _explained(self, values: dict[str, str]) -> None:
         inventory = self.gswarm.inventory
