@@ -63,6 +63,24 @@ async def test_names_and_reasons_can_be_read_whole(size: tuple[int, int]) -> Non
         assert name not in stage.line_with("begun")
 
 
+@pytest.mark.parametrize("width", [60, 72, 80, 95, 96, 110, 120, 130, 140])
+async def test_names_are_told_apart_at_any_width(width: int) -> None:
+    names = ("roll-out-deepseek-r1-distill-14b-a", "roll-out-deepseek-r1-distill-14b-b")
+    jobs = tuple(job(9 - n, name, State.RUNNING, user="ana") for n, name in enumerate(names))
+    async with on_stage(replace(PICTURE, jobs=jobs), size=(width, 24)) as stage:
+        await stage.open("jobs")
+        shown = [line for line in stage.lines() if "▶ running" in line]
+        assert [name in line for name, line in zip(names, shown, strict=True)] == [True, True]
+
+
+async def test_a_narrow_terminal_has_the_reason_below_the_list_only() -> None:
+    async with on_stage(PICTURE, size=SMALL) as stage:
+        await stage.open("jobs")
+        assert "WHY" not in stage.line_with("NAME")
+        assert "waiting for" not in stage.line_with("▶ running")
+        stage.line_with("2/4, 1 running  waiting for node1:gpu0, held by job 3")
+
+
 @pytest.mark.parametrize(
     ("counts", "said"),
     [

@@ -80,19 +80,20 @@ class JobsView(View):
             11,
             order=lambda r: _ORDER.index(r.job.state),
         ),
-        Column[JobRow]("name", lambda r: r.job.name, 18, share=3, order=lambda r: r.job.name),
+        Column[JobRow]("name", lambda r: r.job.name, 34, share=2, order=lambda r: r.job.name),
         Column[JobRow]("user", lambda r: r.job.user or "", 8, least=130),
         Column[JobRow]("", lambda r: bar(done_percent(r.job), 10), 10, least=140),
-        Column[JobRow]("tasks", lambda r: tally(r.job, _TASKS), _TASKS),
+        Column[JobRow]("tasks", lambda r: tally(r.job, _TASKS), _TASKS, least=70),
         Column[JobRow](
             "began",
             lambda r: Piece(r.began, Tone.DIM),
             6,
             order=lambda r: -r.job.created_at,
-            least=100,
+            least=110,
         ),
-        Column[JobRow]("took", lambda r: r.took, 6, right=True, order=lambda r: r.took_s),
-        Column[JobRow]("why", lambda r: why(r.job), 10, share=2),
+        Column[JobRow]("took", lambda r: r.took, 6, right=True, order=lambda r: r.took_s, least=78),
+        # Below the list it stands whole; where it is cut after two words, names need the room more.
+        Column[JobRow]("why", lambda r: why(r.job), 10, share=3, least=96),
     )
 
     def body(self) -> Iterable[Widget]:
