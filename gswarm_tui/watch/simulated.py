@@ -26,6 +26,8 @@ from gswarm_tui.watch.source import Listener
 
 _BETWEEN_S: Final = 0.03
 """Keys are answered between two nodes whose past is computed."""
+_CHECKING: Final = 0.9
+"""From here on an engine that loads is asked for its first token."""
 
 
 @final
@@ -125,7 +127,8 @@ class SimulatedSource:
             time=time,
             nodes=nodes,
             models=self._models(time),
-            services=tuple([_service(replica, time) for replica in self._site.replicas]),
+            services=tuple([_service(r, time) for r in self._site.replicas if not _loads(r, time)]),
+            starting=tuple([_starting(r, time) for r in self._site.replicas if _loads(r, time)]),
             transfers=self._work.transfers(time),
             jobs=self._work.jobs(time),
             attention=needs_a_look(nodes, time),
@@ -171,17 +174,17 @@ class SimulatedSource:
                         )
                     )
         for replica in self._site.replicas:
-            model = replica.model
-            found[model.name] += [
-                Copy(model.name, revision_of(model), f"{replica.node}:gpu{index}", "ready", None)
-                for index in replica.gpus
-            ]
+            if replica.restarts is None:
+                found[replica.model.name] += _held(replica, 0.0)
         return found
 
     def _models(self, time: float) -> tuple[Model, ...]:
         brought: dict[str, list[Copy]] = {}
         for copy in self._work.copies(time):
             brought.setdefault(copy.model, []).append(copy)
+        for replica in self._site.replicas:
+            if replica.restarts is not None:
+                brought.setdefault(replica.model.name, []).extend(_held(replica, time))
         return tuple(
             Model(
                 model.name,
@@ -206,8 +209,39 @@ def _spec(node: SimulatedNode) -> NodeSpec:
     )
 
 
+def _loads(replica: Replica, time: float) -> bool:
+    return replica.restarts is not None and replica.restarts.is_loading(time)
+
+
+def _held(replica: Replica, time: float) -> list[Copy]:
+    """What an engine holds on its GPUs, or loads onto them."""
+    model = replica.model
+    known = (model.name, revision_of(model))
+    if not _loads(replica, time) or replica.restarts is None:
+        return [Copy(*known, device, "ready", None) for device in replica.devices]
+    checks = replica.restarts.loaded(time) >= _CHECKING
+    phase, since = "check" if checks else "load", replica.restarts.begun(time)
+    return [
+        Copy(*known, device, "starting", None, phase=phase, started_at=since)
+        for device in replica.devices
+    ]
+
+
+def _starting(replica: Replica, time: float) -> Service:
+    """A service whose engine is not ready yet, as `gswarm_tui.watch.statuses` tells of it."""
+    model, places = replica.model, replica.gpus
+    return Service(
+        *(model.name, replica.node, replica.devices, model.engine, "starting", "", None, None),
+        service=f"{model.name} on {','.join(f'gpu{place}' for place in places)}",
+        replica=f"{model.name}-{places[0]}",
+        started_at=None if replica.restarts is None else replica.restarts.begun(time),
+    )
+
+
 def _service(replica: Replica, time: float) -> Service:
     """A service whose load follows that of its GPUs."""
+    restarts = replica.restarts
+    since = replica.since if restarts is None else restarts.begun(time) + restarts.loads_s
     share = 0.46 + 0.34 * math.sin(time / 61.0 + replica.phase)
     wobble = (int(time) * 13 + replica.phase) % 29 / 29
     busy = share * (0.8 + 0.4 * wobble)
@@ -224,8 +258,8 @@ def _service(replica: Replica, time: float) -> Service:
         None,
         f"{model}-{replica.port}",
         f"{model}-{places[0]}",
-        replica.since,
-        int((time - replica.since) * 0.7),
+        since,
+        int((time - since) * 0.7),
         0.7,
         int(40 * busy),
         max(0, int(60 * (busy - 0.75))),

@@ -9,7 +9,7 @@ from gswarm_tui.state.states import State
 from gswarm_tui.watch.series import GPU_SERIES, gpu_key
 from gswarm_tui.watch.simulated import SimulatedSource
 from gswarm_tui.watch.simulation.hostile import NASTY, disfigure
-from gswarm_tui.watch.snapshot import Concern, FleetSnapshot, GpuState, NodeState
+from gswarm_tui.watch.snapshot import Concern, FleetSnapshot, Gpu, GpuState, NodeState
 
 NOW = 1_700_000_000.0
 
@@ -35,8 +35,10 @@ def test_it_has_a_bit_of_everything() -> None:
     assert {each.concern for each in picture.attention} == set(Concern) - {Concern.SILENT}
     copies = [copy for model in picture.models for copy in model.copies]
     assert {copy.device.partition(":")[2][:3] for copy in copies} == {"dis", "dra", "gpu"}
-    assert {copy.state for copy in copies} == {"ready", "partial", "in flight", "damaged"}
+    states = {"ready", "partial", "in flight", "damaged", "starting"}
+    assert {copy.state for copy in copies} == states
     assert picture.services
+    assert picture.starting
     assert picture.transfers
     users = {user for node in picture.nodes for gpu in node.gpus for user in gpu.users}
     assert {"ana", "eve", "kim", "li"} <= users
@@ -62,6 +64,40 @@ def test_the_processes_of_an_engine_are_as_many_as_its_gpus() -> None:
             assert f" {service.model} " in command if rank == 0 else command.endswith(f"TP{rank}")
             if service.model == "bge-m3":  # it has no KV cache
                 assert (gpu.memory_used_bytes or 0) < 8e9
+
+
+def test_a_service_starts_is_served_and_is_started_again() -> None:
+    source = fleet()
+    (begins,) = source.picture(NOW).starting
+    name, devices = begins.model, begins.devices
+
+    def seen(second: float) -> tuple[bool, set[str], set[str | None], list[Gpu]]:
+        """Whether it is served; the states and phases of its copies; its GPUs."""
+        picture = source.picture(NOW + second)
+        served = [each for each in picture.services if each.devices == devices]
+        early = [each for each in picture.starting if each.devices == devices]
+        assert len(served) + len(early) == 1  # never both, never none
+        model = next(model for model in picture.models if model.name == name)
+        copies = [copy for copy in model.copies if copy.device in devices]
+        gpus = [g for n in picture.nodes for g in n.gpus if f"{g.node}:gpu{g.index}" in devices]
+        assert len(copies) == len(gpus) == len(devices)
+        return bool(served), {c.state for c in copies}, {c.phase for c in copies}, gpus
+
+    is_served, states, phases, gpus = seen(0)
+    assert (is_served, states, phases) == (False, {"starting"}, {"load"})
+    memory = [gpu.memory_used_bytes or 0 for gpu in gpus]
+    for gpu in gpus:
+        assert gpu.util_percent == 0
+        assert gpu.idle_since == gpu.processes[0].since == begins.started_at
+    is_served, states, phases, gpus = seen(60)
+    assert (is_served, states, phases) == (False, {"starting"}, {"check"})
+    more = [gpu.memory_used_bytes or 0 for gpu in gpus]
+    assert all(now > before for now, before in zip(more, memory, strict=True))
+    assert seen(66)[:3] == (True, {"ready"}, {None})
+    assert seen(394)[:3] == (True, {"ready"}, {None})
+    assert seen(396)[:3] == (False, {"starting"}, {"load"})
+    said = [event.text for event in source.picture(NOW + 66).events if event.about == name]
+    assert f"{name} is served on {begins.node}" in said
 
 
 def test_transfers_progress_and_end_in_a_copy() -> None:

@@ -65,6 +65,32 @@ class Fault(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Restarts:
+    """When an engine is started anew, again and again.
+
+    Args:
+        first: one of these moments, in seconds since the epoch; there are some before it too.
+        period_s: from one to the next.
+        loads_s: for so long it loads its model each time.
+    """
+
+    first: float
+    period_s: float = 420.0
+    loads_s: float = 90.0
+
+    def begun(self, time: float) -> float:
+        """When it was started last."""
+        return self.first + (time - self.first) // self.period_s * self.period_s
+
+    def loaded(self, time: float) -> float:
+        """How much of its model is loaded, from 0 to 1."""
+        return min(1.0, (time - self.begun(time)) / self.loads_s)
+
+    def is_loading(self, time: float) -> bool:
+        return self.loaded(time) < 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """Who uses a GPU, for what.
 
@@ -72,6 +98,7 @@ class Use:
         memory_share: of the card's memory, when nothing is computed yet.
         phase: shifts what is computed when: GPUs of one training run have the same.
         since: when it began.
+        restarts: when it begins again; None where it goes on.
     """
 
     load: Load
@@ -83,6 +110,15 @@ class Use:
     pid: int = 0
     since: float = 0.0
     models: tuple[str, ...] = ()
+    restarts: Restarts | None = None
+
+    def begun(self, time: float) -> float:
+        """When it began last."""
+        return self.since if self.restarts is None else self.restarts.begun(time)
+
+    def is_loading(self, time: float) -> bool:
+        """Whether nothing is computed yet, since its model is only being loaded."""
+        return self.restarts is not None and self.restarts.is_loading(time)
 
 
 @final
@@ -130,7 +166,7 @@ class SimulatedGpu:
         self.hardware = _hardware(card, index, beside)
         self._idle: Gpu | None = None
         self._process: tuple[GpuProcess, ...] | None = None
-        self._told = (0.0, 0.0)
+        self._told = (0.0, 0.0, 0.0)
 
     def at(self, time: float) -> Gpu:
         """The GPU as its driver would tell it."""
@@ -154,6 +190,8 @@ class SimulatedGpu:
         memory = card.memory_mib * (0.006 + use.memory_share)
         if use.load is Load.BURST and util == 0.0:
             memory = card.memory_mib * 0.006
+        elif use.restarts is not None and use.restarts.is_loading(time):
+            memory = card.memory_mib * (0.006 + use.memory_share * use.restarts.loaded(time))
         elif use.load is Load.SERVE:
             memory += card.memory_mib * 0.0005 * slow
         if self.fault is Fault.THROTTLED and time >= self.fault_at:
@@ -162,6 +200,8 @@ class SimulatedGpu:
 
     def _util(self, time: float) -> float:
         load, phase = self.use.load, self.use.phase
+        if self.use.is_loading(time):
+            return 0.0
         noise = _NOISE[(int(time) * 7 + self.noise) % 1021]
         if load is Load.TRAIN:
             saving = (int(time) + phase) % _SAVING_S < 5
@@ -176,6 +216,8 @@ class SimulatedGpu:
     def _slow(self, time: float) -> float:
         """How busy it is over a minute, in per cent."""
         load, phase = self.use.load, self.use.phase
+        if self.use.is_loading(time):
+            return 0.0
         if load is Load.TRAIN:
             return 92.0
         if load is Load.SERVE:
@@ -215,23 +257,24 @@ class SimulatedGpu:
             util * 3.1e7,
             util * card.nvlinks * 2.1e7 if card.nvlinks else None,
             util * card.nvlinks * 2.1e7 if card.nvlinks else None,
-            self._processes(util, memory),
+            self._processes(time, util, memory),
             self.use.models,
             self._idle_since(time, util),
             False,
             self.hardware,
         )
 
-    def _processes(self, util: float, memory: float) -> tuple[GpuProcess, ...]:
+    def _processes(self, time: float, util: float, memory: float) -> tuple[GpuProcess, ...]:
         use = self.use
         if use.user is None or (use.load is Load.BURST and util == 0.0):
             return ()
         share = util - util % 10  # of its own sample period, which is another one
-        if self._process is None or (share, memory) != self._told:
-            held = int(memory) - int(self.card.memory_mib * 0.006) * MIB
-            self._told = (share, memory)
+        since = use.begun(time)
+        if self._process is None or (share, memory, since) != self._told:
+            held = max(0, int(memory) - int(self.card.memory_mib * 0.006) * MIB)
+            self._told = (share, memory, since)
             self._process = (
-                GpuProcess(use.pid, use.user, use.command, held, share, use.unit, use.since),
+                GpuProcess(use.pid, use.user, use.command, held, share, use.unit, since),
             )
         return self._process
 
@@ -240,7 +283,7 @@ class SimulatedGpu:
             return None
         if self.use.load is Load.BURST:
             return time - ((int(time) + self.use.phase) % _BURST_S[1] - _BURST_S[0])
-        return self.use.since
+        return self.use.begun(time)
 
     def _without_driver(self) -> Gpu:
         """What is known of a GPU whose driver does not tell."""

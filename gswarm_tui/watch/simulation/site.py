@@ -15,6 +15,7 @@ from gswarm_tui.watch.simulation.loads import (
     RTX4090,
     Fault,
     Load,
+    Restarts,
     SimulatedGpu,
     Use,
 )
@@ -23,6 +24,9 @@ from gswarm_tui.watch.snapshot import Host, Node, NodeState
 GB: Final = 10**9
 RACK: Final = 8
 """So many nodes are in a rack."""
+
+_LOADS_ALREADY_S: Final = 25.0
+"""For so long, when the site is first looked at, an engine has been loading."""
 
 _CARDS: Final = (H100, H100, A100, H200, L40S, H100, A100, RTX4090)
 _ROLES: Final = ("train", "train", "serve", "batch", "serve", "mixed", "train", "serve")
@@ -68,7 +72,11 @@ CATALOGUE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """An engine of the site and the service in front of it."""
+    """An engine of the site and the service in front of it.
+
+    Args:
+        restarts: when it is started anew; None where it goes on.
+    """
 
     model: CataloguedModel
     node: str
@@ -77,6 +85,7 @@ class Replica:
     phase: int
     since: float
     devices: tuple[str, ...]
+    restarts: Restarts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +312,8 @@ class _Builder:
                 self._rng.randrange(100),
                 self._began - 900 - self._rng.randrange(400_000),
                 tuple([f"{self._name}:gpu{index}" for index in places]),
+                # One of them is being started when the site is looked at, and again later.
+                None if self._site.replicas else Restarts(self._began - _LOADS_ALREADY_S),
             )
             self._site.replicas.append(replica)
             uses += [self._served(replica, index) for index in places]
@@ -325,6 +336,7 @@ class _Builder:
             pid=31_000 + index,
             since=replica.since,
             models=(replica.model.name,),
+            restarts=replica.restarts,
         )
 
     def _batch(self, index: int) -> Use:

@@ -118,6 +118,7 @@ class Work:
         found = [event for event in self._faults if time - KEPT_S < event.time <= time]
         for task in self._since(time):
             found += [event for event in _events(task) if event.time <= time]
+        found += [event for event in _restarts(self._site, time) if event.time <= time]
         return tuple(sorted(found, key=lambda event: event.time))
 
     def details(self, job_id: int, time: float) -> JobDetails | None:
@@ -322,6 +323,16 @@ def _fault_events(site: Site) -> Iterator[Event]:
             if gpu.fault is not None:
                 text = _FAULTS[gpu.fault.value].format(gpu.index)
                 yield Event(gpu.fault_at, "error", name, text)
+
+
+def _restarts(site: Site, time: float) -> Iterator[Event]:
+    for replica in site.replicas:
+        restarts, name, node = replica.restarts, replica.model.name, replica.node
+        begun = time if restarts is None else restarts.begun(time)
+        while restarts is not None and begun > time - KEPT_S:
+            yield Event(begun, "info", name, f"{name} is not served on {node} any more")
+            yield Event(begun + restarts.loads_s, "info", name, f"{name} is served on {node}")
+            begun -= restarts.period_s
 
 
 _FAULTS: Final = {
