@@ -331,6 +331,8 @@ async def test_ctrl_u_and_ctrl_d_delete_in_a_line_and_pages_scroll(folder: Path)
         assert (explained.scroll_offset.y > 0, form.scroll_offset.y) == (True, 0)
         await stage.press("pageup")
         assert explained.scroll_offset.y == 0
+        await stage.press("down", "down")
+        assert getattr(view.focused, "variable", None) == "v2"
 
 
 @pytest.mark.parametrize(

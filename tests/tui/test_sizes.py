@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from textual.screen import Screen
 
-from gswarm_tui.tui.acting import Recording
+from gswarm_tui.errors import UsageError
+from gswarm_tui.tui.acting import Deed, Recording
 from gswarm_tui.tui.screens.chat import ChatScreen
 from gswarm_tui.tui.screens.choice import ChoiceScreen
 from gswarm_tui.tui.screens.describe import DescribeScreen
@@ -157,3 +159,57 @@ async def test_a_long_plan_keeps_its_command_and_its_keys_in_sight() -> None:
         await stage.press("end")
         stage.line_with("--option-199")
         stage.line_with("Enter does it")
+
+
+MANY = tuple(Field(f"f{number}", f"field {number}") for number in range(25))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (80, 10), (40, 10)])
+async def test_a_form_keeps_its_keys_in_sight_and_what_is_typed(size: tuple[int, int]) -> None:
+    def make(given: Mapping[str, str]) -> Deed:
+        raise UsageError("where to", hint="write a device")
+
+    async with on_stage(picture(), size=size) as stage:
+        stage.app.push_screen(FormScreen(Form("download", (*MANY, Flag("keep", "keep it")), make)))
+        await stage.shows("field 0")
+        for number in range(len(MANY)):
+            stage.line_with("Enter shows")
+            stage.line_with("Esc leaves")
+            stage.line_with(f"field {number} ")
+            await stage.press("tab")
+        stage.line_with("[ ] keep it")
+        await stage.press("shift+tab", *["up"] * 20, "enter")
+        stage.line_with("✗ where to")
+        stage.line_with("write a device")
+        stage.line_with("Enter shows")
+        await stage.press("x")
+        assert " x" in stage.line_with("field 4 ")
+        stage.line_with("Enter shows")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (80, 10), (40, 10)])
+async def test_a_notice_keeps_its_key_in_sight(size: tuple[int, int]) -> None:
+    text = "\n".join(f"line {number}" for number in range(40))
+    async with on_stage(picture(), size=size) as stage:
+        stage.app.push_screen(NoticeScreen("failed", text))
+        await stage.shows("line 0")
+        stage.line_with("Enter closes this")
+        await stage.press("end")
+        stage.line_with("line 39")
+        stage.line_with("Enter closes this")
+
+
+async def test_a_plan_in_few_lines_keeps_its_keys_and_scrolls_its_command() -> None:
+    plan = tuple(f"line {number}" for number in range(40))
+    async with on_stage(picture(), size=(80, 10)) as stage:
+        stage.app.push_screen(PlanScreen(DANGEROUS, Recording(plan=plan)))
+        await stage.shows("will be lost")
+        stage.line_with("Enter does it")
+        assert "gswarm model" not in stage.text()
+        await stage.press("end")
+        stage.line_with("gswarm model")
+        stage.line_with("Enter does it")
+        assert stage.text().count("the same by hand") == 1
+        await stage.pilot.resize_terminal(80, 24)
+        await stage.pilot.pause()
+        assert stage.text().count("the same by hand") == 1

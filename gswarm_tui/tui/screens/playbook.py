@@ -82,9 +82,9 @@ class PlaybookView(View):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+r", "run", "Run", priority=True),
         Binding("enter", "next", "Next variable", show=False),
-        Binding("down", "app.focus_next", "Next variable", show=False),
-        Binding("up", "app.focus_previous", "Variable before", show=False),
         # Before those of the form, which would scroll itself.
+        Binding("down", "app.focus_next", "Next variable", show=False, priority=True),
+        Binding("up", "app.focus_previous", "Variable before", show=False, priority=True),
         Binding("pagedown", "scroll_page(1)", "Scroll down", show=False, priority=True),
         Binding("pageup", "scroll_page(-1)", "Scroll up", show=False, priority=True),
     ]

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Input, Label, Static
 
 from gswarm_tui.errors import GswarmError
@@ -24,7 +25,8 @@ from gswarm_tui.tui.widgets.markup import content
 from gswarm_tui.tui.widgets.tick import Tick
 
 _IN_SIGHT: Final = 200
-"""A command of so many characters stays in sight below its plan; a longer one scrolls with it."""
+"""A command of so many characters stays in sight below its plan, unless there are few lines; a
+longer one scrolls with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,10 @@ class Box(ModalScreen[object]):
     Box Input:focus { border: none; background: $primary-muted; }
     Box Tick { margin: 1 1 0 18; }
     Box .foot { dock: bottom; height: auto; background: $panel; }
-    Box.-low .foot { dock: none; }
     Box .keys { margin: 1 0 0 0; color: $text-muted; }
+    Box.-low .keys { margin: 0; max-height: 2; }
+    Box .scrolls, Box.-low .stays, Box.-long .stays { display: none; }
+    Box.-low .scrolls, Box.-long .scrolls { display: block; }
     Box .error { color: $text-error; }
     """
 
@@ -97,8 +101,9 @@ class FormScreen(Box):
         Binding("escape", "leave", "Leave", show=False, priority=True),
         Binding("enter", "submit", "Go on", show=False, priority=True),
         Binding("tab", "next", "Complete, or the next line", show=False, priority=True),
-        Binding("down", "app.focus_next", "Next line", show=False),
-        Binding("up", "app.focus_previous", "Line before", show=False),
+        # Before those of what scrolls where there are more lines than have room.
+        Binding("down", "app.focus_next", "Next line", show=False, priority=True),
+        Binding("up", "app.focus_previous", "Line before", show=False, priority=True),
     ]
 
     def __init__(self, form: Form) -> None:
@@ -117,9 +122,8 @@ class FormScreen(Box):
                     yield LineInput(each.value, hint=each.hint, words=each.words, id=each.name)
             yield Static("", classes="error", id="error", markup=False)
             ticks = any(isinstance(each, Flag) for each in self._form.fields)
-            keys = ["Enter shows what would be done", "Tab completes, or goes on"]
-            keys += ["Space: on or off"] * ticks + ["Esc leaves"]
-            yield Static("   ".join(keys), classes="keys", markup=False)
+            keys = ["Enter shows the plan", "Esc leaves", "Tab completes, or goes on"]
+            yield from _foot("   ".join([*keys, *["Space: on or off"] * ticks]))
 
     def on_mount(self) -> None:
         boxes = list(self.query(Input))
@@ -130,6 +134,13 @@ class FormScreen(Box):
     def _mended(self) -> None:
         """What was wrong is being put right."""
         self.query_one("#error", Static).update("")
+        self._show_focused()
+
+    @on(events.DescendantFocus)
+    def _show_focused(self) -> None:
+        """Bring the line in which one types in sight; to Textual, one below the keys is."""
+        if self.focused is not None:
+            self.focused.scroll_visible(animate=False)
 
     def action_leave(self) -> None:
         self.dismiss(None)
@@ -149,7 +160,9 @@ class FormScreen(Box):
         try:
             deed = self._form.make(self.answers())
         except GswarmError as error:
-            self.query_one("#error", Static).update(content(_error(error)))
+            said = self.query_one("#error", Static)
+            said.update(content(_error(error)))
+            said.call_after_refresh(said.scroll_visible, animate=False)
         else:
             self.dismiss(deed)
 
@@ -183,9 +196,8 @@ class PlanScreen(Box):
             lost += [Piece(f"\n  ✗ {each}", Tone.BAD) for each in self._deed.losses]
             yield _text(lost if self._deed.losses else [])
             yield Static("\nasking the fleet …", id="plan", markup=False)
-            with Vertical(classes="foot"):
-                yield Static(id="command", markup=False)
-                yield Static("Esc leaves", classes="keys", id="keys", markup=False)
+            yield Static(classes="command scrolls", markup=False)
+            yield from _foot("Esc leaves", Static(classes="command stays", markup=False))
 
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()
@@ -198,14 +210,13 @@ class PlanScreen(Box):
             self.query_one("#plan", Static).update(content([Piece("\n"), *_error(error)]))
             return
         self._proposal = proposal
-        plan, command = list(_plan(proposal)), list(_command(proposal))
-        if len(proposal.command) > _IN_SIGHT:
-            plan, command = [*plan, Piece("\n"), *command], []
-        self.query_one("#plan", Static).update(content(plan))
-        self.query_one("#command", Static).update(content(command))
+        self.set_class(len(proposal.command) > _IN_SIGHT, "-long")
+        self.query_one("#plan", Static).update(content(_plan(proposal)))
+        for each in self.query(".command").results(Static):
+            each.update(content(_command(proposal)))
         does = "Enter does it all the same" if proposal.problems else "Enter does it"
         keys = f"{does}   y copies the command   Esc leaves"
-        self.query_one("#keys", Static).update(keys)
+        self.query_one(".keys", Static).update(keys)
 
     def action_leave(self) -> None:
         self.dismiss(None)
@@ -238,7 +249,7 @@ class NoticeScreen(Box):
     def compose(self) -> ComposeResult:
         with VerticalScroll(can_focus=True):
             yield _text([Piece(self._heading, Tone.TITLE), Piece(f"\n\n{self._said}")])
-            yield Static("Enter closes this", classes="keys", markup=False)
+            yield from _foot("Enter closes this")
 
     def action_leave(self) -> None:
         self.dismiss(None)
@@ -268,6 +279,11 @@ def _error(error: GswarmError) -> list[Piece]:
 
 def _line(text: str) -> str:
     return f"\n{text}" if text else ""
+
+
+def _foot(keys: str, *above: Widget) -> Iterable[Widget]:
+    """What stays in sight below all that scrolls: the keys."""
+    yield Vertical(*above, Static(keys, classes="keys", markup=False), classes="foot")
 
 
 def _text(pieces: Iterable[Piece]) -> Static:
