@@ -20,7 +20,7 @@ from gswarm_tui.watch.simulation.hostile import NASTY
 from gswarm_tui.watch.snapshot import FleetSnapshot
 
 from .some_jobs import DETAILS, DONE, FAILED, JOBS, LOST, NOW, PENDING, PICTURE, RUNNING, job
-from .stage import LARGE, SIZES, SMALL, Stage, harmless, on_stage
+from .stage import LARGE, MIDDLE, SIZES, SMALL, Stage, harmless, on_stage
 
 Same = Callable[[Stage, str], None]
 
@@ -58,7 +58,8 @@ async def test_names_and_reasons_can_be_read_whole(size: tuple[int, int]) -> Non
         await stage.open("jobs")
         assert "3/5 ✖1 –1" in stage.line_with("✖ failed")
         assert name in stage.line_with("begun")
-        assert why in stage.line_with("3/5, 1 failed, 1 skipped")
+        stage.line_with("3/5, 1 failed, 1 skipped")
+        assert why in stage.lines()[-2]
         await stage.press("j")
         assert name not in stage.line_with("begun")
 
@@ -78,6 +79,10 @@ async def test_a_narrow_terminal_has_the_reason_below_the_list_only() -> None:
         await stage.open("jobs")
         assert "WHY" not in stage.line_with("NAME")
         assert "waiting for" not in stage.line_with("▶ running")
+        assert stage.line_with("2/4, 1 running").strip() == "2/4, 1 running"
+        stage.line_with(" waiting for node1:gpu0, held by job 3")
+        await stage.pilot.resize_terminal(*MIDDLE)
+        await stage.pilot.pause()
         stage.line_with("2/4, 1 running  waiting for node1:gpu0, held by job 3")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
@@ -34,6 +34,8 @@ from gswarm_tui.watch.snapshot import FleetSnapshot, Job
 _ORDER = list(State)
 _TASKS = 11
 """Columns for the tasks' counts."""
+_NARROW = 96
+"""Below so many columns names have the room of the reasons, which have a line below the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class JobsView(View):
     DEFAULT_CSS = """
     JobsView #queue { padding: 0 1; height: 1; }
     JobsView #details { padding: 0 1; height: 2; }
+    JobsView.-narrow #details { height: 3; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -92,8 +95,7 @@ class JobsView(View):
             least=110,
         ),
         Column[JobRow]("took", lambda r: r.took, 6, right=True, order=lambda r: r.took_s, least=78),
-        # Below the list it stands whole; where it is cut after two words, names need the room more.
-        Column[JobRow]("why", lambda r: why(r.job), 10, share=3, least=96),
+        Column[JobRow]("why", lambda r: why(r.job), 10, share=3, least=_NARROW),
     )
 
     def body(self) -> Iterable[Widget]:
@@ -116,7 +118,13 @@ class JobsView(View):
     def _show_details(self) -> None:
         """The job under the cursor in whole words."""
         row, now = self.table.current, self.gswarm.snapshot.time
-        self.query_one("#details", Lines).show([] if row is None else _details(row.job, now))
+        narrow = self.size.width < _NARROW
+        self.set_class(narrow, "-narrow")
+        said = [] if row is None else _details(row.job, now, apart=narrow)
+        self.query_one("#details", Lines).show(said)
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.redraw()
 
     def chosen(self) -> Sequence[Job]:
         """The marked jobs, else the one under the cursor."""
@@ -163,8 +171,12 @@ def _row(job: Job, now: float) -> JobRow:
     return JobRow(job, began, briefly(seconds), seconds)
 
 
-def _details(job: Job, now: float) -> list[Cell]:
-    """All that the columns cut: the whole name, when, by whom, the counts in words, why."""
+def _details(job: Job, now: float, *, apart: bool) -> list[Cell]:
+    """All that the columns cut: the whole name, when, by whom, the counts in words, why.
+
+    Args:
+        apart: whether the reason has a line of its own.
+    """
     seconds = took_s(job.started_at, job.finished_at, now)
     since = (
         f"{'begun' if job.started_at else 'made'} {moment(job.started_at or job.created_at, now)}"
@@ -172,7 +184,8 @@ def _details(job: Job, now: float) -> list[Cell]:
     said = [since, *([f"took {spent(seconds)}"] if job.finished_at else [])]
     said += [f"by {job.user}"] if job.user else []
     name: Cell = [Piece(job.name, Tone.TITLE), Piece(f"  {', '.join(said)}", Tone.DIM)]
-    return [name, [*pieces(counted(job)), Piece("  "), why(job)]]
+    counts = pieces(counted(job))
+    return [name, counts, why(job)] if apart else [name, [*counts, Piece("  "), why(job)]]
 
 
 def _texts(job: Job) -> Iterable[str | None]:
