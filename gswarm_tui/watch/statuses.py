@@ -195,8 +195,8 @@ def _loads(status: NodeStatus) -> _Loads:
         (model, tuple(tier.split(","))): each
         for each in status.operations
         if text(each.get("kind")) in _LOADING
-        and (model := text(each.get("model"))) is not None
-        and (tier := text(each.get("tier"))) is not None
+        and (model := text(each.get("model")))
+        and (tier := text(each.get("tier")))
     }
 
 
