@@ -49,14 +49,18 @@ class Deeds:
         return next((each.command for each in reversed(self._events) if each.command), None)
 
     def ask(self, form: Form) -> None:
-        """Ask for what is needed, then as `begin`."""
+        """Ask for what is needed, then as `begin`; from the plan one comes back to the form."""
         from gswarm_tui.tui.widgets.dialog import FormScreen
 
         if not self._refused(form.title):
             self._app.push_screen(FormScreen(form), self._answered)
 
-    def begin(self, make: Callable[[], Deed] | Deed) -> None:
-        """Show what a deed would come to; do it when that is confirmed."""
+    def begin(self, make: Callable[[], Deed] | Deed, form: Form | None = None) -> None:
+        """Show what a deed would come to; do it when that is confirmed.
+
+        Args:
+            form: where one comes back to from there.
+        """
         from gswarm_tui.tui.widgets.dialog import PlanScreen, told
 
         try:
@@ -65,7 +69,7 @@ class Deeds:
             self.tell("that cannot be done", told(error))
             return
         if not self._refused(deed.title) and self._actor is not None:
-            self._app.push_screen(PlanScreen(deed, self._actor), self._confirmed)
+            self._app.push_screen(PlanScreen(deed, self._actor, form), self._confirmed)
 
     def tell(self, title: str, text: str, *, is_error: bool = True) -> None:
         """Say something that stays until it was read; where something is typed, after that."""
@@ -97,13 +101,19 @@ class Deeds:
             self.tell(title, self.refusal)
         return self.refusal is not None
 
-    def _answered(self, deed: object) -> None:
-        if isinstance(deed, Deed):
-            self.begin(deed)
+    def _answered(self, answer: object) -> None:
+        from gswarm_tui.tui.widgets.dialog import Answer
 
-    def _confirmed(self, proposal: object) -> None:
-        if isinstance(proposal, Proposal):
-            self._app.run_worker(self._carry_out(proposal), group="deeds")
+        if isinstance(answer, Answer):
+            self.begin(answer.deed, answer.form)
+
+    def _confirmed(self, found: object) -> None:
+        from gswarm_tui.tui.widgets.dialog import Form
+
+        if isinstance(found, Proposal):
+            self._app.run_worker(self._carry_out(found), group="deeds")
+        elif isinstance(found, Form):
+            self.ask(found)
 
     async def _carry_out(self, proposal: Proposal) -> None:
         from gswarm_tui.tui.widgets.dialog import told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from gswarm_tui.tui.acting import (
     _read_check,
     equal_command,
 )
-from gswarm_tui.tui.widgets.dialog import Field, Flag, Form, NoticeScreen, PlanScreen
+from gswarm_tui.tui.widgets.dialog import Field, Flag, Form, FormScreen, NoticeScreen, PlanScreen
 from gswarm_tui.tui.widgets.line_input import Words
 from gswarm_tui.watch.simulation.hostile import NASTY
 
@@ -236,6 +237,43 @@ async def test_esc_leaves_a_form() -> None:
         stage.app.deeds.ask(form)
         await stage.press("x", "escape")
         assert stage.app.screen is stage.view
+
+
+async def test_esc_goes_from_a_plan_back_to_the_form_as_it_was_filled() -> None:
+    asked: list[dict[str, str]] = []
+
+    def make(given: Mapping[str, str]) -> Deed:
+        asked.append(dict(given))
+        return DEED
+
+    fields = (Field("to", "to"), Field("port", "port", "8"), Flag("keep", "keep", True))
+    actor = Recording()
+    async with on_stage(placed(), actor=actor) as stage:
+        stage.app.deeds.ask(Form("copy", (*fields, Field("engine", "engine")), make))
+        await stage.press(*"beta", "down", "0", "down", "space", "up", "enter")
+        assert on_top(stage) is PlanScreen
+        stage.line_with("Esc: back to the form   q leaves")
+        await stage.press("escape")
+        assert on_top(stage) is FormScreen
+        assert "beta" in stage.line_with("to  ")
+        stage.line_with("[ ] keep")
+        assert getattr(stage.app.focused, "id", None) == "port"
+        await stage.press("1", "enter", "escape", "enter", "escape", "escape")
+        assert stage.app.screen is stage.view
+        given = {"to": "beta", "port": "80", "keep": "", "engine": ""}
+        assert asked == [given, given | {"port": "801"}, given | {"port": "801"}]
+        assert actor.done == []
+
+
+async def test_from_a_plan_q_leaves_the_form_too_and_without_a_form_esc_leaves() -> None:
+    form = Form("copy", (Field("to", "to"),), lambda _: DEED)
+    async with on_stage(placed(), actor=Recording()) as stage:
+        stage.app.deeds.ask(form)
+        await stage.press("enter", "q")
+        assert stage.app.screen is stage.view
+        stage.app.deeds.begin(DEED)
+        await stage.shows("Esc leaves")
+        assert "back to the form" not in stage.text()
 
 
 async def test_what_was_given_already_is_not_completed_again() -> None:

@@ -284,7 +284,7 @@ async def test_a_move_keeps_its_source_unless_it_is_told_not_to() -> None:
         await put_cursor_on(stage, "lone")
         await stage.press("M", *"beta:dram", "enter")
         assert "--keep-source" in stage.text()
-        await stage.press("escape", "M", *"beta:dram", "tab", "tab", "space", "enter")
+        await stage.press("q", "M", *"beta:dram", "tab", "tab", "space", "enter")
         assert "--no-keep-source" in stage.text()
         assert "LAST COPY ON A DISK" in stage.text()
         await stage.press("enter")

@@ -1,12 +1,12 @@
 """What asks before something is changed: a form, a plan to confirm, and a notice to be read.
 
-Each is a box over the screen. Esc leaves it, Enter goes on.
+Each is a box over the screen. Esc goes one step back, Enter goes on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 from textual import events, on
@@ -60,12 +60,32 @@ class Form:
 
     Args:
         make: the deed that the answers mean; raises `GswarmError` where they are wrong.
+        start: the line in which one begins; the first empty one where none is named.
     """
 
     title: str
     fields: tuple[Field | Flag, ...]
     make: Callable[[Mapping[str, str]], Deed]
     about: str = ""
+    start: str = ""
+
+    def filled(self, answers: Mapping[str, str], start: str) -> Form:
+        """The same with these answers in its lines."""
+        fields = tuple(
+            replace(each, value=answers[each.name])
+            if isinstance(each, Field)
+            else replace(each, value=bool(answers[each.name]))
+            for each in self.fields
+        )
+        return replace(self, fields=fields, start=start)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The deed that a form comes to, and the form as it was filled."""
+
+    deed: Deed
+    form: Form
 
 
 class Box(ModalScreen[object]):
@@ -95,7 +115,7 @@ class Box(ModalScreen[object]):
 
 
 class FormScreen(Box):
-    """Gives the `Deed` that was asked for; None where it was left."""
+    """Gives an `Answer`; None where it was left."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Leave", show=False, priority=True),
@@ -127,7 +147,9 @@ class FormScreen(Box):
 
     def on_mount(self) -> None:
         boxes = list(self.query(Input))
-        self.set_focus(next((box for box in boxes if not box.value), boxes[0]))
+        empty = next((box for box in boxes if not box.value), boxes[0])
+        start = self._form.start
+        self.set_focus(self.query_one(f"#{start}") if start else empty)
 
     @on(Input.Changed)
     @on(Tick.Changed)
@@ -157,14 +179,16 @@ class FormScreen(Box):
         self.focus_next()
 
     def action_submit(self) -> None:
+        answers = self.answers()
         try:
-            deed = self._form.make(self.answers())
+            deed = self._form.make(answers)
         except GswarmError as error:
             said = self.query_one("#error", Static)
             said.update(content(_error(error)))
             said.call_after_refresh(said.scroll_visible, animate=False)
         else:
-            self.dismiss(deed)
+            start = self.focused.id if self.focused is not None else None
+            self.dismiss(Answer(deed, self._form.filled(answers, start or "")))
 
     def answers(self) -> dict[str, str]:
         """What is in each line; of a flag ``yes``, or nothing."""
@@ -176,17 +200,22 @@ class PlanScreen(Box):
     """Shows what a deed would come to; gives the `Proposal` when it is confirmed.
 
     Of a long plan the keys stay in sight, and the command too; the rest scrolls.
+
+    Args:
+        form: where the deed comes from; it is what is given when one goes back.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "leave", "Leave", show=False),
+        Binding("escape", "back", "Back", show=False),
+        Binding("q", "leave", "Leave", show=False),
         Binding("enter", "confirm", "Do it", show=False),
         Binding("y", "copy", "Copy the command", show=False),
     ]
 
-    def __init__(self, deed: Deed, actor: Actor) -> None:
+    def __init__(self, deed: Deed, actor: Actor, form: Form | None = None) -> None:
         super().__init__(classes="-danger" if deed.losses else None)
-        self._deed, self._actor = deed, actor
+        self._deed, self._actor, self._form = deed, actor, form
+        self._ways_out = "Esc: back to the form   q leaves" if form else "Esc leaves"
         self._proposal: Proposal | None = None
 
     def compose(self) -> ComposeResult:
@@ -197,7 +226,7 @@ class PlanScreen(Box):
             yield _text(lost if self._deed.losses else [])
             yield Static("\nasking the fleet …", id="plan", markup=False)
             yield Static(classes="command scrolls", markup=False)
-            yield from _foot("Esc leaves", Static(classes="command stays", markup=False))
+            yield from _foot(self._ways_out, Static(classes="command stays", markup=False))
 
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()
@@ -215,8 +244,11 @@ class PlanScreen(Box):
         for each in self.query(".command").results(Static):
             each.update(content(_command(proposal)))
         does = "Enter does it all the same" if proposal.problems else "Enter does it"
-        keys = f"{does}   y copies the command   Esc leaves"
+        keys = f"{does}   y copies the command   {self._ways_out}"
         self.query_one(".keys", Static).update(keys)
+
+    def action_back(self) -> None:
+        self.dismiss(self._form)
 
     def action_leave(self) -> None:
         self.dismiss(None)
