@@ -207,6 +207,11 @@ def test_a_copy_that_an_engine_is_started_for_says_so_before_the_engine_is_there
         assert (copy.is_loading, copy.revision) == (True, COPY["revision"])
 
 
+@pytest.mark.parametrize("lacks", [{"model": ""}, {"tier": ""}, {"tier": None}, {"kind": "verify"}])
+def test_what_is_loaded_nowhere_is_no_copy(lacks: dict[str, Any]) -> None:
+    assert read(operations=[{**LOAD, **lacks}]).copies == ()
+
+
 def test_an_engine_that_starts_says_how_far_it_is_and_since_when() -> None:
     replica = {**REPLICA, "devices": ["gpu0", "gpu1"], "state": "starting"}
     told = {**replica, "started_at": "1970-01-01T00:00:07Z"}
