@@ -21,6 +21,7 @@ from gswarm_tui.tui.widgets.plot import (
     ONE_DAY,
     TEN_MINUTES,
     Series,
+    Span,
     binned,
     percent,
     plot,
@@ -83,6 +84,20 @@ def test_several_are_added_up() -> None:
     history = remember([30.0] * 600)
     series = Series("power", (KEY, KEY, ("none", 0, "x")), percent, summed=True)
     assert "60 %  mean 60 %" in text(list(plot(history, series, TEN_MINUTES, NOW, 60, 2)))[0]
+
+
+@pytest.mark.parametrize("span", [TEN_MINUTES, ONE_DAY])
+def test_what_is_not_told_any_more_is_not_said_to_be_so_now(span: Span) -> None:
+    history = remember([50.0] * 600)
+    series = Series("util", (KEY,), percent, 100.0)
+
+    def title(now: float) -> str:
+        return text(list(plot(history, series, span, now, 70, 2)))[0].strip()
+
+    assert title(NOW).startswith("util  50 %  mean 50 %")
+    assert title(NOW + 1).startswith("util  50 %  mean 50 %")  # a picture between two ticks
+    assert title(NOW + 2).startswith("util  -  mean 50 %")
+    assert title(NOW + 300).startswith("util  -  mean 50 %")
 
 
 @pytest.mark.parametrize(

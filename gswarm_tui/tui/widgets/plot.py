@@ -20,6 +20,8 @@ from gswarm_tui.watch.series import Key
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _AXIS = 10
 """Columns for what is at the edges: ``10.0 MB/s`` and a blank."""
+_NOW_S = 2
+"""What was told in so many seconds is told now: pictures also come between two ticks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,9 @@ def plot(
     )
     known = [value for value in values if value is not None]
     top = series.top or rounded_up(max(known, default=0.0))
-    return [_title(series, span, known, width), *_area(values, top, series.text, columns, height)]
+    newest = _newest(history, series, now)
+    title = _title(series, span, known, newest, width)
+    return [title, *_area(values, top, series.text, columns, height)]
 
 
 def binned(history: History, key: Key, span: Span, now: float, columns: int) -> list[float | None]:
@@ -114,19 +118,30 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _title(series: Series, span: Span, known: Sequence[float], width: int) -> Cell:
+def _newest(history: History, series: Series, now: float) -> float | None:
+    """How much of it there is now; None where nobody tells any more."""
+    told = [history.seconds(key, _NOW_S, now) for key in series.keys]
+    values = _together(told, summed=series.summed)
+    return next((value for value in reversed(values) if value is not None), None)
+
+
+def _title(
+    series: Series, span: Span, known: Sequence[float], newest: float | None, width: int
+) -> Cell:
     """What is drawn and how much of it there is, in as many words as there is room for."""
-    titles = list(_titles(series, span, known))
+    titles = list(_titles(series, span, known, newest))
     room = (each for each in titles if sum(cell_len(piece.text) for piece in each) <= width)
     return fit(next(room, titles[-1]), width)
 
 
-def _titles(series: Series, span: Span, known: Sequence[float]) -> Iterator[list[Piece]]:
+def _titles(
+    series: Series, span: Span, known: Sequence[float], newest: float | None
+) -> Iterator[list[Piece]]:
     """The title with ever fewer words; it is above the area as long as it can."""
     title = Piece(series.title, Tone.TITLE)
     more: list[list[Piece]]
     if known:
-        now = Piece(f"  {series.text(known[-1])}")
+        now = Piece(f"  {wording.NOTHING if newest is None else series.text(newest)}")
         most = f"most {series.text(max(known))}"
         mean = f"mean {series.text(sum(known) / len(known))}"
         more = [
