@@ -144,6 +144,18 @@ async def test_a_text_that_comes_key_by_key_is_typed_in_few_pieces() -> None:
         assert len(changes) < 10
 
 
+async def test_of_a_text_that_is_longer_than_its_line_the_end_is_seen() -> None:
+    long = "x" * 200
+    form = Form("copy", (Field("to", "to", f"{long}end"), Field("from", "from")), lambda _: DEED)
+    async with on_stage(placed(), size=(80, 24)) as stage:
+        stage.app.deeds.ask(form)
+        await stage.shows("xend")
+        await burst(stage, f"\x1b[200~{long}other\x1b[201~")
+        await stage.shows("xother")
+        await stage.pilot.resize_terminal(60, 24)
+        await stage.shows("xother")
+
+
 async def test_a_paste_keeps_its_place() -> None:
     async with on_stage(placed()) as stage:
         await burst(stage, "/a\x1b[200~bc\x1b[201~d\r")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from textual import events
+from textual.geometry import Region
 from textual.suggester import Suggester
 from textual.widgets import Input
 
@@ -55,6 +56,14 @@ class LineInput(Input):
         """Several lines as one; none of them is empty, or has blanks around it."""
         return " ".join(lines)
 
+    def on_resize(self) -> None:
+        self._show_cursor()
+
+    def _show_cursor(self) -> None:
+        """Bring the cursor in sight: Textual does not for the first text that stands there."""
+        x = self.cursor_screen_offset.x - self.content_region.x + self.scroll_offset.x
+        self.scroll_to_region(Region(x, 0, 1, 1), force=True, animate=False)
+
     def _on_paste(self, event: events.Paste) -> None:
         event.prevent_default()  # Textual calls the handlers of every class
         event.stop()
@@ -69,3 +78,4 @@ class LineInput(Input):
         full = [line.strip() for line in lines if line.strip()]
         line = self.joined(full) if len(full) > 1 else "".join(full if len(lines) > 1 else lines)
         self.replace(wording.clean(line), *self.selection)
+        self._show_cursor()
