@@ -25,7 +25,7 @@ def cancel(jobs: Sequence[Job]) -> Deed:
     Raises:
         UsageError: none of them can be ended, as with all of these.
     """
-    fit = _those(jobs, lambda job: job.state not in ENDED, "has ended already", "cancel")
+    fit = _those(jobs, lambda job: job.state not in ENDED, "cancel")
     commands = tuple([("job", "cancel", str(job.id)) for job in fit])
     losses = tuple([_ended(job) for job in fit])
     return Deed(f"cancel {_named(fit)}", commands, about=_about(fit), losses=losses)
@@ -50,7 +50,7 @@ def cancel_task(job_id: int, task: JobTask, details: JobDetails) -> Deed:
 def resume(jobs: Sequence[Job]) -> Deed:
     """Go on with jobs that were lost or cancelled, or that nobody runs."""
     stopped = (State.LOST, State.CANCELLED, State.PENDING)
-    fit = _those(jobs, lambda job: job.state in stopped, "is neither lost nor cancelled", "resume")
+    fit = _those(jobs, lambda job: job.state in stopped, "resume")
     commands = tuple([("job", "resume", str(job.id), "--detach") for job in fit])
     does = tuple([_done_again(job, _STAYS_AT_RESUME) for job in fit])
     return Deed(f"go on with {_named(fit)}", commands, about=_about(fit), does=does)
@@ -65,7 +65,6 @@ def retry(jobs: Sequence[Job], start: str | None = None, details: JobDetails | N
     fit = _those(
         jobs,
         lambda job: job.state not in _UNDER_WAY and (start is not None or _has_failed(job)),
-        "has nothing that failed",
         "retry",
     )
     words = () if start is None else ("--from", start)
@@ -79,7 +78,7 @@ def retry(jobs: Sequence[Job], start: str | None = None, details: JobDetails | N
 
 def remove(jobs: Sequence[Job]) -> Deed:
     """Forget jobs."""
-    fit = _those(jobs, lambda job: job.state not in _UNDER_WAY, "is still under way", "remove")
+    fit = _those(jobs, lambda job: job.state not in _UNDER_WAY, "remove")
     return Deed(
         f"remove {_named(fit)}",
         (("job", "rm", *[str(job.id) for job in fit]),),
@@ -106,13 +105,37 @@ def hold_queue(jobs: Sequence[Job], *, paused: bool) -> Deed:
     return Deed(f"{word} the queue", (("queue", word),), about="queue", does=(does,))
 
 
-def _those(jobs: Sequence[Job], fits: Callable[[Job], bool], said: str, verb: str) -> list[Job]:
+def _those(jobs: Sequence[Job], fits: Callable[[Job], bool], verb: str) -> list[Job]:
     """The jobs to which it can be done."""
+    if not jobs:
+        raise UsageError(f"there is no job to {verb}")
     found = [job for job in jobs if fits(job)]
     if not found:
-        first = f"job {jobs[0].id} {said}" if len(jobs) == 1 else "none of them can be"
-        raise UsageError(f"nothing to {verb}: {first}" if jobs else f"there is no job to {verb}")
+        raise UsageError(f"nothing to {verb}: {_why_none(jobs)}")
     return found
+
+
+def _why_none(jobs: Sequence[Job]) -> str:
+    """Why it can be done to none of these; by their numbers where the reasons differ."""
+    by_state: dict[State, list[str]] = {}
+    for job in jobs:
+        by_state.setdefault(job.state, []).append(str(job.id))
+    if len(by_state) == 1 and len(jobs) > 1:
+        return f"they {_is(jobs[0].state, several=True)}"
+    return "; ".join(
+        f"job{'s' * (len(ids) > 1)} {', '.join(ids)} {_is(state, several=len(ids) > 1)}"
+        for state, ids in by_state.items()
+    )
+
+
+def _is(state: State, *, several: bool) -> str:
+    """What a job in this state does or has done, as a part of a sentence."""
+    if state is State.RUNNING:
+        return "still run" if several else "still runs"
+    has, is_ = ("have", "are") if several else ("has", "is")
+    if state in (State.SUCCEEDED, State.FAILED):
+        return f"{has} {state}"
+    return f"{is_} still to run" if state is State.PENDING else f"{is_} {state}"
 
 
 def _has_failed(job: Job) -> bool:

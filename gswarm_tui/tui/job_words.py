@@ -68,11 +68,12 @@ def tally(job: Job, room: int) -> Cell:
 
 
 def done_percent(job: Job) -> float | None:
-    """How many of its tasks have ended."""
+    """How many of its tasks are done; what was skipped is missing only where the job failed."""
+    if job.state is State.SUCCEEDED:
+        return 100.0
     counts = dict(job.counts)
     all_of_them = sum(counts.values())
-    ended = sum(counts.get(state, 0) for state in ENDED)
-    return 100 * ended / all_of_them if all_of_them else None
+    return 100 * counts.get(State.SUCCEEDED, 0) / all_of_them if all_of_them else None
 
 
 def why(job: Job) -> Piece:

@@ -12,7 +12,7 @@ from gswarm_tui.errors import UsageError
 from gswarm_tui.state.states import State
 from gswarm_tui.tui import job_acts
 from gswarm_tui.tui.acting import Recording
-from gswarm_tui.tui.job_words import briefly, tally
+from gswarm_tui.tui.job_words import briefly, done_percent, tally
 from gswarm_tui.tui.widgets.cells import pieces
 from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.watch.simulated import SimulatedSource
@@ -98,6 +98,23 @@ async def test_a_narrow_terminal_has_the_reason_below_the_list_only() -> None:
 def test_counts_are_short_and_whole(counts: dict[State, int], said: str) -> None:
     made = tally(job(9, "a", State.RUNNING, counts=tuple(counts.items())), 11)
     assert "".join(piece.text for piece in pieces(made)) == said
+
+
+@pytest.mark.parametrize(
+    ("state", "counts", "percent"),
+    [
+        (State.FAILED, {State.FAILED: 1}, 0),
+        (State.FAILED, {State.SUCCEEDED: 2, State.FAILED: 1, State.SKIPPED: 1}, 50),
+        (State.CANCELLED, {State.SUCCEEDED: 1, State.CANCELLED: 3}, 25),
+        (State.RUNNING, {State.SUCCEEDED: 1, State.RUNNING: 1}, 50),
+        (State.SUCCEEDED, {State.SUCCEEDED: 1, State.SKIPPED: 1}, 100),
+        (State.PENDING, {}, None),
+    ],
+)
+def test_the_bar_is_what_is_done(
+    state: State, counts: dict[State, int], percent: float | None
+) -> None:
+    assert done_percent(job(9, "a", state, counts=tuple(counts.items()))) == percent
 
 
 @pytest.mark.parametrize(
@@ -200,14 +217,21 @@ async def test_nothing_is_changed_in_read_only_mode() -> None:
 
 
 def test_what_cannot_be_done_is_said() -> None:
-    with pytest.raises(UsageError, match="nothing to cancel: job 6 has ended already"):
+    with pytest.raises(UsageError, match=r"nothing to cancel: job 6 has succeeded$"):
         job_acts.cancel([DONE])
-    with pytest.raises(UsageError, match="nothing to resume: job 9 is neither"):
+    with pytest.raises(UsageError, match=r"nothing to resume: job 9 still runs$"):
         job_acts.resume([RUNNING])
-    with pytest.raises(UsageError, match="nothing to retry: job 6 has nothing that failed"):
+    with pytest.raises(UsageError, match=r"nothing to retry: job 6 has succeeded$"):
         job_acts.retry([DONE])
-    with pytest.raises(UsageError, match="nothing to remove: none of them"):
+    with pytest.raises(UsageError, match=r"nothing to remove: they still run$"):
+        job_acts.remove([RUNNING, RUNNING])
+    said = "nothing to resume: jobs 9, 9 still run; job 8 has failed; job 6 has succeeded$"
+    with pytest.raises(UsageError, match=said):
+        job_acts.resume([RUNNING, FAILED, RUNNING, DONE])
+    with pytest.raises(UsageError, match=r"job 9 still runs; job 5 is still to run$"):
         job_acts.remove([RUNNING, PENDING])
+    with pytest.raises(UsageError, match=r"job 7 is cancelled; job 6 has succeeded$"):
+        job_acts.cancel([replace(LOST, state=State.CANCELLED), DONE])
     with pytest.raises(UsageError, match="there is no job to cancel"):
         job_acts.cancel([])
     with pytest.raises(UsageError, match="fetch has ended already"):

@@ -244,7 +244,7 @@ def _facts(job: Job | None, details: JobDetails | None, now: float) -> Iterator[
         seconds = took_s(job.started_at, job.finished_at, now)
         said = [state_piece(job.state), Piece(f"  {job.name}  ", Tone.TITLE)]
         said += [*pieces(counted(job)), Piece(f"  {spent(seconds)}")]
-        yield [*said, Piece(f"  of {job.user}" if job.user else "", Tone.DIM)]
+        yield [*said, Piece(f"  for {job.user}" if job.user else "", Tone.DIM)]
         if job.error:
             yield Piece(job.error.partition("\n")[0], Tone.BAD)
         elif job.waiting:

@@ -182,7 +182,7 @@ def _details(job: Job, now: float, *, apart: bool) -> list[Cell]:
         f"{'begun' if job.started_at else 'made'} {moment(job.started_at or job.created_at, now)}"
     )
     said = [since, *([f"took {spent(seconds)}"] if job.finished_at else [])]
-    said += [f"by {job.user}"] if job.user else []
+    said += [f"for {job.user}"] if job.user else []
     name: Cell = [Piece(job.name, Tone.TITLE), Piece(f"  {', '.join(said)}", Tone.DIM)]
     counts = pieces(counted(job))
     return [name, counts, why(job)] if apart else [name, [*counts, Piece("  "), why(job)]]
