@@ -12,6 +12,8 @@ from gswarm_tui.watch.snapshot import GpuProcess
 
 SIGNALS: Final = ("TERM", "INT", "HUP", "KILL", "USR1", "USR2", "STOP", "CONT")
 ENDING: Final = frozenset({"TERM", "INT", "HUP", "KILL"})
+_COMMAND: Final = 60
+"""So many characters of a process's command are shown."""
 
 GUARD: Final = """
 pid=$1 signal=$2 since=$3 whose=$4 proc=/proc
@@ -114,4 +116,7 @@ def _named(processes: Sequence[GpuProcess]) -> str:
 
 
 def _described(process: GpuProcess) -> str:
-    return f"{process.pid} {process.command[:60]} of {process.user or 'somebody'}"
+    command = process.command
+    if len(command) > _COMMAND:
+        command = command[: _COMMAND - 1] + "…"
+    return f"{process.pid} {command} of {process.user or 'somebody'}"

@@ -208,3 +208,12 @@ async def test_nothing_to_signal() -> None:
         await stage.open("gpu", "one:gpu0")
         await stage.press("x")
         assert stage.app.screen is stage.view
+
+
+def test_a_command_that_is_cut_says_so() -> None:
+    long = process(command="torchrun --standalone --nproc-per-node 8 train.py --config big.yaml")
+    about = signalling.ask("alpha", [long, process(command="python train.py")]).about
+    assert about.splitlines() == [
+        "4242 torchrun --standalone --nproc-per-node 8 train.py --config … of ana",
+        "4242 python train.py of ana",
+    ]
