@@ -29,7 +29,6 @@ from gswarm_tui.tui.deeds import Deeds
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.turns import Turns
 from gswarm_tui.tui.views import HOME, SUBJECTS, VIEWS
-from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.watch.snapshot import Event, FleetSnapshot
 
 if TYPE_CHECKING:
@@ -102,10 +101,12 @@ class GswarmApp(App[None]):
         self.keys = {} if config is None else config.keys
         if config is not None and self.keys:
             from gswarm_tui.tui.screens.playbook import PlaybookView
-            from gswarm_tui.tui.widgets.log_text import LogText
 
             screens: list[type[View]] = [*VIEWS.values(), PlaybookView]
-            keymap.check(config, (*screens, LineTable, LogText, GswarmApp))
+            keymap.check(
+                config,
+                {each.TITLE or each.WORD: (each, *each.KEYED, GswarmApp) for each in screens},
+            )
         keymap.apply(self.keys, self)
         for each in theme.ALL.values():
             self.register_theme(each)

@@ -85,7 +85,7 @@ async def test_the_theme_command() -> None:
 
 
 async def test_keys_of_the_user_s_own() -> None:
-    keys = {"cancel": "f4", "down": "n,ctrl+n", "go-to": "semicolon"}
+    keys = {"cancel": "f4", "down": "ctrl+n", "go-to": "semicolon"}
     actor = Recording()
     async with on_stage(PICTURE, config=TuiConfig(keys=keys), actor=actor) as stage:
         await stage.open("jobs")
@@ -127,6 +127,82 @@ async def test_all_actions_that_are_none_are_said_with_their_places(tmp_path: Pa
         async with on_stage(PICTURE, config=load(home, {"GSWARM_TUI_KEYS": "fly=f1"}).tui):
             pass
     assert caught.value.where == "$GSWARM_TUI_KEYS"
+
+
+async def refused(keys: dict[str, str]) -> list[str]:
+    """What is said of keys, and of the hint the last line."""
+    with pytest.raises(UsageError) as caught:
+        async with on_stage(PICTURE, config=TuiConfig(keys=keys)):
+            pass
+    return [*str(caught.value).splitlines(), caught.value.hint or ""]
+
+
+async def test_a_key_that_is_none() -> None:
+    *said, hint = await refused(
+        {"down": "foo+bar", "up": "pagup", "sort": "ctrl+entr", "filter": ""}
+    )
+    assert said == [
+        "tui.keys: tui.keys: `down`: there is no key `foo+bar`",
+        "tui.keys: tui.keys: `up`: there is no key `pagup`; did you mean `pageup`?",
+        "tui.keys: tui.keys: `sort`: there is no key `ctrl+entr`; did you mean `ctrl+enter`?",
+        "tui.keys: tui.keys: `filter`: there is no key ``",
+    ]
+    assert "a key is one character, or a word such as " in hint
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"sort": "j"}, "`sort`: `j` is the key of `down` on Fleet"),
+        ({"shell": "f4", "sort": "s,f4"}, "`shell`: `f4` is the key of `sort` on Fleet"),
+        ({"cancel": "f4", "retry": "f4"}, "`cancel`: `f4` is the key of `retry` on Jobs"),
+        ({"follow": "space"}, "`follow`: `space` is the key of `page-down` on Log"),
+        ({"down": "?"}, "`down`: `question_mark` is the key of `help` on Fleet"),
+        ({"go-to": "ctrl+i"}, "`go-to`: `tab` is the key of `the-next-table` on Fleet"),
+        ({"filter": "q"}, "`filter`: `q` is the key of `quit` on Fleet"),
+        ({"down": "right"}, "`down`: `right` is the key of `open` on Fleet"),
+    ],
+)
+async def test_a_key_that_another_action_has(keys: dict[str, str], said: str) -> None:
+    assert f"tui.keys: tui.keys: {said}" in await refused(keys)
+
+
+async def test_keys_can_be_changed_for_one_another() -> None:
+    keys = {"sort": "s", "shell": "o,O", "down": "j,ctrl+n,;", "chat": "f4", "follow": "f4"}
+    async with on_stage(PICTURE, config=TuiConfig(keys=keys)) as stage:
+        await stage.open("jobs")
+        table = stage.view.query_one(LineTable)
+        await stage.press("semicolon", "j")
+        assert table.cursor == 2
+        await stage.press("s")
+        assert stage.app.screen is not stage.view
+
+
+@pytest.mark.parametrize(
+    ("written", "keys"),
+    [
+        ("?", ("question_mark",)),
+        ("Esc", ("escape",)),
+        ("shift+a", ("A",)),
+        ("Ctrl+G", ("ctrl+g",)),
+        ("shift+ctrl+left", ("ctrl+shift+left",)),
+        ("ctrl+space", ("ctrl+space", "ctrl+@")),
+        ("+", ("plus",)),
+        ("ä", ("ä",)),
+        ("F4", ("f4",)),
+        ("G", ("G",)),
+    ],
+)
+def test_keys_as_they_are_written(written: str, keys: tuple[str, ...]) -> None:
+    assert keymap.read_key(written) == keys
+
+
+@pytest.mark.parametrize(
+    "written", ["", "ctrl+", "f25", "hyperspace", "ctrl+alt", "++", "\t", "ab"]
+)
+def test_what_is_no_key(written: str) -> None:
+    with pytest.raises(ValueError, match="there is no key"):
+        keymap.read_key(written)
 
 
 def test_names_of_actions() -> None:

@@ -43,6 +43,7 @@ class FleetView(View):
     SUMMARY = f"Every GPU of every node. {LEGEND}."
     ENTER = "the node or the GPU; fold or unfold a group"
     AUTO_FOCUS = "FleetTable"
+    KEYED = (LineTable, GpuCards)
     CHANGES = frozenset({"shell"})
 
     DEFAULT_CSS = """

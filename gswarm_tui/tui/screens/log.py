@@ -41,6 +41,7 @@ class LogView(View):
     TITLE = "Log"
     SUMMARY = "The log of a job or of a task, as it grows; / searches, n and N go on searching."
     AUTO_FOCUS = "LogText"
+    KEYED = (LogText,)
 
     DEFAULT_CSS = """
     LogView #which { padding: 0 1; height: 1; }

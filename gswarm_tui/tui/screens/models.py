@@ -29,6 +29,7 @@ class ModelsView(PlacingView):
     )
     ENTER = "the model"
     AUTO_FOCUS = "ModelTable"
+    KEYED = (ModelTable,)
 
     DEFAULT_CSS = """
     ModelsView #free { height: 1; display: none; }

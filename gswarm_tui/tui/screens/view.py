@@ -59,6 +59,9 @@ class View(Screen[None]):
     """Its actions that change or send something; where nothing can be changed, they are not shown,
     and refused in a sentence when their key is pressed."""
 
+    KEYED: ClassVar[tuple[type[Widget], ...]] = (LineTable,)
+    """Its widgets that have keys of their own; the user can give them others."""
+
     BINDINGS: ClassVar[list[BindingType]] = [
         # Before all others: what is typed right after them, in one piece over a slow ssh, is no
         # longer for the widget that had the focus.
@@ -120,7 +123,7 @@ class View(Screen[None]):
         yield Keys()
 
     def on_mount(self) -> None:
-        for each in (self, *self.query("LineTable, LogText")):
+        for each in (self, *(widget for kind in self.KEYED for widget in self.query(kind))):
             keymap.apply(self.gswarm.keys, each)
         self.redraw()
 
