@@ -102,10 +102,12 @@ def top(
     how = _How(chosen, sort, json, plain, wait, bandwidth, nvlink)
 
     async def work(session: Session) -> FleetSnapshot:
+        from gswarm_tui.cli.topnodes import concerned
         from gswarm_tui.watch.nodewatch import Wishes
         from gswarm_tui.watch.watcher import FleetWatcher
 
-        nodes = [session.fleet.node(spec.name) for spec in session.inventory.select(node)]
+        specs = concerned(chosen, session.inventory.select(node))
+        nodes = [session.fleet.node(spec.name) for spec in specs]
         wishes = Wishes(interval_s=interval, bandwidth=bandwidth, nvlink=nvlink)
         watcher = FleetWatcher(nodes, session.home.database, wishes=wishes)
         return await (_go_on(watcher, how) if watch else _once(watcher, how))
@@ -135,7 +137,7 @@ async def _once(watcher: FleetWatcher, how: _How) -> FleetSnapshot:
     picture = pictures.newest
     rows = how.rows(picture)
     if how.json:
-        output.emit(topview.document(picture, picture.nodes, rows))
+        output.emit(topview.document(picture, rows, how.attention(picture)))
     else:
         _block(rows, picture, how)
     for said in _missing(picture, how.wait_s):
@@ -182,7 +184,7 @@ async def _printed(watcher: FleetWatcher, pictures: _Pictures, how: _How) -> Non
             continue
         rows = how.rows(picture)
         if how.json:
-            line = topview.document(picture, picture.nodes, rows)
+            line = topview.document(picture, rows, how.attention(picture))
             output.show(json_text.dumps(line, ensure_ascii=True, default=str))
         else:
             _block(rows, picture, how)

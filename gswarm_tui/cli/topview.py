@@ -103,21 +103,33 @@ def sentence(row: Row, *, pcie: bool = False, nvlink: bool = False) -> str:
     return clean(f"{begin} {', '.join(fact for fact in facts if fact) or 'nothing is told'}.")
 
 
-def document(picture: FleetSnapshot, nodes: Sequence[Node], rows: Sequence[Row]) -> dict[str, Any]:
-    """The picture as JSON: every field of the GPUs that are shown, and of their nodes."""
+def document(
+    picture: FleetSnapshot, rows: Sequence[Row], attention: Sequence[Attention]
+) -> dict[str, Any]:
+    """The picture as JSON: every field of the GPUs that are shown, and of their nodes.
+
+    Args:
+        attention: what needs a look on what is shown.
+    """
     shown: dict[str, list[Gpu]] = {}
     for node, gpu in rows:
         shown.setdefault(node.name, []).extend([gpu] if gpu is not None else [])
     return {
         "time": picture.time,
         "nodes": [
-            dataclasses.asdict(dataclasses.replace(node, gpus=tuple(shown[node.name])))
-            for node in nodes
+            _fields(dataclasses.replace(node, gpus=tuple(shown[node.name])))
+            for node in picture.nodes
             if node.name in shown
         ],
-        "attention": [dataclasses.asdict(each) for each in picture.attention],
-        "unreachable": {node.name: node.error for node in nodes if node.state is not NodeState.UP},
+        "attention": [dataclasses.asdict(each) for each in attention],
+        "unreachable": {
+            node.name: node.error for node in picture.nodes if node.state is not NodeState.UP
+        },
     }
+
+
+def _fields(node: Node) -> dict[str, Any]:
+    return {**dataclasses.asdict(node), "labels": dict(node.labels)}
 
 
 def tabled(rows: Sequence[Row], *, pcie: bool, nvlink: bool) -> tuple[list[str], list[list[str]]]:
@@ -188,7 +200,7 @@ def _uses(gpu: Gpu) -> str:
     """The models that gswarm has loaded, else the commands."""
     if gpu.models:
         return ", ".join(gpu.models)
-    commands = [_short(process.command) for process in gpu.processes if process.command]
+    commands = [_short(process.command) for process in gpu.processes or () if process.command]
     return ", ".join(dict.fromkeys(commands)) or NOTHING
 
 

@@ -167,6 +167,23 @@ def test_json_is_one_object_with_every_field(gswarm: Command, show: Show) -> Non
     assert ended.code == 3
 
 
+def test_json_has_labels_by_name_and_what_needs_a_look_of_what_is_shown(
+    gswarm: Command, show: Show
+) -> None:
+    looks = (
+        Attention(Concern.LOST, "node2", 0, "no contact", None),
+        Attention(Concern.HUNG, "node1", None, "for 6 s", None),
+        Attention(Concern.THROTTLED, "node1", 1, "heat", None),
+    )
+    show(replace(ONE, labels=(("rack", "r1"), ("new", ""))), TWO, attention=looks)
+    ended = gswarm("top", "--json", "gpu=0", "card=h100")
+    assert ended.document["nodes"][0]["labels"] == {"rack": "r1", "new": ""}
+    assert [(each["node"], each["gpu"]) for each in ended.document["attention"]] == [
+        ("node1", None)
+    ]
+    assert len(gswarm("top", "--json").document["attention"]) == 3
+
+
 def test_only_the_nodes_that_are_asked_for(gswarm: Command, show: Show) -> None:
     scripted = show(ONE)
     gswarm("top", "--node", "node[1-2]", "--interval", "0.5")
@@ -174,6 +191,28 @@ def test_only_the_nodes_that_are_asked_for(gswarm: Command, show: Show) -> None:
     assert len(nodes) == 2
     assert wishes.interval_s == 0.5
     assert gswarm("top", "--node", "nobody").code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ("node=node2", ["node2"]),
+        ("node=10.0.0.[23] util<5", ["node2", "node3"]),
+        ("label:rack=b node!=node3", ["node2"]),
+        ("!label=a", ["node2", "node3"]),
+        ("!node2", ["node1", "node3"]),
+        ("node2", ["node1", "node2", "node3"]),  # it may be in a command
+        ("util<5 load>1 !state=up user=ana card=h100", ["node1", "node2", "node3"]),
+        ("node=nobody", []),
+    ],
+)
+def test_no_node_is_waited_for_that_the_filter_leaves_out(
+    gswarm: Command, show: Show, words: str, asked: list[str]
+) -> None:
+    scripted = show(ONE)
+    assert gswarm("top", words).code == 0
+    *nodes, _ = scripted.asked
+    assert [node.name for node in nodes] == asked
 
 
 def test_bandwidth_is_shown_where_it_is_asked_for(gswarm: Command, show: Show) -> None:
