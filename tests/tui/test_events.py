@@ -2,13 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
 from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.watch.snapshot import Event, FleetSnapshot
 
-from .fleets import fleet, node
-from .stage import on_stage
+from .fleets import NOW, fleet, node
+from .stage import SIZES, SMALL, Stage, on_stage
+
+SameAsBefore = Callable[[Stage, str], None]
+WHY = "roll-out-gpt-oss-120b failed: serve: the engine ended with code 1 while it was loading"
+COMMAND = "gswarm model serve gpt-oss-120b --to gpu-03:gpu0 --to gpu-03:gpu1 --engine vllm"
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_it_looks_as_before(size: tuple[int, int], same_as_before: SameAsBefore) -> None:
+    happened = (
+        Event(NOW - 90_000, "info", "job 285", "roll-out-gpt-oss-120b began, for ana"),
+        Event(NOW - 600, "warning", "gpu-07", "the GPU driver has not answered for 2 min"),
+        Event(NOW - 9, "info", "phi-4", "phi-4 is on gpu-05:disk, every file verified"),
+        Event(NOW, "error", "job 285", WHY, COMMAND),
+    )
+    async with on_stage(fleet(events=happened), size=size) as stage:
+        await stage.open("events")
+        same_as_before(stage, f"events-{size[0]}x{size[1]}")
+
+
+@pytest.mark.parametrize("width", [80, 100])
+async def test_the_event_under_the_cursor_is_whole_with_its_command(width: int) -> None:
+    event = Event(1.0, "error", "job 285", WHY, COMMAND)
+    async with on_stage(FleetSnapshot(2.0, events=(event,)), size=(width, 24)) as stage:
+        await stage.open("events")
+        shown = " ".join(stage.text().split())
+        assert WHY in shown
+        assert COMMAND in shown
+
+
+async def test_a_text_without_end_leaves_the_command_its_place() -> None:
+    event = Event(1.0, "error", "job 285", "and so on " * 200, "gswarm job retry 285")
+    async with on_stage(FleetSnapshot(2.0, events=(event,)), size=SMALL) as stage:
+        await stage.open("events")
+        stage.line_with("… d has all")
+        stage.line_with("gswarm job retry 285")
+        await stage.push(FleetSnapshot(3.0, events=(replace(event, text="\x1b[31m\n"),)))
+        assert "\x1b" not in stage.text()
 
 
 async def test_events_are_shown() -> None:
@@ -25,7 +65,7 @@ async def test_the_newest_is_first_and_comes_on_top() -> None:
         await stage.open("events")
         await stage.push(FleetSnapshot(21.0, events=(first, second)))
         shown = [line for line in stage.lines() if "node1" in line]
-        assert ["does not answer" in line for line in shown] == [True, False]
+        assert ["does not answer" in line for line in shown[:2]] == [True, False]
 
 
 @pytest.mark.parametrize(
