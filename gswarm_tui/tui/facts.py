@@ -110,12 +110,12 @@ def gpu_fields(gpu: Gpu) -> list[Fact]:
         ("memory", _of(gpu.memory_used_bytes, gpu.memory_total_bytes)),
         ("memory used", _percent(memory_percent(gpu))),
         ("temperature", _unit(gpu.temperature_c, "°C")),
-        ("power", f"{_unit(gpu.power_w, 'W')} of {_unit(gpu.power_limit_w, 'W')}"),
+        ("power", _power(gpu)),
         ("SM clock", _unit(gpu.sm_clock_mhz, "MHz")),
         ("memory clock", _unit(gpu.memory_clock_mhz, "MHz")),
         ("fan", _percent(gpu.fan_percent)),
         ("performance state", wording.NOTHING if gpu.pstate is None else f"P{gpu.pstate}"),
-        ("slowed by", Piece(", ".join(gpu.throttle), Tone.WARN) if gpu.throttle else "nothing"),
+        ("slowed by", _slowed(gpu)),
         ("ECC corrected", _unit(gpu.ecc_corrected, "")),
         ("ECC uncorrected", _bad_count(gpu.ecc_uncorrected)),
         ("remapped rows", _unit(gpu.remapped_rows, "")),
@@ -206,6 +206,18 @@ def _percent(value: float | None) -> str:
 
 def _unit(value: float | None, unit: str) -> str:
     return wording.NOTHING if value is None else f"{value:.0f} {unit}".rstrip()
+
+
+def _power(gpu: Gpu) -> str:
+    if gpu.power_w is None and gpu.power_limit_w is None:
+        return wording.NOTHING
+    return f"{_unit(gpu.power_w, 'W')} of {_unit(gpu.power_limit_w, 'W')}"
+
+
+def _slowed(gpu: Gpu) -> Cell:
+    if gpu.throttle is None:
+        return wording.NOTHING
+    return Piece(", ".join(gpu.throttle), Tone.WARN) if gpu.throttle else "nothing"
 
 
 def _bad_count(value: int | None) -> Cell:

@@ -73,7 +73,7 @@ def _of_gpu(gpu: Gpu, now: float) -> Iterator[Attention]:
     if gpu.ecc_uncorrected:
         text = f"{gpu.ecc_uncorrected} memory errors that could not be corrected"
         yield Attention(Concern.ECC, *place, text, None)
-    slowed = [reason for reason in gpu.throttle if reason not in HARMLESS]
+    slowed = [reason for reason in gpu.throttle or () if reason not in HARMLESS]
     if slowed:
         text = f"clocks are held down: {', '.join(slowed)}"
         yield Attention(Concern.THROTTLED, *place, text, None)
@@ -84,7 +84,7 @@ def _of_gpu(gpu: Gpu, now: float) -> Iterator[Attention]:
 def _held(gpu: Gpu, since: float, now: float) -> Iterator[Attention]:
     """A GPU that computes nothing, and whose memory nobody else can have."""
     holders: dict[str, int] = {}
-    for process in gpu.processes:
+    for process in gpu.processes or ():
         if process.memory_bytes is not None:
             user = process.user or "somebody"
             holders[user] = holders.get(user, 0) + process.memory_bytes

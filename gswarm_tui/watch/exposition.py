@@ -152,7 +152,7 @@ def _up(picture: FleetSnapshot) -> Iterator[Sample]:
 
 def _throttled(picture: FleetSnapshot) -> Iterator[Sample]:
     for gpu in _gpus(picture):
-        for reason in gpu.throttle:
+        for reason in gpu.throttle or ():
             yield (*_labels(gpu), ("reason", reason)), 1.0
 
 
@@ -166,7 +166,7 @@ def _idle(picture: FleetSnapshot) -> Iterator[Sample]:
 def _memory_of_users(picture: FleetSnapshot) -> Iterator[Sample]:
     for gpu in _gpus(picture):
         held: dict[str, int] = {}
-        for process in gpu.processes:
+        for process in gpu.processes or ():
             if process.memory_bytes is not None:
                 user = process.user or ""
                 held[user] = held.get(user, 0) + process.memory_bytes

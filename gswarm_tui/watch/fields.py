@@ -91,9 +91,9 @@ def states(node: Node, gpu: Gpu | None) -> Iterator[str]:
     yield "idle" if gpu.idle_since is not None else "busy"
     if gpu.idle_since is not None and gpu.processes:
         yield "held"
-    if not gpu.processes:
+    if gpu.processes == ():
         yield "free"
-    if any(reason not in HARMLESS for reason in gpu.throttle):
+    if any(reason not in HARMLESS for reason in gpu.throttle or ()):
         yield "throttled"
     if gpu.xid:
         yield "xid"
@@ -126,7 +126,7 @@ def _models(node: Node, gpu: Gpu | None) -> Iterator[str]:
 
 
 def _commands(node: Node, gpu: Gpu | None) -> Iterator[str | None]:
-    for process in () if gpu is None else gpu.processes:
+    for process in (gpu and gpu.processes) or ():
         yield process.command
         yield process.unit
 
@@ -182,7 +182,7 @@ def _said_of(node: Node, gpu: Gpu) -> Iterator[str | None]:
     yield f"{node.name}:gpu{gpu.index}"
     yield gpu.name
     yield from gpu.models
-    for process in gpu.processes:
+    for process in gpu.processes or ():
         yield process.user
         yield process.command
         yield process.unit
@@ -190,7 +190,7 @@ def _said_of(node: Node, gpu: Gpu) -> Iterator[str | None]:
         if state != node.state.value:
             yield state
             yield _CONCERNS.get(state)
-    yield from gpu.throttle
+    yield from gpu.throttle or ()
 
 
 # Order and groups

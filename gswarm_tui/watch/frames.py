@@ -56,7 +56,7 @@ class Gpus:
         self._hardware: dict[int, Hardware] = {}
         self._raw: dict[int, Wire] = {}
         self._made: dict[int, Gpu] = {}
-        self._processes: dict[int, tuple[GpuProcess, ...]] = {}
+        self._processes: dict[int, tuple[GpuProcess, ...] | None] = {}
         self._idle: dict[int, tuple[float, float]] = {}
         self._errors: dict[int, dict[tuple[int, float], float]] = {}
         self._skew_s = 0.0
@@ -116,10 +116,11 @@ class Gpus:
     def _bare(self, index: int, state: GpuState, each: Wire | None = None) -> Gpu:
         """A GPU of which only what it is is known; that object again where it was so before."""
         static = self._static.get(index, {}) if state is not GpuState.MISSING else {}
+        told = (each or {}).get("xid")
         made = Gpu(
             *(self._node, index, state, text(static.get("uuid")), text(static.get("name"))),
             memory_total_bytes=whole(static.get("memory_total_bytes")),
-            xid=self._xids(index, (each or {}).get("xid")),
+            xid=self._known_xids(index) if told is None else self._xids(index, told),
             hardware=self._hardware.get(index),
         )
         known = self._made.get(index)
@@ -147,7 +148,7 @@ class Gpus:
             number(get("memory_clock_mhz")),
             number(get("fan_percent")),
             whole(get("pstate")),
-            _words(get("throttle")),
+            None if get("throttle") is None else _words(get("throttle")),
             whole(get("ecc_corrected")),
             whole(get("ecc_uncorrected")),
             whole(get("remapped_rows")),
@@ -156,7 +157,7 @@ class Gpus:
             number(get("pcie_tx_bytes_per_s")),
             number(get("nvlink_rx_bytes_per_s")),
             number(get("nvlink_tx_bytes_per_s")),
-            self._processes.get(index, ()),
+            self._processes.get(index),
             self._models.get(index, ()),
             self._idle_since(index, moment(get("idle_since"))),
             get("idle_seen") is False,
@@ -169,7 +170,10 @@ class Gpus:
         self._errors[index] = {
             error: known.get(error, error[1] + self._skew_s) for error in _xids(value)
         }
-        return tuple([(code, time) for (code, _), time in self._errors[index].items()])
+        return self._known_xids(index)
+
+    def _known_xids(self, index: int) -> tuple[tuple[int, float], ...]:
+        return tuple([(code, time) for (code, _), time in self._errors.get(index, {}).items()])
 
     def _idle_since(self, index: int, told: float | None) -> float | None:
         """The same by our clock, which is found once, and stays."""
@@ -257,22 +261,26 @@ def _xids(value: object) -> tuple[tuple[int, float], ...]:
     )
 
 
-def _processes(value: object) -> tuple[GpuProcess, ...]:
-    return tuple(
-        [
-            GpuProcess(
-                pid,
-                text(each.get("user")),
-                text(each.get("command")) or "",
-                whole(each.get("memory_bytes")),
-                number(each.get("util_percent")),
-                text(each.get("unit")),
-                moment(each.get("since")),
-                each.get("verified") is not False,
-            )
-            for each in _maps(value)[:_MOST_PROCESSES]
-            if (pid := whole(each.get("pid"))) is not None
-        ]
+def _processes(value: object) -> tuple[GpuProcess, ...] | None:
+    return (
+        None
+        if value is None
+        else tuple(
+            [
+                GpuProcess(
+                    pid,
+                    text(each.get("user")),
+                    text(each.get("command")) or "",
+                    whole(each.get("memory_bytes")),
+                    number(each.get("util_percent")),
+                    text(each.get("unit")),
+                    moment(each.get("since")),
+                    each.get("verified") is not False,
+                )
+                for each in _maps(value)[:_MOST_PROCESSES]
+                if (pid := whole(each.get("pid"))) is not None
+            ]
+        )
     )
 
 

@@ -122,8 +122,11 @@ class Gpu:
     """One GPU.
 
     Args:
-        throttle: why its clocks are held down, in words; empty where they are not.
-        xid: the driver's recent errors, ``(code, time)``.
+        throttle: why its clocks are held down, in words; empty where they are not, None where that
+            is not told.
+        xid: the driver's recent errors, ``(code, time)``; those that it told of before it fell
+            silent are among them.
+        processes: None where it is not known which there are.
         models: names of the models that are loaded on it by gswarm.
         idle_since: since when it has not computed; None while it does.
         idle_at_least: whether it may be so for longer: nobody looked when that began.
@@ -145,7 +148,7 @@ class Gpu:
     memory_clock_mhz: float | None = None
     fan_percent: float | None = None
     pstate: int | None = None
-    throttle: tuple[str, ...] = ()
+    throttle: tuple[str, ...] | None = None
     ecc_corrected: int | None = None
     ecc_uncorrected: int | None = None
     remapped_rows: int | None = None
@@ -154,7 +157,7 @@ class Gpu:
     pcie_tx_bytes_per_s: float | None = None
     nvlink_rx_bytes_per_s: float | None = None
     nvlink_tx_bytes_per_s: float | None = None
-    processes: tuple[GpuProcess, ...] = ()
+    processes: tuple[GpuProcess, ...] | None = None
     models: tuple[str, ...] = ()
     idle_since: float | None = None
     idle_at_least: bool = False
@@ -162,8 +165,8 @@ class Gpu:
 
     @property
     def users(self) -> tuple[str, ...]:
-        """Whose processes are on it, each once."""
-        return tuple(dict.fromkeys(p.user for p in self.processes if p.user))
+        """Whose processes are known to be on it, each once."""
+        return tuple(dict.fromkeys(p.user for p in self.processes or () if p.user))
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ def gpu(node: str, index: int, util: float | None = 50.0, **fields: Any) -> Gpu:
         "temperature_c": 60.0,
         "power_w": 400.0,
         "power_limit_w": 700.0,
+        "throttle": (),
         "processes": (process(),),
     }
     return Gpu(node=node, index=index, **{"state": OK, **known, **fields})

@@ -64,6 +64,17 @@ async def test_what_is_not_told_is_a_dash() -> None:
         assert "- of 700 W" in stage.text()
 
 
+async def test_of_a_gpu_whose_driver_hangs_nothing_is_said_to_be_so() -> None:
+    async with on_stage(troubled(), size=TALL) as stage:
+        await stage.open("gpu", "ill:gpu2")
+        assert "not known: the driver does not tell" in stage.text()
+        assert stage.line_with("slowed by").rstrip().endswith("-")
+        assert " - of -" not in stage.text()
+        await stage.open("gpu", "ill:gpu6")
+        assert "no process is on a GPU" in stage.text()
+        assert "nothing" in stage.line_with("slowed by")
+
+
 async def test_who_holds_it_without_computing() -> None:
     async with on_stage(troubled(), size=TALL) as stage:
         await stage.open("gpu", "ill:gpu5")

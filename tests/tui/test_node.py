@@ -51,6 +51,17 @@ async def test_what_is_wrong_is_said_at_the_top() -> None:
         assert " gpu0 " in stage.line_with("✗ lost")
 
 
+async def test_which_processes_there_are_is_not_known_of_a_driver_that_hangs() -> None:
+    free = gpu("one", 1, processes=())
+    async with on_stage(troubled(), size=TALL) as stage:
+        await stage.open("node", "deaf")
+        assert "not known: the driver does not tell" in stage.text()
+        assert "no process is on" not in stage.text()
+        await stage.open("node", "one")
+        await stage.push(fleet(node("one", lost("one", 0), free)))
+        assert "no process is on the GPUs that tell theirs" in stage.text()
+
+
 async def test_what_a_node_that_answers_has_not_is_said() -> None:
     told = node("one", sampled_at=NOW)
     async with on_stage(fleet(told, node("new", state=NodeState.CONNECTING)), size=TALL) as stage:

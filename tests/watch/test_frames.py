@@ -92,6 +92,21 @@ def test_gpus_that_are_lost_missing_or_silent() -> None:
     assert made.take(frame(gpu(0), gpu(1)), NOW)[1].state is GpuState.OK
 
 
+def test_what_a_gpu_does_not_tell_is_none_and_what_happened_stays() -> None:
+    made = gpus()
+    happened = [{"code": 79, "time": 7.0}]
+    dead = gpu(0, lost=True, throttle=None, processes=[], xid=happened)
+    (lost, mute, *_) = made.take(frame(dead, gpu(1, throttle=None, xid=None), time=0.0), NOW)
+    assert (lost.throttle, lost.processes, lost.xid) == (None, None, ((79, 7.0 + NOW),))
+    assert (mute.throttle, mute.xid, len(mute.processes or ())) == (None, (), 1)
+    (silent, _) = made.take(frame(state="hung", silent_s=9.0), NOW + 1)
+    assert (silent.throttle, silent.processes, silent.xid) == (None, None, lost.xid)
+    untold = gpu(0)
+    del untold["processes"]
+    (first,) = gpus().take(frame(untold), NOW)
+    assert first.processes is None
+
+
 def test_a_node_without_a_driver_lacks_what_is_expected_of_it() -> None:
     made = Gpus("n1", (0, 1))
     assert [each.state for each in made.take(frame(state="no_driver"), NOW)] == [

@@ -173,7 +173,7 @@ def test_hostile_names_are_everywhere_and_the_same_everywhere() -> None:
     assert {service.node for service in hostile.services} <= names
     assert {each.node for each in hostile.attention} <= names
     assert {s.devices[0].rpartition(":")[0] for s in hostile.services} <= names
-    commands = {p.command for n in hostile.nodes for gpu in n.gpus for p in gpu.processes}
+    commands = {p.command for n in hostile.nodes for gpu in n.gpus for p in gpu.processes or ()}
     assert any("\x1b" in command for command in commands)
     assert max(len(name) for name in commands | names) > 10_000
     assert [node.state for node in hostile.nodes] == [node.state for node in plain.nodes]

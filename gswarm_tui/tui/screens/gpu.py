@@ -22,7 +22,7 @@ from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.tui.widgets.lines import Lines
 from gswarm_tui.tui.widgets.plot import Series, degrees, percent, size, watts
 from gswarm_tui.tui.widgets.plots import Plots
-from gswarm_tui.tui.widgets.process_table import ProcessTable, processes_of
+from gswarm_tui.tui.widgets.process_table import ProcessTable, nothing_on, processes_of
 from gswarm_tui.watch.series import gpu_key
 from gswarm_tui.watch.snapshot import FleetSnapshot, Gpu
 
@@ -68,7 +68,9 @@ class GpuView(MachineView):
         self.query_one(Plots).show_series(
             gpu_series(gpu), self.gswarm.source.history, self.span, snapshot.time
         )
-        fill(self.query_one(ProcessTable), processes_of(gpu))
+        processes = self.query_one(ProcessTable)
+        processes.empty = nothing_on(gpu)
+        fill(processes, processes_of(gpu))
         self.query_one("#numbers", Lines).show(_numbers(gpu, self.size.width - 4))
 
     def action_describe(self) -> None:

@@ -17,14 +17,13 @@ from gswarm_tui.tui.widgets.lines import Lines
 from gswarm_tui.tui.widgets.node_models import CopyTable, ServiceTable, copies_on
 from gswarm_tui.tui.widgets.plot import Series, percent, rate, size, watts
 from gswarm_tui.tui.widgets.plots import Plots
-from gswarm_tui.tui.widgets.process_table import ProcessTable, processes_of
+from gswarm_tui.tui.widgets.process_table import ProcessTable, nothing_on, processes_of
 from gswarm_tui.watch.fields import has_no_gpu
 from gswarm_tui.watch.series import gpu_key, host_key
 from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Gpu, Node, NodeState, Service
 
 _NOTHING: Final[Mapping[type[LineTable[Any]], str]] = {
     GpuTable: "this node has no GPU",
-    ProcessTable: "no process is on a GPU",
     CopyTable: "no model is here",
     ServiceTable: "nothing is served here",
 }
@@ -84,7 +83,9 @@ class NodeView(MachineView):
         if _unknown(node) is None and not has_no_gpu(node):
             self.query_one(GpuTable).empty = "no GPU is known of this node"
         fill(self.query_one(GpuTable), node.gpus)
-        fill(self.query_one(ProcessTable), processes_of(*node.gpus))
+        processes = self.query_one(ProcessTable)
+        processes.empty = _unknown(node) or nothing_on(*node.gpus)
+        fill(processes, processes_of(*node.gpus))
         self.query_one(Plots).show_series(
             node_series(node), self.gswarm.source.history, self.span, snapshot.time
         )

@@ -34,7 +34,7 @@ class GpuTable(LineTable[Gpu]):
                 Column("users", lambda gpu: ", ".join(gpu.users), 6, 1),
                 Column("models", lambda gpu: ", ".join(gpu.models), 8, 2, least=96),
                 Column("clock", _clock, 8, right=True, least=110),
-                Column("slowed by", lambda gpu: ", ".join(gpu.throttle), 10, 1, least=120),
+                Column("slowed by", _slowed, 10, 1, least=120),
             ),
             lambda gpu: gpu.index,
             empty="no GPU is known of this node",
@@ -64,6 +64,10 @@ def _temperature(gpu: Gpu) -> Cell:
 
 def _power(gpu: Gpu) -> Cell:
     return wording.NOTHING if gpu.power_w is None else f"{gpu.power_w:.0f} W"
+
+
+def _slowed(gpu: Gpu) -> Cell:
+    return wording.NOTHING if gpu.throttle is None else ", ".join(gpu.throttle)
 
 
 def _clock(gpu: Gpu) -> Cell:

@@ -66,7 +66,7 @@ class Heat:
             return _CONCERNS[concern]
         if gpu.util_percent is None:
             return Piece("-", Tone.DIM)
-        if gpu.util_percent == 0 and not gpu.processes and not gpu.models:
+        if gpu.util_percent == 0 and gpu.processes == () and not gpu.models:
             return _FREE
         level = self._level(gpu, gpu.util_percent)
         return Piece(_LEVELS[level], Tone.DIM if level == 0 else tone_of(level))

@@ -21,7 +21,17 @@ class ProcessRow:
 
 def processes_of(*gpus: Gpu) -> list[ProcessRow]:
     """The processes of some GPUs, in their order."""
-    return [ProcessRow(gpu.index, process) for gpu in gpus for process in gpu.processes]
+    return [ProcessRow(gpu.index, process) for gpu in gpus for process in gpu.processes or ()]
+
+
+def nothing_on(*gpus: Gpu) -> str:
+    """What is said where `processes_of` has none: of some GPUs it may not be known."""
+    unknown = sum(gpu.processes is None for gpu in gpus)
+    if not unknown:
+        return "no process is on a GPU"
+    if unknown < len(gpus):
+        return "no process is on the GPUs that tell theirs"
+    return "not known: the driver does not tell"
 
 
 class ProcessTable(LineTable[ProcessRow]):
