@@ -52,6 +52,22 @@ async def test_rate_and_time_left_have_room_on_a_small_terminal() -> None:
         assert "40 %   100 MB/s    1 min 0 s" in stage.line_with("qwen")
 
 
+async def test_two_of_long_names_are_told_apart_on_a_small_terminal() -> None:
+    source = "hf://deepseek-ai/DeepSeek-R1-Distill-Qwen-14B-GPTQ-Int8"
+    some = [
+        transfer(model="deepseek-r1-14b", source=source),
+        transfer(model="deepseek-r1-32b", source="gpu-03:disk"),
+        transfer(model="deepseek-r1-32b", source="gpu-04:disk"),
+    ]
+    async with on_stage(replace(TWO, transfers=tuple(some)), size=SMALL) as stage:
+        await stage.open("transfers")
+        stage.line_with("deepseek-r1-14b  hf://deepseek")
+        stage.line_with("deepseek-r1-32b   gpu-03:disk")
+        stage.line_with("deepseek-r1-32b   gpu-04:disk")
+        stage.line_with(f" {source} → beta:disk")
+        stage.line_with("what limits it: the disk of beta")
+
+
 async def test_who_waits_for_a_slot_of_the_network() -> None:
     of = Use(("network", "beta"), "transfers to beta", exclusive=False).label
     waits = replace(RUNNING, waiting=f"waiting for {of}, held by job 17 (download qwen)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
-from textual import on
+from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
@@ -20,6 +20,8 @@ from gswarm_tui.watch.snapshot import FleetSnapshot, Job, Transfer
 
 _SLOTS: Final = "queue.max_transfers_per_node"
 """In the sentence of a job that waits until fewer transfers run on a node."""
+_NARROW: Final = 100
+"""Below so many columns the way of a transfer has a line of its own below the list."""
 
 
 class TransfersView(View):
@@ -60,7 +62,11 @@ class TransfersView(View):
     @on(LineTable.Moved)
     def _show_details(self) -> None:
         now = self.gswarm.snapshot.time
-        self.query_one("#details", Lines).show(_details(self.table.current, now))
+        apart = self.size.width < _NARROW
+        self.query_one("#details", Lines).show(_details(self.table.current, now, apart=apart))
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.redraw()
 
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
@@ -100,16 +106,22 @@ def _sum(transfers: Iterable[Transfer], of: int | None, jobs: Iterable[Job]) -> 
     return [together, Piece(f"; job {first.id}{others}: {first.waiting}", Tone.WARN)]
 
 
-def _details(transfer: Transfer | None, now: float) -> list[Cell]:
-    """The transfer under the cursor, in three lines."""
+def _details(transfer: Transfer | None, now: float, *, apart: bool) -> list[Cell]:
+    """The transfer under the cursor, in three lines, or four.
+
+    Args:
+        apart: whether its way has a line of its own.
+    """
     if transfer is None:
-        return ["", "", ""]
+        return [""] * (4 if apart else 3)
     for_s = "" if transfer.started_at is None else _for(now - transfer.started_at)
     job = "" if transfer.job is None else f", job {transfer.job}: Enter goes there"
     limit = transfer.limit or "it is not clear"
     done = f"{wording.size(transfer.done_bytes)} of {wording.size(transfer.total_bytes)}"
+    name, way = Piece(transfer.model, Tone.TITLE), f"  {transfer.source} → {transfer.target}"
+    named: list[Cell] = [name, way] if apart else [[name, Piece(way)]]
     return [
-        [Piece(transfer.model, Tone.TITLE), Piece(f"  {transfer.source} → {transfer.target}")],
+        *named,
         f"  {transfer.phase}{for_s}: {done}{job}",
         Piece(f"  what limits it: {limit}", Tone.DIM),
     ]
