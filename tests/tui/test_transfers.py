@@ -61,7 +61,7 @@ async def test_two_of_long_names_are_told_apart_on_a_small_terminal() -> None:
     ]
     async with on_stage(replace(TWO, transfers=tuple(some)), size=SMALL) as stage:
         await stage.open("transfers")
-        stage.line_with("deepseek-r1-14b  hf://deepseek")
+        stage.line_with("deepseek-r1-14b   hf://deep")
         stage.line_with("deepseek-r1-32b   gpu-03:disk")
         stage.line_with("deepseek-r1-32b   gpu-04:disk")
         stage.line_with(f" {source} → beta:disk")

@@ -17,7 +17,7 @@ class TransferTable(LineTable[Transfer]):
                 Column("model", lambda t: t.model, 16, 2, order=lambda t: t.model),
                 Column("from", lambda t: t.source, 13, 2, order=lambda t: t.source),
                 Column("to", lambda t: t.target, 11, 1, order=lambda t: t.target),
-                Column("", _bar, 8, 1, least=116),
+                Column("", _bar, 8, 1, least=128),
                 Column("done", _done, 5, right=True, order=share),
                 Column("of", _total, 8, right=True, order=lambda t: t.total_bytes, least=140),
                 Column("rate", _rate, 9, right=True, order=lambda t: t.rate_bytes_per_s),
