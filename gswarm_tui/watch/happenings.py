@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from gswarm_tui.state.states import State
 from gswarm_tui.watch.snapshot import (
+    Concern,
     Event,
     FleetSnapshot,
     Gpu,
@@ -36,6 +37,7 @@ def between(before: FleetSnapshot, after: FleetSnapshot) -> list[Event]:
         Event(time, level, about, text)
         for level, about, text in (
             *_of_nodes(before, after),
+            *_of_idle_gpus(before, after),
             *_of_jobs(before, after),
             *_of_models(before, after),
             *_of_services(before, after),
@@ -86,6 +88,23 @@ def _of_gpu(old: Gpu | None, new: Gpu) -> Iterator[_Said]:
     if old is not None and old.ecc_uncorrected is not None and errors > old.ecc_uncorrected:
         more = errors - old.ecc_uncorrected
         yield "error", new.node, f"gpu{new.index}: {more} memory errors that cannot be corrected"
+
+
+def _of_idle_gpus(before: FleetSnapshot, after: FleetSnapshot) -> Iterator[_Said]:
+    """Those that have been held for too long now; of one that was not seen before it is no news."""
+    if before.attention is after.attention:
+        return
+    known = {(each.node, each.gpu) for each in before.attention if each.concern is Concern.IDLE}
+    for each in after.attention:
+        if each.concern is not Concern.IDLE or (each.node, each.gpu) in known:
+            continue
+        node = before.node(each.node)
+        if node is not None and any(gpu.index == each.gpu for gpu in _idle(node)):
+            yield "warning", each.node, f"gpu{each.gpu}: {each.text}"
+
+
+def _idle(node: Node) -> Iterator[Gpu]:
+    return (gpu for gpu in node.gpus if gpu.idle_since is not None)
 
 
 def _of_jobs(before: FleetSnapshot, after: FleetSnapshot) -> Iterator[_Said]:

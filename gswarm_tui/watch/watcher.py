@@ -26,6 +26,7 @@ from gswarm_tui.watch.jobs import JobWatch
 from gswarm_tui.watch.nodewatch import Asked, NodeWatch, Wishes
 from gswarm_tui.watch.rings import History
 from gswarm_tui.watch.series import record
+from gswarm_tui.watch.slowdowns import Slowdowns
 from gswarm_tui.watch.snapshot import Copy, Event, FleetSnapshot, Model, Service, Transfer
 from gswarm_tui.watch.source import Listener
 
@@ -78,6 +79,7 @@ class FleetWatcher:
             for node in nodes
         ]
         self._snapshot = FleetSnapshot(0.0)
+        self._slowdowns = Slowdowns()
         self._events: deque[Event] = deque(maxlen=_KEPT)
         self._told: tuple[Event, ...] | None = ()
         self._holdings: tuple[object, ...] = ()
@@ -167,7 +169,7 @@ class FleetWatcher:
             attention=_same(before.attention, needs_a_look(nodes, now)),
             queue_paused=self._database is not None and self._database.queue_paused,
         )
-        for event in between(before, made):
+        for event in (*between(before, made), *self._slowdowns.between(before, made)):
             self.note(event)
         if self._told is None:
             self._told = tuple(self._events)

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 from gswarm_tui.state.states import State
+from gswarm_tui.watch.attention import needs_a_look
 from gswarm_tui.watch.happenings import between
+from gswarm_tui.watch.slowdowns import Slowdowns
 from gswarm_tui.watch.snapshot import (
     Copy,
     FleetSnapshot,
     Gpu,
+    GpuProcess,
     GpuState,
     Job,
     Model,
@@ -59,6 +63,48 @@ def said(before: FleetSnapshot, after: FleetSnapshot) -> list[tuple[str, str, st
 def test_what_happens_to_nodes(before: Node, after: Node, expected: tuple[str, str]) -> None:
     pictures = (FleetSnapshot(1.0, nodes=(before,)), FleetSnapshot(2.0, nodes=(after,)))
     assert said(*pictures) == [(expected[0], "n1", expected[1])]
+
+
+HELD = Gpu(
+    *("n1", 0, GpuState.OK),
+    idle_since=0.0,
+    processes=(GpuProcess(1, "ana", "python", 60 * 10**9, 0.0, None, None),),
+)
+SLOW = replace(GPU, throttle=("hardware thermal slowdown",))
+
+
+def at(time: float, *gpus: Gpu) -> FleetSnapshot:
+    node = replace(UP, gpus=gpus)
+    return FleetSnapshot(time, nodes=(node,), attention=needs_a_look((node,), time))
+
+
+def test_a_gpu_that_has_been_held_for_too_long_is_an_event_once() -> None:
+    text = "gpu0: ana holds 60.0 GB and has not computed for 10 min"
+    assert said(at(599.0, HELD), at(600.0, HELD)) == [("warning", "n1", text)]
+    assert said(at(600.0, HELD), at(601.0, HELD)) == []
+    assert said(at(700.0), at(701.0, HELD)) == []  # nobody knows when that began
+
+
+def test_being_slowed_begins_and_ends() -> None:
+    slowdowns, free = Slowdowns(), replace(GPU, throttle=())
+    pictures = [at(0.0, free), at(1.0, SLOW), at(2.0, free), at(3.0, SLOW)]
+    pictures += [at(float(second), free) for second in range(4, 40)]
+    pictures.append(at(40.0, replace(GPU, throttle=("power cap",))))
+    events = [event for pair in pairwise(pictures) for event in slowdowns.between(*pair)]
+    assert [(event.time, event.level, event.about, event.text) for event in events] == [
+        (1.0, "warning", "n1", "gpu0: clocks are held down: hardware thermal slowdown"),
+        (34.0, "info", "n1", "gpu0: clocks are not held down any more"),
+    ]
+
+
+def test_what_was_slowed_when_it_was_first_seen_is_no_event_but_its_end_is() -> None:
+    slowdowns = Slowdowns()
+    assert slowdowns.between(at(0.0), at(1.0, SLOW)) == []
+    assert slowdowns.between(at(1.0, SLOW), at(2.0, SLOW)) == []
+    assert [each.level for each in slowdowns.between(at(2.0, SLOW), at(60.0, GPU))] == ["info"]
+    slowdowns.between(at(61.0), at(62.0, SLOW))
+    gone = replace(GPU, state=GpuState.LOST)
+    assert slowdowns.between(at(62.0, SLOW), at(99.0, gone)) == []
 
 
 def test_what_goes_on_is_no_event() -> None:

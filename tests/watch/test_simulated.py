@@ -46,6 +46,14 @@ def test_it_has_a_bit_of_everything() -> None:
     assert [event.time for event in picture.events] == sorted(e.time for e in picture.events)
 
 
+def test_what_is_told_of_its_faults_is_what_is_told_of_any_fleet() -> None:
+    texts = [event.text.partition(": ")[2] for event in fleet().picture(NOW).events]
+    for said in ("the driver has lost it", "clocks are held down: hardware thermal slowdown"):
+        assert texts.count(said) == 1
+    levels = {event.text: event.level for event in fleet().picture(NOW).events}
+    assert levels["the GPU driver does not answer"] == "error"
+
+
 @pytest.mark.parametrize(("nodes", "gpus"), [(0, 0), (1, 1), (1, 0), (2, 3), (3, 8), (130, 1)])
 def test_a_fleet_has_any_size(nodes: int, gpus: int) -> None:
     picture = fleet(nodes=nodes, gpus=gpus).picture(NOW)

@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from gswarm_tui.state.states import State
+from gswarm_tui.watch.attention import needs_a_look
 from gswarm_tui.watch.details import JobDetails
+from gswarm_tui.watch.happenings import between
 from gswarm_tui.watch.simulation import tasks
 from gswarm_tui.watch.simulation.site import CATALOGUE, CataloguedModel, Site
-from gswarm_tui.watch.snapshot import Copy, Event, Job, Transfer
+from gswarm_tui.watch.slowdowns import Slowdowns
+from gswarm_tui.watch.snapshot import Copy, Event, FleetSnapshot, Job, Node, Transfer
 
 KEPT_S: Final = 3600.0
 """For so long a job that has ended is shown, and an event."""
@@ -311,18 +314,18 @@ def _events(task: _Task) -> list[Event]:
 
 
 def _fault_events(site: Site) -> Iterator[Event]:
+    """What is told of each fault, a second after it began."""
     for node in site.nodes:
-        name = node.template.name
-        if node.down_at is not None:
-            text = f"does not answer: {node.template.address}: no route to host"
-            yield Event(node.down_at, "error", name, text)
-        if node.silent_at is not None:
-            yield Event(node.silent_at, "error", name, "the GPU driver does not answer")
-            continue
-        for gpu in node.gpus:
-            if gpu.fault is not None:
-                text = _FAULTS[gpu.fault.value].format(gpu.index)
-                yield Event(gpu.fault_at, "error", name, text)
+        moments = {gpu.fault_at for gpu in node.gpus if gpu.fault is not None}
+        moments |= {at for at in (node.down_at, node.silent_at) if at is not None}
+        for moment in sorted(moments):
+            before, after = (_seen(node.at(time), time) for time in (moment - 1, moment + 1))
+            yield from between(before, after)
+            yield from Slowdowns().between(before, after)
+
+
+def _seen(node: Node, time: float) -> FleetSnapshot:
+    return FleetSnapshot(time, (node,), attention=needs_a_look((node,), time))
 
 
 def _restarts(site: Site, time: float) -> Iterator[Event]:
@@ -333,12 +336,3 @@ def _restarts(site: Site, time: float) -> Iterator[Event]:
             yield Event(begun, "info", name, f"{name} is not served on {node} any more")
             yield Event(begun + restarts.loads_s, "info", name, f"{name} is served on {node}")
             begun -= restarts.period_s
-
-
-_FAULTS: Final = {
-    "lost": "gpu{}: the driver has lost it",
-    "missing": "gpu{}: the inventory expects it, and the node has none of that number",
-    "xid": "gpu{}: XID 31 (memory page fault)",
-    "ecc": "gpu{}: uncorrected memory errors",
-    "throttled": "gpu{}: clocks are held down: hardware thermal slowdown",
-}
