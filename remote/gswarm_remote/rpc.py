@@ -156,14 +156,21 @@ class Peer:
             self._listeners[request_id] = progress
         try:
             await self._send(wire.Request(request_id, method, dict(params)))
-            return await future
+            # To await the future itself would have a cancel end it, and an answer that comes in the
+            # same moment find nobody; none would ever follow.
+            await asyncio.wait([future])
         except asyncio.CancelledError:
-            if not future.done() or future.cancelled():
-                await self._cancel_there(request_id)
+            if not future.done():
+                await self._cancel_there(request_id, future)
             raise
         finally:
             self._waiting.pop(request_id, None)
             self._listeners.pop(request_id, None)
+            if not future.done():
+                future.cancel()
+            elif not future.cancelled():
+                future.exception()  # seen, also where the caller has given up
+        return future.result()
 
     async def notify(self, method: str, params: Mapping[str, Any]) -> None:
         """Send what needs no answer.
@@ -288,13 +295,11 @@ class Peer:
         except OSError as error:
             raise wire.ConnectionLost(f"the connection was lost: {error}") from error
 
-    async def _cancel_there(self, request_id: int) -> None:
+    async def _cancel_there(self, request_id: int, answer: asyncio.Future[Any]) -> None:
         """Ask the other end to stop, and wait for its word: then nothing of the request goes on."""
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting[request_id] = future
-        with contextlib.suppress(wire.WireError, HelperError):
+        with contextlib.suppress(wire.WireError):
             await self.notify("cancel", {"id": request_id})
-            await future
+            await asyncio.wait([answer])
 
     def _end(self, reason: str) -> None:
         if self._closed is not None:

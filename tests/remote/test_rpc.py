@@ -96,6 +96,29 @@ async def test_a_cancel_that_comes_with_its_request_is_answered() -> None:
             await asyncio.wait_for(answer, 5)
 
 
+async def test_a_cancel_that_crosses_the_answer_ends_the_call() -> None:
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def work(call: Call, params: dict[str, Any]) -> str:
+        asked.set()
+        await go.wait()
+        return "done"
+
+    async with peers({"work": work}) as (asking, _):
+        task = asyncio.ensure_future(asking.call("work", {}))
+        await asked.wait()
+        received = asking._receive
+
+        def cancel_and_receive(message: wire.Message) -> None:
+            task.cancel()  # its own step comes later in this turn of the loop
+            received(message)
+
+        asking._receive = cancel_and_receive  # type: ignore[method-assign]
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 5)
+
+
 async def test_cancelling_a_call_cancels_it_there_and_waits_for_its_end() -> None:
     started = asyncio.Event()
     events: list[str] = []
