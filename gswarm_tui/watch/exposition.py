@@ -140,9 +140,9 @@ def _mib(count: int | None) -> float | None:
 
 
 def _last_xid(gpu: Gpu) -> float | None:
-    if gpu.state is not GpuState.OK:
-        return None
-    return max(gpu.xid, key=lambda error: error[1])[0] if gpu.xid else 0
+    if gpu.xid:
+        return max(gpu.xid, key=lambda error: error[1])[0]
+    return 0 if gpu.state is GpuState.OK else None
 
 
 def _up(picture: FleetSnapshot) -> Iterator[Sample]:

@@ -82,6 +82,13 @@ def test_a_gpu_that_cannot_be_used() -> None:
     assert "gswarm_gpu_idle_seconds{" not in found
 
 
+def test_the_error_of_a_gpu_that_is_lost_is_told() -> None:
+    lost = replace(GPU, state=GpuState.LOST, processes=None, util_percent=None)
+    labels = LABELS.replace("ana", "")
+    assert f"DCGM_FI_DEV_XID_ERRORS{{{labels}}} 79\n" in of(replace(lost, xid=((79, 1.0),)))
+    assert "DCGM_FI_DEV_XID_ERRORS{" not in of(lost)
+
+
 def test_each_user_has_what_his_processes_hold() -> None:
     found = text(UP)
     without = LABELS.removesuffix(',user="ana"')
