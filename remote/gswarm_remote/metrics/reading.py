@@ -6,6 +6,7 @@ it asks for the PCIe throughput, which blocks. docs/metrics.md has each field, w
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -46,7 +47,8 @@ def open_driver(order: Mapping[str, Any]) -> Tuple[List[Any], Callable[[int], Fa
     """Every physical GPU, and what knows the processes on them.
 
     Args:
-        order: with ``simulate`` (and ``began``) they are simulated ones.
+        order: with ``simulate`` (and ``began``) they are simulated ones; ``xid`` has the errors
+            that were heard of before.
 
     Raises:
         HelperError: what is to be simulated is wrong.
@@ -55,7 +57,10 @@ def open_driver(order: Mapping[str, Any]) -> Tuple[List[Any], Callable[[int], Fa
     if order.get("simulate"):
         from . import simulated
 
-        facts: Callable[[int], Facts] = simulated.install(order["simulate"], order["began"]).facts
+        heard_at = [error["time"] for known in order.get("xid", {}).values() for error in known]
+        facts: Callable[[int], Facts] = simulated.install(
+            order["simulate"], order["began"], max(heard_at, default=-math.inf)
+        ).facts
     else:
         facts = Table().facts
     return devices(), facts

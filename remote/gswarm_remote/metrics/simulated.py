@@ -8,6 +8,7 @@ one does.
 from __future__ import annotations
 
 import ctypes
+import math
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
@@ -35,14 +36,18 @@ class _Refused(Exception):
         self.code = code
 
 
-def install(config: Mapping[str, Any], began: float) -> Simulation:
+def install(config: Mapping[str, Any], began: float, heard_until: float = -math.inf) -> Simulation:
     """Have pynvml, and so nvitop, ask simulated GPUs in this process from now on.
+
+    Args:
+        began: see `Simulation`.
+        heard_until: errors until then were heard by an earlier process, and are not told again.
 
     Raises:
         HelperError: the configuration is wrong.
     """
     simulation = Simulation(config, began)
-    pynvml.nvmlLib = Driver(simulation)
+    pynvml.nvmlLib = Driver(simulation, heard_until)
     pynvml._nvmlGetFunctionPointer_cache.clear()
     return simulation
 
@@ -50,10 +55,15 @@ def install(config: Mapping[str, Any], began: float) -> Simulation:
 class Driver:
     """What pynvml takes for libnvidia-ml: its attributes are NVML's functions."""
 
-    def __init__(self, simulation: Simulation, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        simulation: Simulation,
+        heard_until: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._simulation = simulation
         self._clock = clock
-        self._events_until = clock()
+        self._events_until = heard_until
         self._events: List[Tuple[float, int, int]] = []
         self._states: Dict[int, Tuple[float, State]] = {}
         self._samples: Dict[int, Tuple[int, float]] = {}

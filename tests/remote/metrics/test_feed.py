@@ -324,7 +324,7 @@ async def test_a_machine_without_a_driver_is_told_of() -> None:
 
 
 async def test_errors_that_were_heard_outlive_the_sampler(feeds: Feeds) -> None:
-    one = feeds(faults=[{"gpu": 0, "kind": "xid", "after_s": 1.0, "code": 31}])
+    one = feeds(faults=[{"gpu": 0, "kind": "xid", "code": 31}])
     with one.watch(FAST) as watch:
         await frame_with(watch, lambda frame: bool(frame["gpus"] and frame["gpus"][0]["xid"]))
         os.kill(sampler_of(one), signal.SIGKILL)

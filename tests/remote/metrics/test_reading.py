@@ -199,6 +199,15 @@ def test_errors_are_heard_as_they_happen(install: Install) -> None:
     assert [error["code"] for error in heard.of(1) or ()] == [31, 79]
 
 
+def test_an_error_of_the_beginning_is_heard_as_well(install: Install) -> None:
+    install(gpus=1, faults=[{"gpu": 0, "kind": "xid", "code": 13}])
+    heard = events.Xids(reading.devices(), {})
+    deadline = time.monotonic() + 10
+    while not heard.of(0):
+        assert time.monotonic() < deadline
+    assert [error["code"] for error in heard.of(0) or ()] == [13]
+
+
 def test_a_driver_that_tells_of_no_errors(install: Install) -> None:
     install(gpus=1)
     del pynvml.nvmlLib._functions["nvmlDeviceRegisterEvents"]
