@@ -226,9 +226,10 @@ def _from_environment(environ: Mapping[str, str]) -> _Values:
 def _from_file(document: Document) -> _Values:
     values: _Values = {}
     problems = [*_unknown_keys(document)]
-    for setting in SETTINGS if not problems else ():
-        section = document.data.get(setting.section) if document.data else None
-        if not section or setting.key not in section:
+    sections = document.data if isinstance(document.data, dict) else {}
+    for setting in SETTINGS:
+        section = sections.get(setting.section)
+        if not isinstance(section, dict) or setting.key not in section:
             continue
         try:
             values[setting.section, setting.field] = setting.read(section[setting.key])

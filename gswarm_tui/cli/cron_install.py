@@ -47,6 +47,7 @@ def install(
     json: options.Json = False,
 ) -> None:
     """Have a playbook run at set times; again changes it."""
+    from gswarm_tui import config
     from gswarm_tui import playbook as playbooks
     from gswarm_tui.cron import crontab, environment, timers
     from gswarm_tui.cron.entry import Entry, check, name_for
@@ -55,6 +56,7 @@ def install(
     settings = settings_of(ctx)
     loaded = load(playbook, variables)
     plan = playbooks.plan(loaded, settings.inventory())
+    config.load(settings.home())  # what is wrong there would be found at night
     _refuse_secrets(loaded, variables or [])
     times = schedule or plan.schedule
     if times is None:

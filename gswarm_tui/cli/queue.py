@@ -29,6 +29,9 @@ _IN_QUEUE = (State.RUNNING, State.READY, State.RETRYING)
 @app.command()
 def status(ctx: typer.Context, json: options.Json = False) -> None:
     """Show how many tasks run and wait, and whether it is paused."""
+    from gswarm_tui import config
+
+    config.load(settings_of(ctx).home())  # with wrong settings nothing would be run
     with history.open_history(ctx) as opened:
         found = opened.queue.status()
     if json:

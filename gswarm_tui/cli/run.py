@@ -63,6 +63,7 @@ def run(
     settings = settings_of(ctx)
     with _noted(settings, cron) as note:
         _agree(check=check, offline=offline, detach=detach)
+        from gswarm_tui import config
         from gswarm_tui import playbook as playbooks
         from gswarm_tui.cli import detached, running
         from gswarm_tui.cli.manner import Manner
@@ -79,6 +80,7 @@ def run(
         with manner.recorded(playbook.stem):
             loaded = load(playbook, variables, priority=priority)
             plan = playbooks.plan(loaded, settings.inventory())
+            config.load(settings.home())  # what is wrong there would stop it only when it runs
         if check:
             from gswarm_tui.cli.check import show_check
 
