@@ -126,7 +126,12 @@ def _clashes(given: Mapping[str, Sequence[str]], places: Places) -> Iterator[tup
         keys = {name: given.get(name, default) for name, default in by_default.items() if name}
         for name in (each for each in given if each in keys):
             for key in keys[name]:
-                others = (each for each in keys if each != name and key in keys[each])
+                # Two that have a key together by default are never in force at once.
+                others = (
+                    each
+                    for each in keys
+                    if key in keys[each] and not set(by_default[name]) & set(by_default[each])
+                )
                 for other in others if key not in by_default[name] else ():
                     if frozenset((name, other)) not in told:
                         told.add(frozenset((name, other)))

@@ -168,7 +168,11 @@ async def test_help_has_what_the_focus_has() -> None:
         here = [binding for binding in LineTable.BINDINGS if "mark" not in str(binding)]
         for binding in (*here, *View.BINDINGS):
             assert isinstance(binding, Binding)
-            assert binding.description in stage.text() or binding.action in ("filter", "sort")
+            assert binding.description in stage.text() or binding.action in (
+                "filter",
+                "clear_filter",
+                "sort",
+            )
 
 
 async def test_help_has_the_keys_of_the_screen_first_and_our_words_only() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from textual import events
+from textual.widgets import Input
 
+from gswarm_tui.tui.screens.playbook import PlaybookView
 from gswarm_tui.tui.views import VIEWS
 from gswarm_tui.tui.widgets.keys import Keys
 
@@ -92,3 +96,41 @@ async def test_the_key_under_the_mouse_is_seen() -> None:
         assert [s.style for s in after][2:] == [s.style for s in before][2:]
         await stage.pilot.hover(None, offset=(2, 5))
         assert list(keys(stage).render_line(0)) == list(before)
+
+
+async def test_while_one_types_the_keys_are_those_that_work_there() -> None:
+    async with on_stage(fleet()) as stage:
+        await stage.press("colon")
+        await stage.shows("Complete")
+        assert said(stage).split() == ["⏎", "Go", "tab", "Complete", "esc", "Leave"]
+        await stage.press("escape", "slash")
+        await stage.shows("Keep")
+        assert said(stage).split() == ["⏎", "Keep", "esc", "Leave"]
+        await stage.press("escape")
+        await stage.shows("Cards")
+
+
+async def test_in_a_form_the_keys_are_not_those_that_would_be_typed(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("version: 1\nvars:\n  whom: world\nactions: []\n")
+    async with on_stage(fleet()) as stage:
+        await stage.app.push_screen(PlaybookView(str(file)))
+        await stage.shows("Run")
+        await stage.shows("whom")
+        assert isinstance(stage.app.focused, Input)
+        stage.view.refresh_bindings()
+        await stage.shows("^r Run")
+        await stage.pilot.pause()
+        assert "Go to" not in said(stage)
+
+
+async def test_esc_says_that_it_takes_the_filter_away() -> None:
+    async with on_stage(fleet(), size=(160, 30)) as stage:
+        assert "esc" not in said(stage)
+        await stage.press("slash", "u", "p", "enter")
+        await stage.shows("esc Clear filter")
+        await stage.press("escape")
+        await stage.shows("Group")
+        assert "esc" not in said(stage)
+        await stage.open("node", "alpha")
+        await stage.shows("esc Back")

@@ -68,6 +68,7 @@ class View(Screen[None]):
         Binding("colon", "command", "Go to", key_display=":", priority=True),
         Binding("slash", "filter", "Filter", key_display="/", priority=True),
         Binding("question_mark", "app.help", "Help", key_display="?"),
+        Binding("escape", "clear_filter", "Clear filter", key_display="esc"),
         Binding("escape", "back", "Back", key_display="esc"),
         Binding("h,left", "back", "Back", show=False),
         Binding("tab", "next_table", "The next table", show=False),
@@ -164,6 +165,8 @@ class View(Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "filter":
             return self.FILTERS
+        if action == "clear_filter":
+            return bool(self.filter)
         if action == "back":
             return bool(self.filter) or len(self.gswarm.views) > 1
         if action == "sort":
@@ -176,11 +179,19 @@ class View(Screen[None]):
 
     @property
     def active_bindings(self) -> dict[str, ActiveBinding]:
-        """The keys for the footer and the help: without those that would be refused."""
+        """The keys for the footer and the help: without those that would be refused or typed."""
         found = super().active_bindings
-        if self.gswarm.deeds.refusal is None:
-            return found
-        return {key: each for key, each in found.items() if each.binding.action not in self.CHANGES}
+        typing = self.focused
+        without = self.CHANGES if self.gswarm.deeds.refusal is not None else frozenset[str]()
+        if isinstance(typing, Prompt):
+            return {
+                key: each
+                for key, each in found.items()
+                if each.node is typing and typing.counts(each.binding.action)
+            }
+        if isinstance(typing, Input):
+            without |= {"command", "filter"}
+        return {key: each for key, each in found.items() if each.binding.action not in without}
 
     def holds_back(self, action: str) -> bool:
         """Whether an action is not done now; then it was said why.
@@ -219,11 +230,14 @@ class View(Screen[None]):
         if isinstance(self.focused, Input):
             raise SkipAction
 
+    def action_clear_filter(self) -> None:
+        self.filter = ""
+        self.redraw()
+
     def action_back(self) -> None:
         """Take the filter away, else go back to where one came from."""
         if self.filter:
-            self.filter = ""
-            self.redraw()
+            self.action_clear_filter()
         else:
             self.gswarm.go_back()
 

@@ -16,7 +16,7 @@ from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
 
-_LAST: Final = ("sort", "command", "filter", "back")
+_LAST: Final = ("sort", "command", "filter", "clear_filter", "back")
 """These are the same on all screens: what only one has comes before them."""
 
 _HELP: Final = "app.help"

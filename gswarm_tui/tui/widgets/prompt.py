@@ -20,19 +20,32 @@ COMMAND = ":"
 FILTER = "/"
 
 
-class Completer(Suggester):
-    """Completes the last word of a command from the words that can stand there."""
+Words = Callable[[str], Sequence[str]]
+"""What can follow the words that are there already."""
 
-    def __init__(self, words: Callable[[str], Sequence[str]]) -> None:
+
+def completions(words: Words, value: str) -> list[str]:
+    """What a command can become by completing its last word.
+
+    What is typed whole already comes first, then what can be entered as it is, then what needs a
+    name; that ends with a blank.
+    """
+    start, _, last = value.rpartition(" ")
+    fit = [f"{start} {word}" if start else word for word in words(start) if word.startswith(last)]
+    found = [f"{each} " if words(each) else each for each in fit]
+    found.sort(key=lambda each: (each.rstrip() != value, each.endswith(" ")))
+    return [each for each in found if each != value]
+
+
+class Completer(Suggester):
+    """Shows how the last word of a command could go on."""
+
+    def __init__(self, complete: Callable[[str], Sequence[str]]) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
-        self._words = words
+        self._complete = complete
 
     async def get_suggestion(self, value: str) -> str | None:
-        start, _, last = value.rpartition(" ")
-        for word in self._words(start):
-            if word.startswith(last) and word != last:
-                return f"{start} {word}" if start else word
-        return None
+        return next(iter(self._complete(value)), None)
 
 
 class Refusal(Static):
@@ -63,8 +76,11 @@ class Prompt(Input):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "Leave", show=False),
-        Binding("tab", "complete", "Complete", show=False, priority=True),
+        Binding("enter", "submit", "Go"),
+        Binding("enter", "keep", "Keep"),
+        Binding("tab", "complete(1)", "Complete", priority=True),
+        Binding("shift+tab", "complete(-1)", "The one before", show=False, priority=True),
+        Binding("escape", "leave", "Leave"),
     ]
 
     @dataclass
@@ -87,8 +103,12 @@ class Prompt(Input):
         kind: str
         text: str
 
-    def __init__(self, words: Callable[[str], Sequence[str]]) -> None:
-        super().__init__(suggester=Completer(words), select_on_focus=False)
+    def __init__(self, words: Words) -> None:
+        super().__init__(suggester=Completer(self._completions), select_on_focus=False)
+        self._words = words
+        self._offered: list[str] = []
+        """What Tab goes through, and where it is; as long as nothing else is typed."""
+        self._at = 0
         self._kind = COMMAND
         self._before = ""
         self._refused: str | None = None
@@ -122,9 +142,36 @@ class Prompt(Input):
         if self._focused in others:
             self._focused = widget
 
-    def action_complete(self) -> None:
-        self.action_cursor_right()
-        self.cursor_position = len(self.value)
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("submit", "keep"):
+            return (action == "submit") == (self._kind == COMMAND)
+        return super().check_action(action, parameters)
+
+    def counts(self, action: str) -> bool:
+        """Whether an action of its own does something while this is asked."""
+        return self._kind == COMMAND or not action.startswith("complete")
+
+    def _completions(self, value: str) -> list[str]:
+        return completions(self._words, value) if self._kind == COMMAND else []
+
+    def action_complete(self, by: int) -> None:
+        """Complete the last word; again, take the next that fits, or the one before.
+
+        After a word that needs a name, the names are next.
+        """
+        goes_round = self._offered[self._at : self._at + 1] == [self.value]
+        if goes_round and not (by > 0 and self.value.endswith(" ")):
+            self._at = (self._at + by) % len(self._offered)
+        else:
+            self._offered = self._completions(self.value)
+            self._at = 0 if by > 0 else len(self._offered) - 1
+        if self._offered:
+            self.value = self._offered[self._at]
+            self.cursor_position = len(self.value)
+
+    async def action_keep(self) -> None:
+        """Leave the filter as it is typed."""
+        await self.action_submit()
 
     def action_leave(self) -> None:
         self._close()
