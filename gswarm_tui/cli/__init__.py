@@ -41,6 +41,7 @@ def in_sentences(call: Callable[[], int], *, debug: bool) -> int:
     from gswarm_tui.cli import output
     from gswarm_tui.errors import EXIT_FAILED, GswarmError
 
+    _open_closed()
     _print_anything()
     try:
         code = call()
@@ -64,6 +65,23 @@ def in_sentences(call: Callable[[], int], *, debug: bool) -> int:
 def _drop_output() -> None:
     """Give stdout somewhere to go: Python flushes it once more when it exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _open_closed() -> None:
+    """Let a stream that whoever began this has closed (``gswarm run FILE >&-``) be ``/dev/null``.
+
+    Else Python has None in its place; and the next file that is opened, the database say, would get
+    its number, and what a child process prints.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is not None:
+            continue
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free, so this one: those below it are open by now.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _print_anything() -> None:

@@ -204,3 +204,25 @@ def test_a_terminal_that_lacks_a_character_is_no_error() -> None:
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
     assert (ended.returncode, ended.stderr) == (0, b"")
     assert ended.stdout.splitlines()[-1] == b"a ??"
+
+
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
+def test_a_stream_that_is_closed_is_no_error(closed: tuple[int, ...], tmp_path: Path) -> None:
+    """``gswarm … >&-``: also no file that is opened later gets what was for the stream."""
+    seen = tmp_path / "seen"
+    code = (
+        "import os, sys; from gswarm_tui.cli import main, output;"
+        "import gswarm_tui.cli.nodes as nodes;\n"
+        "def shown():\n"
+        "    output.show('data'); output.say('said'); sys.stderr.isatty()\n"
+        f"    os.write(os.open({str(seen)!r}, os.O_WRONLY | os.O_CREAT), b'mine')\n"
+        "nodes.nodes = shown; code = main(['nodes'])\n"
+        f"open({str(seen)!r}, 'a').write(f', {{code}}')\n"
+    )
+    shell = " ".join(f"{number}>&-" for number in closed)
+    ended = subprocess.run(
+        ["sh", "-c", f'"$0" -c "$1" {shell}', sys.executable, code], capture_output=True, text=True
+    )
+    assert seen.read_text() == "mine, 0"
+    assert ended.stdout == ("" if 1 in closed else "data\n")
+    assert ended.stderr == ("" if 2 in closed else "said\n")
