@@ -1,4 +1,4 @@
-"""Running a program on a node."""
+"""Running a program on a node, and looking whether what it would create is there."""
 
 from __future__ import annotations
 
@@ -51,3 +51,12 @@ async def command(
         skipped=bool(answer["skipped"]),
         seconds=float(answer["seconds"]),
     )
+
+
+async def is_there(ground: Ground, node: str, path: str, *, cwd: str | None) -> bool | None:
+    """See `Models.is_there`."""
+    name = ground.spec(node).name
+    await ground.node(name).connect()
+    if not ground.knows(name, "command.look"):
+        return None
+    return bool((await ground.call(name, "command.look", {"creates": path, "cwd": cwd}))["there"])

@@ -99,6 +99,10 @@ class Ground:
     def node(self, name: str) -> Node:
         return self.fleet.node(name)
 
+    def knows(self, node: str, method: str) -> bool:
+        """Whether the helper of a node that is connected has the method: an older one may not."""
+        return method in ((self.node(node).hello or {}).get("capabilities") or ())
+
     def device(self, device: Device) -> Device:
         """`device` with its node's own name, where it was written with the host."""
         if device.node is None:

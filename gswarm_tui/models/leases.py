@@ -90,7 +90,7 @@ async def drop(ground: Ground, nodes: Iterable[str]) -> None:
     task, names = TASK.get(), list(nodes)
     for node in names:
         ground.node(node).standing.forget(task or "")
-    able = [node for node in names if _knows(ground, node, "lease.drop")]
+    able = [node for node in names if ground.knows(node, "lease.drop")]
     if task is not None:
         await all_of(ground.call(node, "lease.drop", {"task": task}) for node in able)
 
@@ -98,7 +98,7 @@ async def drop(ground: Ground, nodes: Iterable[str]) -> None:
 async def task_list(ground: Ground, node: str, prefix: str) -> list[NodeTask]:
     """See `Models.task_list`."""
     await ground.node(node).connect()
-    if not _knows(ground, node, "task.list"):
+    if not ground.knows(node, "task.list"):
         return []
     found: Any = await ground.node(node).call("task.list", {"prefix": prefix})
     return [NodeTask(str(t["task"]), str(t["method"]), str(t["state"])) for t in found]
@@ -107,7 +107,7 @@ async def task_list(ground: Ground, node: str, prefix: str) -> list[NodeTask]:
 async def task_cancel(ground: Ground, node: str, prefix: str) -> int:
     """See `Models.task_cancel`."""
     await ground.node(node).connect()
-    if not _knows(ground, node, "task.cancel"):
+    if not ground.knows(node, "task.cancel"):
         return 0
     return int((await ground.call(node, "task.cancel", {"prefix": prefix}))["cancelled"])
 
@@ -119,17 +119,12 @@ async def _in_order(ground: Ground, nodes: Sequence[str]) -> list[str]:
         NodeError: one of them cannot be reached.
     """
     await all_of(ground.node(node).connect() for node in nodes)
-    able = [node for node in nodes if _knows(ground, node, "lease.take")]
+    able = [node for node in nodes if ground.knows(node, "lease.take")]
     return sorted(able, key=lambda node: _place(ground.node(node).hello or {}))
 
 
 def _place(hello: Wire) -> tuple[str, ...]:
     return tuple(str(hello.get(key) or "") for key in ("boot_id", "hostname", "root"))
-
-
-def _knows(ground: Ground, node: str, method: str) -> bool:
-    """Whether the node's helper has the method: an older one has no leases and no tasks."""
-    return method in ((ground.node(node).hello or {}).get("capabilities") or ())
 
 
 def _listener(node: str, waiting: Callable[[str], None]) -> Callable[[dict[str, Any]], None]:

@@ -54,6 +54,17 @@ class TaskWork:
             progress=progress,
         )
 
+    async def is_there(self, node: str, path: str, *, cwd: str | None = None) -> bool | None:
+        """Whether a path is on a node; None where the node's helper is too old to say.
+
+        Args:
+            cwd: the folder that it is relative to; None for the user's home.
+
+        Raises:
+            NodeError: the node cannot be reached, or its user may not look there.
+        """
+        return await commands.is_there(self._ground, node, path, cwd=cwd)
+
     async def take_leases(
         self,
         wants: Mapping[str, Sequence[Want]],

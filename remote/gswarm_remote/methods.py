@@ -27,7 +27,7 @@ METHODS: Mapping[str, Tuple[str, ...]] = {
     ),
     "engines.handlers": ("engine.start", "engine.stop", "engine.log"),
     "services.handlers": ("service.start", "service.stop", "http.check"),
-    "commands.handlers": ("command.run",),
+    "commands.handlers": ("command.run", "command.look"),
     "metrics.handlers": ("metrics.watch", "metrics.describe"),
     "leases.handlers": ("lease.take", "lease.drop"),
     "tasks.handlers": ("task.list", "task.cancel"),

@@ -61,7 +61,7 @@ class FakeNode:
     (``{"gpu0": "job 3 of eve@desk (serve m)"}``, ``{"m on disk": …}``), for which `lease.take` then
     waits until `release` is called. Tasks: `finished` has (task, method) of what was done, and
     `running` of what is not. Commands: `commands` says by argv[0] what comes of one,
-    ``{"status": 3, "output": "no\n"}``.
+    ``{"status": 3, "output": "no\n"}``; `paths` is what is there besides, as it is asked for.
     """
 
     def __init__(self, name: str) -> None:
@@ -82,7 +82,10 @@ class FakeNode:
             "boot_id": "b",
             "hostname": name,
             "root": f"/{name}",
-            "capabilities": ["command.run", "lease.drop", "lease.take", "task.cancel", "task.list"],
+            "capabilities": [
+                *("command.run", "command.look"),
+                *("lease.drop", "lease.take", "task.cancel", "task.list"),
+            ],
         }
         self.leases: dict[str, list[dict[str, Any]]] = {}
         self.standing = Standing()
@@ -90,6 +93,7 @@ class FakeNode:
         self.finished: list[tuple[str, str]] = []
         self.running: list[tuple[str, str]] = []
         self.commands: dict[str, dict[str, Any]] = {}
+        self.paths: set[str] = set()
         self._freed = asyncio.Event()
         self._ids = itertools.count(1)
 
@@ -202,6 +206,9 @@ class FakeNode:
                 where=self.name,
             )
         return {"truncated": False, "skipped": False, "seconds": 0.5, **said}
+
+    def _command_look(self, params: dict[str, Any]) -> Any:
+        return {"there": params["creates"] in self.paths}
 
     def _node_info(self, params: dict[str, Any]) -> Any:
         return self.info

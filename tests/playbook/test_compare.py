@@ -407,3 +407,43 @@ async def test_the_engine_that_is_named_is_not_said_again(check: Callable[..., A
     )
     said = because(await check(FETCH + moved), "go")
     assert said == ("its files have 10.0 GB",)
+
+
+@pytest.mark.parametrize(
+    ("fields", "verdict", "why"),
+    [
+        ({"creates": "out"}, "already so", ("out is there",)),
+        ({"creates": "new", "cwd": "~/src"}, "would do", ("new is not there",)),
+        ({}, "would do", ()),
+        (
+            {"creates": "${before.output}"},
+            "unknown until run",
+            ("whether ${before.output} is there is seen when it runs",),
+        ),
+        (
+            {"creates": "out", "cwd": "${before.output}"},
+            "unknown until run",
+            ("whether out is there is seen when it runs",),
+        ),
+    ],
+)
+async def test_whether_what_a_command_creates_is_there(
+    check: Callable[..., Any],
+    fleet: FakeFleet,
+    fields: dict[str, str],
+    verdict: str,
+    why: tuple[str, ...],
+) -> None:
+    fleet["node1"].paths.add("out")
+    before = act("before", "command", node="node1", argv=["pwd"])
+    found = await check(before + act("make", "command", node="node1", argv=["make"], **fields))
+    assert (verdicts(found)["make"], because(found, "make")) == (verdict, why)
+    assert fleet["node1"].asked("command.run") == []
+
+
+async def test_an_older_node_cannot_say_what_is_there(
+    check: Callable[..., Any], fleet: FakeFleet
+) -> None:
+    fleet["node1"].hello = {"capabilities": ["command.run"]}
+    found = await check(act("make", "command", node="node1", argv=["make"], creates="out"))
+    assert verdicts(found) == {"make": "unknown until run"}

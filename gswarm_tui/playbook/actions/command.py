@@ -59,9 +59,17 @@ class Command(Action):
         found = Draft()
         if self.creates is None:
             found.does()
-        else:
-            creates = self.shown("creates", self.creates)
+            return found.finding()
+        creates = self.shown("creates", self.creates)
+        there = None
+        if not self.late.keys() & {"creates", "cwd"}:
+            there = await expected.models.is_there(self.node, self.creates, cwd=self.cwd)
+        if there is None:
             found.doubts(f"whether {creates} is there is seen when it runs")
+        elif there:
+            found.has(f"{creates} is there")
+        else:
+            found.does(f"{creates} is not there")
         return found.finding()
 
     async def run(self, models: Models, *, progress: ProgressCallback) -> CommandResult:

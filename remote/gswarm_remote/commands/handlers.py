@@ -20,7 +20,8 @@ _MOST_BYTES = 128 * 1024  # of arguments, and as much of environment; execve(2) 
 
 def handlers(node: Node) -> Dict[str, Handler]:
     """The methods of this module by name."""
-    return {"command.run": _Methods(node).run}
+    methods = _Methods(node)
+    return {"command.run": methods.run, "command.look": methods.look}
 
 
 class _Methods:
@@ -32,8 +33,7 @@ class _Methods:
             raise HelperError(Kind.INVALID, "a command is run for a task, and none is named")
         argv = _argv(params.get("argv"))
         env = _env(params.get("env"))
-        cwd = _path(params.get("cwd"), Path.home(), "cwd")
-        creates = _path(params.get("creates"), cwd, "creates")
+        cwd, creates = _places(params)
         known = self._node.commands.knows(call.entry.digest)  # then that it is there is its doing
         if params.get("creates") is not None and not known and await in_thread(creates.exists):
             return {"status": 0, "output": "", "truncated": False, "skipped": True, "seconds": 0.0}
@@ -52,6 +52,11 @@ class _Methods:
             timeout_s=_timeout(params.get("timeout_s")),
         )
         return await self._node.commands.run(call, command, env)
+
+    async def look(self, call: Call, params: Dict[str, Any]) -> Dict[str, Any]:
+        """Whether what a command creates is there; nothing is run."""
+        _, creates = _places(params)
+        return {"there": await in_thread(creates.exists)}
 
 
 def _argv(data: object) -> Tuple[str, ...]:
@@ -80,6 +85,12 @@ def _env(data: object) -> Dict[str, str]:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and "\0" not in value
+
+
+def _places(params: Dict[str, Any]) -> Tuple[Path, Path]:
+    """The folder that a command runs in, and what it creates; the folder where that is nothing."""
+    cwd = _path(params.get("cwd"), Path.home(), "cwd")
+    return cwd, _path(params.get("creates"), cwd, "creates")
 
 
 def _path(data: object, base: Path, key: str) -> Path:
