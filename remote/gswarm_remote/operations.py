@@ -172,7 +172,7 @@ class OperationTable:
         except asyncio.CancelledError:
             operation.calls.discard(call)
             if not call.connection_lost:
-                await self._leave(operation, call.entry)
+                await self._leave(operation, call)
             raise
         finally:
             operation.calls.discard(call)
@@ -240,11 +240,13 @@ class OperationTable:
             noted.add(entry)
             await self._keep(entry, result)
 
-    async def _leave(self, operation: Operation, entry: Optional[Entry]) -> None:
+    async def _leave(self, operation: Operation, leaving: Call) -> None:
         """One who waited does not any more; the last one ends the work."""
+        entry = leaving.entry
         if entry is not None and all(call.entry != entry for call in operation.calls):
             operation.entries.discard(entry)
         if not operation.calls and not operation.entries:
+            operation.calls.add(leaving)  # what the work has to say as it ends is still for them
             await self._cancel(operation)
 
     async def _cancel_for(self, operation: Operation, prefix: str) -> None:

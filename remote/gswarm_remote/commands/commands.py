@@ -113,9 +113,11 @@ class Commands:
     def _start(self, command: Command, env: Mapping[str, str], folder: Path) -> Command:
         running = frozenset(self._node.operations.keys(KIND))
         record.prune(self._node.paths.tasks, running | {command.id})
+        environment = {**inherited(), **env}
+        _look_for_program(command, environment)
         private_folder(folder)
         command.write(folder)  # before there is a process to lose
-        started = record.spawn(command, folder, {**inherited(), **env})
+        started = record.spawn(command, folder, environment)
         command = replace(command, process=started)
         command.keep(folder)
         log.info("%s: %s is pid %d", command.id, command.argv[0], started.pid)
@@ -128,7 +130,7 @@ class Commands:
             pause = _FIRST_POLL_S
             while command.process is not None and command.process.alive():
                 if cancelled.wait(pause):
-                    self._cancelled(command, folder)
+                    self._cancelled(command, folder, follower)
                 pause = min(_POLL_S, pause * 1.5)
                 if _is_late(command):
                     command = replace(command, timed_out=True)
@@ -138,10 +140,11 @@ class Commands:
             follower.look(last=True)
         return _result(command, folder)
 
-    def _cancelled(self, command: Command, folder: Path) -> NoReturn:
+    def _cancelled(self, command: Command, folder: Path, follower: Follower) -> NoReturn:
         """End it, unless it is only this helper that goes: then the next one follows it."""
         if not self._node.leaving:
             _end(command, folder)
+            follower.look(last=True)
             record.remove(folder)
         raise HelperError(Kind.CANCELLED, f"{command.argv[0]} was cancelled")
 
@@ -187,6 +190,29 @@ class Follower:
             self._report(
                 {"phase": "running", "output": text, "start": self._told, "end": self._told}
             )
+
+
+def _look_for_program(command: Command, env: Mapping[str, str]) -> None:
+    """Say what is wrong in our words, before the shell that notes the status does in its own.
+
+    Raises:
+        HelperError: there is no such program, or it is not one.
+    """
+    name, cwd = command.argv[0], Path(command.cwd)
+    path = env.get("PATH", os.defpath)
+    folders = [cwd] if os.sep in name else [cwd / part for part in path.split(os.pathsep)]
+    # Not Path.is_file, which raises where a folder may not be entered.
+    found = [str(each) for each in (folder / name for folder in folders) if os.path.isfile(each)]  # noqa: PTH113
+    if any(os.access(each, os.X_OK) for each in found):
+        return
+    if found:
+        raise HelperError(
+            Kind.PERMISSION, "this file is not executable", where=found[0], hint="chmod +x it"
+        )
+    hint = "install it there, or give its whole path"
+    if os.sep not in name:
+        hint += f"; a shell's builtins need `sh -c`; the PATH of commands there is {path}"
+    raise HelperError(Kind.NOT_FOUND, f"there is no program {name}", hint=hint)
 
 
 def _is_late(command: Command) -> bool:

@@ -73,8 +73,21 @@ async def test_on_the_oldest_python_too(helpers: Helpers, place: Path) -> None:
 
 async def test_a_builtin_of_the_shell_is_no_program(helpers: Helpers) -> None:
     error = await failure(helpers.start(), run_of("j/a/1", "exit", "0"))
-    assert error.kind == Kind.FAILED
-    assert "ended with status 127" in error.message
+    assert (error.kind, error.message) == (Kind.NOT_FOUND, "there is no program exit")
+    assert "a shell's builtins need `sh -c`" in str(error.hint)
+
+
+async def test_what_cannot_be_run_is_named(helpers: Helpers, place: Path) -> None:
+    (place / "notes").write_text("no program")
+    helper = helpers.start()
+    missing = await failure(helper, run_of("j/a/1", "./tool", cwd=str(place)))
+    assert (missing.kind, missing.message) == (Kind.NOT_FOUND, "there is no program ./tool")
+    plain = await failure(helper, run_of("j/b/1", "./notes", cwd=str(place)))
+    assert (plain.kind, plain.where) == (Kind.PERMISSION, str(place / "notes"))
+    (place / "notes").write_text("#!/no/interpreter")
+    (place / "notes").chmod(0o755)
+    broken = await failure(helper, run_of("j/c/1", "./notes", cwd=str(place)))
+    assert broken.message.startswith("notes ended with status 12")
 
 
 async def test_where_it_runs_and_what_it_is_given(helpers: Helpers, place: Path) -> None:
@@ -240,16 +253,19 @@ DEAF = (
 
 
 async def test_a_cancel_ends_all_that_it_started(helpers: Helpers, place: Path) -> None:
-    script = "trap 'echo told >told; exit' TERM; sleep 60 & (setsid sleep 60) & wait"
+    script = "trap 'echo told >told; echo bye; exit' TERM; sleep 60 & (setsid sleep 60) & wait"
     params = sh("j/a/1", script, cwd=str(place), env={"WORD": str(place)})
     helper = helpers.start()
+    told: list[dict[str, Any]] = []
     async with helper.connected() as peer:
-        asking = asyncio.ensure_future(peer.call("command.run", params))
+        call = peer.call("command.run", params, progress=told.append)
+        asking = asyncio.ensure_future(call)
         await until(lambda: len(at_work(str(place))) >= 4)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
         assert at_work(str(place)) == []
         assert (place / "told").exists()
+        assert "".join(report.get("output") or "" for report in told) == "bye\n"
         assert await peer.call("task.list", {"prefix": ""}) == []
 
 
