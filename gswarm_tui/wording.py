@@ -53,6 +53,11 @@ def duration(seconds: float | None) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
+def limit(seconds: float) -> str:
+    """A time that somebody has set, as exactly as it was: ``3 s``, ``0.25 s``, ``2 h 5 min``."""
+    return f"{seconds:g} s" if seconds < 60 else duration(seconds)
+
+
 def estimate(seconds: float, *, moves: bool) -> str:
     """What of the time that a playbook takes is known before: that of its bytes.
 

@@ -120,9 +120,8 @@ def _spawn(
     """The process: of a session of its own, so that nothing of the terminal reaches it."""
     words = [sys.executable, "-P", "-m", "gswarm_tui.cli", *settings.options()]
     words += [COMMAND, str(job_id), "--lock", str(lock.descriptor)]
-    remaining_s = manner.remaining_s()
-    if remaining_s is not None:
-        words += ["--timeout", f"{remaining_s:.3f}"]
+    if manner.timeout_s is not None:
+        words += ["--timeout", f"{manner.timeout_s}", "--spent", f"{manner.spent_s():.3f}"]
     for option, path in (("--junit", manner.junit), ("--log-file", manner.log_file)):
         if path is not None:
             words += [option, str(path)]
@@ -197,6 +196,7 @@ def run_handed_over(
     job_id: int,
     lock: Annotated[int, typer.Option("--lock")],
     timeout: Annotated[float | None, typer.Option("--timeout")] = None,
+    spent: Annotated[float, typer.Option("--spent")] = 0.0,
     junit: Annotated[Path | None, typer.Option("--junit")] = None,
     log_file: Annotated[Path | None, typer.Option("--log-file")] = None,
 ) -> None:
@@ -207,5 +207,5 @@ def run_handed_over(
 
     held = Lock(lock)
     held.name_holder(job_id)
-    manner = Manner(timeout_s=timeout, junit=junit, log_file=log_file)
+    manner = Manner(timeout_s=timeout, spent_before_s=spent, junit=junit, log_file=log_file)
     raise typer.Exit(running.run_job(settings_of(ctx), job_id, manner, lock=held))

@@ -29,6 +29,7 @@ class Manner:
         log_file: gets what the job's own log gets, and what comes before.
         overlap: where another run of the playbook is under way.
         timeout_s: for all of it, waiting for another run included.
+        spent_before_s: what of that was over when this process was begun.
         note: what cron's record of its runs is told.
     """
 
@@ -38,14 +39,15 @@ class Manner:
     log_file: Path | None = None
     overlap: Overlap = Overlap.FAIL
     timeout_s: float | None = None
+    spent_before_s: float = 0.0
     note: Note | None = None
     began: float = field(default_factory=time.monotonic)
 
-    def remaining_s(self) -> float | None:
-        """What is left of the time."""
+    def spent_s(self) -> float:
+        """What of the time limit is over; 0 where there is none."""
         if self.timeout_s is None:
-            return None
-        return max(self.timeout_s - (time.monotonic() - self.began), 0.001)
+            return 0.0
+        return min(self.spent_before_s + time.monotonic() - self.began, self.timeout_s)
 
     def tell(self, sentence: str) -> None:
         """Say something that is no part of the job: whom it waits for, why it is skipped."""

@@ -156,7 +156,8 @@ async def take_lock(plan: Plan, home: Home, database: Database, manner: Manner) 
             manner.overlap,
             Jobs(database),
             say=manner.tell,
-            timeout_s=manner.remaining_s(),
+            timeout_s=manner.timeout_s,
+            spent_s=manner.spent_s(),
         )
     except asyncio.CancelledError:
         raise CancelledError("cancelled while it waited for another run") from None
@@ -179,7 +180,7 @@ async def _run_it(
     home = settings.home()
     queue = config.load(home).queue
     if manner.timeout_s is not None:
-        plan = replace(plan, timeout_s=manner.remaining_s())
+        plan = replace(plan, timeout_s=manner.timeout_s)
     view_of = open_view(
         as_json=manner.as_json,
         quiet=manner.quiet,
@@ -193,7 +194,14 @@ async def _run_it(
             lock.name_holder(job_id)
             if manner.note is not None:
                 manner.note.job(job_id)
-            runner = Runner(plan, session.models, database, job_id=job_id, config=queue)
+            runner = Runner(
+                plan,
+                session.models,
+                database,
+                job_id=job_id,
+                config=queue,
+                spent_s=manner.spent_s(),
+            )
             interrupts.go_to(runner, view, job_id)
             return await runner.run(view), view.near
 

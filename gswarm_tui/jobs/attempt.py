@@ -117,7 +117,7 @@ async def _within(
         if not limit.expired():
             raise
         raise TimedOutError(
-            f"it took longer than {wording.duration(timeout_s)}",
+            f"it took longer than {wording.limit(timeout_s or 0.0)}",
             hint="what it did on nodes was ended; `timeout:` gives it more",
         ) from None
 

@@ -15,6 +15,9 @@ NOT_NEEDED = "its `when` is false"
 """Why a task was skipped that did not have to run: what needs it goes on."""
 
 
+TOLD_S: Final = 0.5
+"""What a run waits for another one, and not only starts, is at least this long."""
+
 _OUTPUT_IS_IN: Final = "all that it wrote is in "
 
 
@@ -44,10 +47,17 @@ def with_log(error: GswarmError, job_id: int, name: str) -> GswarmError:
     return error
 
 
-def job_timed_out(limit_s: float) -> TimedOutError:
+def job_timed_out(job_id: int, limit_s: float, spent_s: float) -> TimedOutError:
+    """The end of a job by its time limit.
+
+    Args:
+        spent_s: what of that was over before it began.
+    """
+    before = f", of which {wording.duration(spent_s)} before it began" if spent_s >= TOLD_S else ""
     return TimedOutError(
-        f"the job took longer than {wording.duration(limit_s)}",
-        hint="what ran was cancelled; `gswarm job resume` goes on from there",
+        f"the job took longer than {wording.limit(limit_s)}{before}",
+        hint=f"what ran was cancelled; gswarm job resume {job_id} --timeout TIME goes on from"
+        " there, with that much time",
     )
 
 

@@ -119,6 +119,7 @@ async def acquire(
     *,
     say: Callable[[str], None],
     timeout_s: float | None = None,
+    spent_s: float = 0.0,
     patience_s: float = PATIENCE_S,
 ) -> Lock | None:
     """Take the lock of the playbook called ``name``, or do what ``overlap`` says.
@@ -126,7 +127,8 @@ async def acquire(
     Args:
         folder: where locks are, `Home.locks`.
         say: is told whom it waits for, in sentences.
-        timeout_s: how long it may wait.
+        timeout_s: how long it may take until the run begins.
+        spent_s: what of that is over already.
         patience_s: how long one that is asked to end has for it.
 
     Returns:
@@ -144,7 +146,7 @@ async def acquire(
         if not taken and overlap in (Overlap.WAIT, Overlap.CANCEL_PREVIOUS):
             waiting = _Waiting(path, descriptor, name, say, patience_s)
             turn = waiting.until_free() if overlap is Overlap.WAIT else waiting.end_holder(jobs)
-            await waiting.within(timeout_s, turn)
+            await waiting.within(timeout_s, spent_s, turn)
             taken = True
         if taken:
             lock = Lock(descriptor)
@@ -174,15 +176,17 @@ class _Waiting:
     say: Callable[[str], None]
     patience_s: float
 
-    async def within(self, timeout_s: float | None, turn: Coroutine[Any, Any, None]) -> None:
+    async def within(
+        self, timeout_s: float | None, spent_s: float, turn: Coroutine[Any, Any, None]
+    ) -> None:
         """Wait for the turn, but not for longer than that."""
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(None if timeout_s is None else timeout_s - spent_s):
                 await turn
         except TimeoutError:
             holder = _holder(self.path)
             raise TimedOutError(
-                f"it could not begin within {wording.duration(timeout_s)}: "
+                f"it could not begin within {wording.limit(timeout_s or 0.0)}: "
                 f"{_under_way(self.name, holder)}"
             ) from None
 

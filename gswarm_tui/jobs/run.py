@@ -62,6 +62,7 @@ class Runner:
         models: does the work.
         database: where the job is.
         job_id: a job that was submitted; None makes one.
+        spent_s: what of the plan's time limit is over already.
     """
 
     def __init__(
@@ -72,10 +73,11 @@ class Runner:
         *,
         job_id: int | None = None,
         config: QueueConfig | None = None,
+        spent_s: float = 0.0,
     ) -> None:
         self._plan = plan
         self._models = models
-        self._config = config or QueueConfig()
+        self._config, self._spent_s = config or QueueConfig(), spent_s
         self._journal = Journal(plan, database, job_id)
         self._tally = Tally(plan)
         self._dag = Dag(self._tally.vertices())
@@ -148,8 +150,8 @@ class Runner:
             self._bench.wake()
 
     async def _expire(self, limit_s: float) -> None:
-        await asyncio.sleep(limit_s)
-        self._endings.expire(failures.job_timed_out(limit_s))
+        await asyncio.sleep(limit_s - self._spent_s)
+        self._endings.expire(failures.job_timed_out(self._journal.id, limit_s, self._spent_s))
         self._bench.wake()
 
     def _restore(self) -> None:

@@ -88,14 +88,16 @@ async def test_a_job_that_takes_too_long_is_ended_and_says_so(
     run: Runs, fake: FakeModels, jobs: Jobs
 ) -> None:
     fake.holds[check("a")] = asyncio.Event()
-    text = "timeout: 0.01\nactions:\n" + asks("a") + asks("b", "dependencies: [a]")
+    text = "timeout: 3s\nactions:\n" + asks("a") + asks("b", "dependencies: [a]")
     text += "always:\n" + asks("tidy")
-    result = await run(text)
+    result = await run(text, spent_s=2.99)
     assert states(result) == {"a": "cancelled", "b": "cancelled", "tidy": "succeeded"}
     assert (result.state, result.exit_code) == (State.FAILED, 5)
     job = jobs.get(result.job_id)
     assert job is not None
-    assert "the job took longer than" in str(job.error)
+    assert job.error == "the job took longer than 3 s, of which 3.0 s before it began"
+    assert result.error is not None
+    assert "gswarm job resume 1 --timeout TIME" in str(result.error.hint)
 
 
 async def test_always_steps_run_after_a_failure_a_success_and_a_cancel(

@@ -125,8 +125,8 @@ async def test_wait_says_for_whom_and_has_it_after(
 
 
 async def test_waiting_has_an_end(tmp_path: Path, jobs: Jobs, other: Other) -> None:
-    with pytest.raises(TimedOutError, match=r"within 0.1 s: another run of .* job 17") as raised:
-        await take(tmp_path, jobs, Overlap.WAIT, timeout_s=0.05)
+    with pytest.raises(TimedOutError, match=r"within 0.05 s: another run of .* job 17") as raised:
+        await take(tmp_path, jobs, Overlap.WAIT, timeout_s=0.05, spent_s=0.01)
     assert raised.value.exit_code == 5
 
 
