@@ -22,4 +22,5 @@ def connecting(spec: NodeSpec, now: float) -> Node:
         since=now,
         groups=spec.groups,
         labels=tuple(spec.labels.items()),
+        gpu_count=len(spec.capabilities.gpus or ()),
     )

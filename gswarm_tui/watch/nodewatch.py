@@ -268,6 +268,7 @@ class NodeWatch:
 
     def _update(self, **changes: Any) -> None:
         before = self._node
+        gpus = changes.get("gpus", before.gpus)
         self._node = Node(
             name=before.name,
             address=before.address,
@@ -279,9 +280,10 @@ class NodeWatch:
             sampled_at=changes.get("sampled_at", before.sampled_at),
             silent_s=changes.get("silent_s", before.silent_s),
             host=changes.get("host", before.host),
-            gpus=changes.get("gpus", before.gpus),
+            gpus=gpus,
             system=changes.get("system", before.system),
             driver=changes.get("driver", before.driver),
+            gpu_count=len(gpus) or before.gpu_count,
         )
         self._changed()
 

@@ -201,6 +201,7 @@ class Node:
         since: since when it is in this state.
         sampled_at: the time of its newest metrics; None before the first.
         silent_s: for how long the GPU driver has not answered; 0 where it does.
+        gpu_count: how many GPUs it has, or told of last; before that, how many the inventory says.
     """
 
     name: str
@@ -216,6 +217,7 @@ class Node:
     gpus: tuple[Gpu, ...] = ()
     system: str | None = None
     driver: str | None = None
+    gpu_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

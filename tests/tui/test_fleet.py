@@ -65,6 +65,7 @@ async def test_what_needs_a_look_is_listed_and_counted() -> None:
     async with on_stage(troubled(), size=LARGE) as stage:
         header = stage.lines()[0]
         assert "2/4 nodes" in header
+        assert "  5/16 GPUs" in header
         assert f"⚠ {len(troubled().attention)} to look at" in header
         assert "no route to host" in stage.line_with("✗ unreachable")
         assert "ill:gpu5" in stage.line_with("z held but idle")

@@ -110,7 +110,7 @@ async def test_a_node_that_goes_and_comes_back() -> None:
         await listening.until(lambda p: p.nodes[0].gpus)
         node.lose(UnreachableError("connection lost", where="n1"))
         gone = await listening.until(lambda p: state(p) is NodeState.UNREACHABLE)
-        assert gone.nodes[0].gpus == ()
+        assert (gone.nodes[0].gpus, gone.nodes[0].gpu_count) == ((), 1)
         assert gone.nodes[0].error == "connection lost"
         node.refuses = None
         await node.watched.wait()
@@ -218,7 +218,8 @@ def test_one_that_says_nothing_any_more_does_not_look_alive() -> None:
 
 async def test_gpus_that_the_inventory_expects() -> None:
     node = FakeNode(spec=NodeSpec("n1", "n1", capabilities=Capabilities(gpus=(0, 1, 2))))
-    async with watching([node]) as (_, listening):
+    async with watching([node]) as (watcher, listening):
+        assert watcher.picture().nodes[0].gpu_count == 3
         await node.watched.wait()
         node.tell(gpu(0), gpu(1))
         picture = await listening.until(lambda p: p.nodes[0].gpus)

@@ -73,6 +73,13 @@ def _shortened(trail: Sequence[str], width: int) -> str:
     return trail[-1] if trail else ""
 
 
+def _usable(usable: int, known: int) -> Piece:
+    """``8 GPUs``, or ``5/8 GPUs`` where three that are known of cannot be used now."""
+    if usable == known:
+        return Piece(f"  {wording.number_of(usable, 'GPU')}")
+    return Piece(f"  {usable}/{wording.number_of(known, 'GPU')}", Tone.WARN)
+
+
 def totals(snapshot: FleetSnapshot, errors: int = 0, *, read_only: bool = False) -> list[Piece]:
     """The fleet in one line."""
     nodes = snapshot.nodes
@@ -86,7 +93,7 @@ def totals(snapshot: FleetSnapshot, errors: int = 0, *, read_only: bool = False)
         Piece("gswarm", Tone.TITLE),
         *([Piece("  read-only", Tone.WARN)] if read_only else []),
         Piece(f"  {up}/{len(nodes)} nodes", Tone.PLAIN if up == len(nodes) else Tone.WARN),
-        Piece(f"  {wording.number_of(len(gpus), 'GPU')}"),
+        _usable(len(gpus), sum(len(node.gpus) or node.gpu_count for node in nodes)),
     ]
     if errors:
         noun = "error" if errors == 1 else "errors"

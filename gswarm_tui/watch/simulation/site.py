@@ -133,6 +133,7 @@ class SimulatedNode:
             tuple([gpu.at(time) for gpu in self.gpus]),
             known.system,
             known.driver,
+            known.gpu_count,
         )
 
     def host(self, time: float) -> Host:
@@ -245,7 +246,7 @@ class _Builder:
         stored = self._stored(has_some=down_at is None)
         self._site.nodes.append(
             SimulatedNode(
-                template=self._template(role),
+                template=self._template(role, gpus),
                 gpus=tuple(made),
                 phase=self._rng.randrange(1000),
                 disk_used_bytes=2_100 * GB + sum(model.size_bytes for model in stored),
@@ -255,7 +256,7 @@ class _Builder:
             )
         )
 
-    def _template(self, role: str) -> Node:
+    def _template(self, role: str, gpus: int) -> Node:
         rack = self._number // RACK + 1
         labels = (("rack", f"r{rack:02}"), ("zone", "ab"[rack % 2]), ("role", role))
         return Node(
@@ -267,6 +268,7 @@ class _Builder:
             labels=labels,
             system="Ubuntu 24.04.3 LTS",
             driver="580.95.05",
+            gpu_count=gpus,
         )
 
     def _uses(self, role: str, gpus: int, *, serves: bool) -> list[Use]:
