@@ -16,6 +16,7 @@ from gswarm_tui.state.states import State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gswarm_tui.cli.manner import Manner
     from gswarm_tui.state.jobs import Jobs
     from gswarm_tui.state.records import JobRecord
 
@@ -36,6 +37,12 @@ WhereBusy = Annotated[
         "--overlap",
         metavar="WHAT",
         help="Where another run of its playbook is under way: fail, wait, skip, cancel-previous.",
+    ),
+]
+Timeout = Annotated[
+    str | None,
+    typer.Option(
+        "--timeout", metavar="TIME", help="The longest it may take now, whatever its playbook says."
     ),
 ]
 Events = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
@@ -108,14 +115,16 @@ def resume(
     job: JobId,
     detach: Detach = False,
     overlap: WhereBusy = "fail",
+    timeout: Timeout = None,
     json: Events = False,
 ) -> None:
-    """Go on with a job that was lost or cancelled."""
+    """Go on with a job that was lost, cancelled or cut by its time limit."""
+    manner = _manner(overlap, timeout, as_json=json)
     with history.open_history(ctx) as opened:
         found = opened.job(job)
         _refuse_running(opened, found)
         _refuse_all_done(opened, found)
-    _run(ctx, found, _reopen(found), overlap, detach=detach, as_json=json)
+    _run(ctx, found, _reopen(found), manner, detach=detach)
 
 
 @app.command()
@@ -128,9 +137,11 @@ def retry(
     ] = None,
     detach: Detach = False,
     overlap: WhereBusy = "fail",
+    timeout: Timeout = None,
     json: Events = False,
 ) -> None:
     """Do again what failed in a job, and what was skipped because of it."""
+    manner = _manner(overlap, timeout, as_json=json)
     with history.open_history(ctx) as opened:
         found = opened.job(job)
         _refuse_running(opened, found)
@@ -142,7 +153,7 @@ def retry(
                 hint=f"gswarm job retry {found.id} --from TASK does a part of it again",
             )
     reopen = _reopen(found, retry=True, start=start)
-    _run(ctx, found, reopen, overlap, detach=detach, as_json=json)
+    _run(ctx, found, reopen, manner, detach=detach)
 
 
 @app.command("rm")
@@ -246,20 +257,29 @@ def _reopen(
     return reopen
 
 
+def _manner(overlap: str, timeout: str | None, *, as_json: bool) -> Manner:
+    """How it is run.
+
+    Raises:
+        UsageError: an option is wrong.
+    """
+    from gswarm_tui.cli.manner import Manner
+    from gswarm_tui.cli.run import read_overlap
+
+    timeout_s = None if timeout is None else options.limit(timeout)
+    return Manner(as_json=as_json, overlap=read_overlap(overlap), timeout_s=timeout_s)
+
+
 def _run(
     ctx: typer.Context,
     job: JobRecord,
     reopen: Callable[[Jobs], None],
-    overlap: str,
+    manner: Manner,
     *,
     detach: bool,
-    as_json: bool,
 ) -> None:
     from gswarm_tui.cli import running
-    from gswarm_tui.cli.manner import Manner
-    from gswarm_tui.cli.run import read_overlap
 
-    manner = Manner(as_json=as_json, overlap=read_overlap(overlap))
     if detach:
         from gswarm_tui.cli import detached
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gswarm_tui.cli import output
 from gswarm_tui.cli.following import result_of
-from gswarm_tui.cli.jobs import said_of
+from gswarm_tui.cli.jobs import said_of, ways_on
 from gswarm_tui.jobs import sentences
 from gswarm_tui.state.overview import JobSummary, seconds_of
 from gswarm_tui.state.states import State
@@ -42,7 +42,7 @@ def show(history: History, job: JobRecord, *, command: str) -> None:
         ],
         apart=("what",),
     )
-    for line in _failures(job, tasks, command):
+    for line in _failures(job, tasks, counts, command):
         output.show(line)
     if job.state is not State.FAILED:
         for line in said_of(JobSummary(job, counts, None, None), command=command):
@@ -79,7 +79,9 @@ def _what(task: TaskRecord) -> str:
     return does
 
 
-def _failures(job: JobRecord, tasks: Sequence[TaskRecord], command: str) -> Iterator[str]:
+def _failures(
+    job: JobRecord, tasks: Sequence[TaskRecord], counts: Counter[State], command: str
+) -> Iterator[str]:
     failed = [task for task in tasks if task.state is State.FAILED]
     for task in failed:
         yield ""
@@ -92,7 +94,8 @@ def _failures(job: JobRecord, tasks: Sequence[TaskRecord], command: str) -> Iter
         yield f"job {job.id}: {job.error}"
     if job.state is State.FAILED:
         yield ""
-        yield f"to do again what failed: {command} job retry {job.id}"
+        for purpose, again in ways_on(job, counts, command=command):
+            yield f"{purpose}: {again}"
 
 
 def _first_line(text: str) -> str:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gswarm_tui.cli import history, options, output
+from gswarm_tui.cli import cron_runs, history, options, output
 from gswarm_tui.cli.context import settings_of
-from gswarm_tui.errors import UsageError
+from gswarm_tui.errors import EXIT_TIMED_OUT, UsageError
 from gswarm_tui.nearest import did_you_mean
 from gswarm_tui.state.states import JOB_TRANSITIONS, State
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from gswarm_tui.state.overview import JobSummary
     from gswarm_tui.state.records import JobRecord
 
@@ -48,11 +50,19 @@ def jobs(
         found = opened.jobs.recent(state=state, name=name, limit=most)
         found = [job for job in found if begin is None or _is_newer(job, begin)]
         listed = summaries(opened.database, found)
+    if begin is None and len(found) == most:
+        begin = datetime.fromisoformat(found[-1].created_at)
+    home = opened.home
+    runs = [] if state is not None else cron_runs.failed(home, name=name, begin=begin)
     if json:
-        output.emit({"jobs": [_document(summary) for summary in listed]})
+        made = [_document(summary) for summary in listed]
+        output.emit({"jobs": made, "without_job": [one.document() for one in runs]})
         return
     chosen = any(part is not None for part in (status, name, since))
-    _show(listed, command=history.command(settings_of(ctx)), chosen=chosen)
+    if listed or not runs:
+        _show(listed, command=history.command(settings_of(ctx)), chosen=chosen)
+    for line in cron_runs.told(runs, home):
+        output.show(line)
 
 
 def state_named(word: str, known: Any) -> State:
@@ -128,7 +138,9 @@ def said_of(summary: JobSummary, *, command: str) -> Iterator[str]:
     yield ""
     if job.state is State.FAILED:
         yield f"job {job.id} ({job.name}) failed: {_reason(summary)}"
-        yield f"  all of it: {command} job show {job.id}; again: {command} job retry {job.id}"
+        ways = [("all of it", f"{command} job show {job.id}")]
+        ways += ways_on(job, summary.counts, command=command)
+        yield f"  {'; '.join(': '.join(way) for way in ways)}"
     elif job.state is State.LOST:
         yield f"job {job.id} ({job.name}) was lost: the process that ran it is gone{_at(job)}"
         yield f"  nodes may have gone on; to go on from there: {command} job resume {job.id}"
@@ -138,6 +150,15 @@ def said_of(summary: JobSummary, *, command: str) -> Iterator[str]:
     else:
         yield f"job {job.id} ({job.name}) has not begun: no process runs it yet"
         yield f"  to run it here: {command} job resume {job.id}"
+
+
+def ways_on(job: JobRecord, counts: Counter[State], *, command: str) -> Iterator[tuple[str, str]]:
+    """What to do about a job that failed: what for, and what to type."""
+    if counts[State.CANCELLED]:
+        more = " --timeout TIME" if job.exit_code == EXIT_TIMED_OUT else ""
+        yield "to go on from there", f"{command} job resume {job.id}{more}"
+    if counts[State.FAILED] or not counts[State.CANCELLED]:
+        yield "to do again what failed", f"{command} job retry {job.id}"
 
 
 def _at(job: JobRecord) -> str:

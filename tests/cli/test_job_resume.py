@@ -50,6 +50,20 @@ def test_what_has_ended_is_not_resumed_but_done_again_from_a_task_on(ran: Comman
     assert attempts(ran) == [1, 0, 2]
 
 
+def test_it_may_get_another_time_limit(ran: Command) -> None:
+    for verb in ("resume", "retry"):
+        refused = ran("job", verb, "1", "--timeout", "0")
+        assert refused.code == 2
+        assert "a time limit of 0 would end everything at once" in refused.err
+    ran("queue", "pause")
+    late = ran("job", "retry", "1", "--from", "three", "--timeout", "20ms")
+    assert late.code == 5
+    assert "the job took longer than 0.02 s" in late.err
+    assert "gswarm job resume 1 --timeout TIME" in late.err
+    ran("queue", "resume")
+    assert ran("job", "resume", "1", "--timeout", "10m").code == 0
+
+
 def test_the_events_of_a_resumed_job_begin_with_what_was_done(ran: Command) -> None:
     ended = ran("job", "retry", "last", "--from", "three", "--json")
     events = [json.loads(line) for line in ended.out.splitlines()]

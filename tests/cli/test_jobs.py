@@ -34,7 +34,8 @@ def test_what_ran_and_why_it_failed_is_one_command(gswarm: Command, story: Story
     ]
     said = ended.out.splitlines()
     assert "job 1 (deploy) failed: serve: node1:gpu0: the engine ended" in said
-    assert "  all of it: gswarm job show 1; again: gswarm job retry 1" in said
+    ways = "  all of it: gswarm job show 1; to do again what failed: gswarm job retry 1"
+    assert ways in said
     assert "  nodes may have gone on; to go on from there: gswarm job resume 2" in said
 
 
@@ -47,11 +48,23 @@ def test_a_job_that_lost_tasks_to_the_queue_says_so(gswarm: Command, story: Stor
     assert "job 1 (deploy) failed: 2 tasks were cancelled\n" in gswarm("jobs").out
 
 
+def test_a_job_that_was_cut_by_its_limit_goes_on_with_more(gswarm: Command, story: Story) -> None:
+    job = story.job("deploy", ("a", "noop", "", ()), ("b", "noop", "", ("a",)))
+    story.jobs.begin(job)
+    for name in ("a", "b"):
+        story.jobs.end(job, name, State.CANCELLED)
+    story.jobs.finish(job, State.FAILED, exit_code=5, error="the job took longer than 3 s")
+    way = "to go on from there: gswarm job resume 1 --timeout TIME\n"
+    assert gswarm("jobs").out.endswith(f"all of it: gswarm job show 1; {way}")
+    shown = gswarm("job", "show", "1").out
+    assert shown.endswith(f"job 1: the job took longer than 3 s\n\n{way}")
+
+
 def test_there_may_be_no_job_yet(gswarm: Command) -> None:
     ended = gswarm("jobs")
     assert (ended.code, ended.out) == (0, "")
     assert "gswarm run PLAYBOOK" in ended.err
-    assert gswarm("jobs", "--json").document == {"jobs": []}
+    assert gswarm("jobs", "--json").document == {"jobs": [], "without_job": []}
 
 
 @pytest.mark.parametrize("chosen", [("--status", "lost"), ("--name", "x"), ("--since", "1s")])
