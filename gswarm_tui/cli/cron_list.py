@@ -14,7 +14,7 @@ from gswarm_tui.cli.context import Settings, settings_of
 from gswarm_tui.cli.cron_jobs import Installed
 
 if TYPE_CHECKING:
-    from gswarm_tui.cron.history import LastRun
+    from gswarm_tui.cron.history import CronRun
     from gswarm_tui.state.overview import JobSummary
 
 
@@ -48,7 +48,7 @@ class _Row:
 
     installed: Installed
     next: datetime | None
-    last: LastRun | None
+    last: CronRun | None
     job: JobSummary | None
 
     @classmethod
@@ -72,22 +72,16 @@ class _Row:
             return output.NOTHING
         if self.job is not None:
             return str(self.job.job.state)
-        if self.last.is_running:
-            return "running"
-        if self.last.error is not None and self.last.exit_code == 0:
-            return "skipped"
-        return _ENDINGS.get(self.last.exit_code, "failed")
+        return self.last.went
 
     @property
     def why(self) -> str | None:
         """Why it did not succeed."""
         if self.last is None or self.went in ("succeeded", "running", "pending"):
             return None
-        if self.last.finished_at is None and not self.last.is_running:
-            return "it did not come to its end: its process is gone"
-        if self.job is not None and self.job.failed is not None:
+        if self.last.went != "lost" and self.job is not None and self.job.failed is not None:
             return f"{self.job.failed}: {self.job.reason}".split("\n", 1)[0]
-        return self.last.error
+        return self.last.why
 
     def cells(self) -> tuple[Any, ...]:
         entry = self.installed.entry
@@ -130,14 +124,3 @@ class _Row:
                 "error": self.why,
             },
         }
-
-
-_ENDINGS = {
-    None: "lost",
-    0: "succeeded",
-    2: "refused",
-    3: "failed",
-    4: "locked out",
-    5: "timed out",
-    130: "cancelled",
-}

@@ -1,26 +1,52 @@
-"""How the last run of each cron job went, also where it never came to be a job.
+"""How the runs of each cron job went, also those that never came to be a job.
 
-One small file for each in `Home.cron`: written when the run begins and again when it ends, so that
-one that was killed is seen as such.
+One small file for each run in a folder for each name in `Home.cron`: written when the run begins
+and again when it ends, so that one that was killed is seen as such, and that two at once do not
+write over each other.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import final
+from typing import Final, final
 
 from gswarm_tui import times
-from gswarm_tui.errors import EXIT_CANCELLED, EXIT_FAILED, EXIT_OK, GswarmError, StateError
+from gswarm_tui.errors import (
+    EXIT_CANCELLED,
+    EXIT_FAILED,
+    EXIT_LOCKED,
+    EXIT_OK,
+    EXIT_TIMED_OUT,
+    EXIT_UNREACHABLE,
+    EXIT_USAGE,
+    GswarmError,
+    StateError,
+)
 from gswarm_tui.processes import Process
+
+KEPT: Final = 200
+"""Runs of each name, the newest."""
+
+ENDINGS: Final[Mapping[int, str]] = {
+    EXIT_OK: "succeeded",
+    EXIT_USAGE: "refused",
+    EXIT_UNREACHABLE: "failed",
+    EXIT_LOCKED: "locked out",
+    EXIT_TIMED_OUT: "timed out",
+    EXIT_CANCELLED: "cancelled",
+}
+"""How a run went, by its exit code; any other is ``failed``."""
 
 
 @dataclass(frozen=True, slots=True)
-class LastRun:
+class CronRun:
     """A run that cron started; times are ISO 8601 in UTC.
 
     Args:
@@ -41,14 +67,32 @@ class LastRun:
         """Whether its process lives."""
         return self.finished_at is None and self.process.is_alive
 
+    @property
+    def went(self) -> str:
+        """How it ended, in a word or two; ``running`` while it has not."""
+        if self.is_running:
+            return "running"
+        if self.exit_code is None:
+            return "lost"
+        if self.exit_code == EXIT_OK and self.error is not None:
+            return "skipped"
+        return ENDINGS.get(self.exit_code, "failed")
+
+    @property
+    def why(self) -> str | None:
+        """Why it did not do what it was to do, in a sentence."""
+        if self.went == "lost":
+            return "it did not come to its end: its process is gone"
+        return self.error
+
 
 @final
 class Note:
     """What is written down of the run of this process."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._run = LastRun(times.now(), Process.this())
+    def __init__(self, folder: Path) -> None:
+        self._run = CronRun(times.now(), Process.this())
+        self._path = folder / f"{self._run.started_at}-{os.getpid()}.json"
         self._write()
 
     @property
@@ -81,8 +125,20 @@ class Note:
 def noted(folder: Path, name: str) -> Iterator[Note]:
     """Write down how the run called ``name`` goes; an error that leaves here is its end, and so is
     leaving without one.
+
+    Args:
+        folder: `Home.cron`; the same in the other functions.
+
+    Raises:
+        StateError: it cannot be written.
     """
-    note = Note(_path(folder, name))
+    try:
+        (folder / name).mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        message = f"what runs cannot be noted: {error.strerror}"
+        raise StateError(message, where=str(folder / name)) from error
+    _prune(folder, name)
+    note = Note(folder / name)
     try:
         yield note
         if not note.has_ended:
@@ -98,19 +154,34 @@ def noted(folder: Path, name: str) -> Iterator[Note]:
         raise
 
 
-def last(folder: Path, name: str) -> LastRun | None:
+def names(folder: Path) -> list[str]:
+    """The names of which a run is known."""
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())
+
+
+def runs(folder: Path, name: str) -> Iterator[CronRun]:
+    """The runs of that name that are known, the newest first."""
+    for path in _newest_first(folder, name):
+        with suppress(OSError, ValueError, TypeError, KeyError):  # another gswarm's, or half a one
+            said = json.loads(path.read_text("utf-8"))
+            yield CronRun(**{**said, "process": Process.from_dict(said["process"])})
+
+
+def last(folder: Path, name: str) -> CronRun | None:
     """How the last run of that name went; None where none is known."""
-    try:
-        said = json.loads(_path(folder, name).read_text("utf-8"))
-        return LastRun(**{**said, "process": Process.from_dict(said["process"])})
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
+    return next(runs(folder, name), None)
 
 
 def forget(folder: Path, name: str) -> None:
     """A cron job is no more."""
-    _path(folder, name).unlink(missing_ok=True)
+    shutil.rmtree(folder / name, ignore_errors=True)
 
 
-def _path(folder: Path, name: str) -> Path:
-    return folder / f"{name}.json"
+def _prune(folder: Path, name: str) -> None:
+    for path in islice(_newest_first(folder, name), KEPT - 1, None):
+        path.unlink(missing_ok=True)
+
+
+def _newest_first(folder: Path, name: str) -> Iterator[Path]:
+    # Names begin with the moment, and moments compare as texts.
+    yield from sorted((folder / name).glob("*.json"), reverse=True)

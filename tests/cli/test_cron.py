@@ -205,12 +205,53 @@ def test_a_run_that_never_came_to_be_a_job(
     assert "nightly refused: nightly.yaml:3:1: unknown key `moodel`" in ended.out.splitlines()
 
 
+def test_what_cron_began_and_made_no_job_is_told_with_the_jobs(
+    gswarm: Command, machine: Machine, playbook: Path, home: Home
+) -> None:
+    playbook.write_text("name: nightly\nactions: [{action_id: a, action_type: noop}]\n")
+    assert gswarm("run", "nightly.yaml", "--quiet", "--cron", "nightly").code == 0
+    playbook.write_text(PLAYBOOK.replace("vars", "vras"))
+    log = str(home.logs / "cron-nightly.log")
+    for _ in range(2):
+        run = ("run", "nightly.yaml", "--quiet", "--cron", "nightly", "--log-file", log)
+        assert gswarm(*run).code == 2
+    with noted(home.cron, "other") as note:
+        note.end(0, "skipped: another run of it was under way")
+    ended = gswarm("jobs", "--since", "1h", "--name", "nightly")
+    assert ended.code == 0
+    lines = ended.out.splitlines()
+    assert lines[1].startswith("1    nightly  succeeded")
+    assert re.fullmatch(
+        r"cron job nightly refused, 2 times, .* to .*, and made no job:"
+        r" nightly\.yaml:4:1: unknown key `vras`.*",
+        lines[3],
+    )
+    assert lines[4:] == [f"  all of it: {log}"]
+    documents = gswarm("jobs", "--json").document["without_job"]
+    assert [(one["name"], one["state"], one["exit_code"]) for one in documents] == [
+        ("nightly", "refused", 2)
+    ] * 2
+    for arguments in (["--since", "2999-01-01"], ["--name", "other"], ["--status", "failed"]):
+        assert "refused" not in gswarm("jobs", *arguments).out
+    assert gswarm("jobs", "--since", "2999-01-01").err.startswith("no job is like that")
+
+
+def test_where_there_is_no_job_it_says_why(
+    gswarm: Command, machine: Machine, playbook: Path, home: Home
+) -> None:
+    with pytest.raises(PlaybookError), noted(home.cron, "nightly"):
+        raise PlaybookError("unknown key `moodel`\nand another", where="nightly.yaml:3:1")
+    ended = gswarm("jobs", "--since", "24h")
+    assert ended.out.rstrip().endswith("unknown key `moodel` (and 1 more line)")
+    assert ended.err == ""
+
+
 def test_a_run_that_was_killed(
     gswarm: Command, machine: Machine, playbook: Path, home: Home
 ) -> None:
     gswarm("cron", "install", "nightly.yaml")
-    record = home.cron / "nightly.json"
     with noted(home.cron, "nightly"):
+        (record,) = (home.cron / "nightly").iterdir()
         assert gswarm("cron", "list", "--json").document["cron"][0]["last"]["state"] == "running"
         text = json.loads(record.read_text())
     gone = subprocess.Popen(["true"])

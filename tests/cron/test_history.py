@@ -1,14 +1,15 @@
-"""How the last run of a cron job went."""
+"""How the runs of a cron job went."""
 
 from __future__ import annotations
 
 import json
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from gswarm_tui.cron.history import forget, last, noted
+from gswarm_tui.cron.history import KEPT, forget, last, names, noted, runs
 from gswarm_tui.errors import LockedOutError, StateError
 
 
@@ -25,7 +26,7 @@ def test_a_run_is_noted_from_its_beginning(tmp_path: Path) -> None:
     assert (run.job, run.exit_code, run.error) == (17, 1, "failed: fetch: no room")
     assert run.finished_at is not None
     assert not run.is_running
-    (file,) = tmp_path.iterdir()
+    (file,) = (tmp_path / "nightly").iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
@@ -55,18 +56,21 @@ def test_an_end_without_words_is_a_good_one(tmp_path: Path) -> None:
 
 def test_a_process_that_is_gone_does_not_run(tmp_path: Path) -> None:
     with noted(tmp_path, "nightly"):
-        document = json.loads((tmp_path / "nightly.json").read_text())
+        (file,) = (tmp_path / "nightly").iterdir()
+        document = json.loads(file.read_text())
         document["process"]["start_time"] -= 100  # another one has the number now
-        (tmp_path / "nightly.json").write_text(json.dumps(document))
+        file.write_text(json.dumps(document))
         run = last(tmp_path, "nightly")
         assert run is not None
-        assert not run.is_running
+        assert (run.is_running, run.went) == (False, "lost")
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"pid": 1}', "{"])
 def test_a_file_that_says_nothing(tmp_path: Path, text: str) -> None:
-    (tmp_path / "nightly.json").write_text(text)
-    assert last(tmp_path, "nightly") is None
+    with noted(tmp_path, "nightly"):
+        pass
+    (tmp_path / "nightly" / "9999.json").write_text(text)
+    assert [run.went for run in runs(tmp_path, "nightly")] == ["succeeded"]
 
 
 def test_it_is_forgotten(tmp_path: Path) -> None:
@@ -80,3 +84,25 @@ def test_it_is_forgotten(tmp_path: Path) -> None:
 def test_a_folder_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="cannot be noted"), noted(tmp_path / "x", "nightly"):
         pass
+
+
+def test_two_at_once_do_not_write_over_each_other(tmp_path: Path) -> None:
+    with noted(tmp_path, "nightly") as first:
+        first.job(17)
+        with suppress(LockedOutError), noted(tmp_path, "nightly"):
+            raise LockedOutError("another run", hint="wait")
+        first.end(0, None)
+    found = list(runs(tmp_path, "nightly"))
+    assert [(run.job, run.went) for run in found] == [(None, "locked out"), (17, "succeeded")]
+    assert names(tmp_path) == ["nightly"]
+
+
+def test_so_many_are_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "nightly"
+    folder.mkdir()
+    for number in range(KEPT):
+        (folder / f"2020-{number:04}.json").touch()
+    with noted(tmp_path, "nightly"):
+        pass
+    left = sorted(path.name for path in folder.iterdir())
+    assert (len(left), left[0]) == (KEPT, "2020-0001.json")
