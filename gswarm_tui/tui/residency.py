@@ -152,20 +152,18 @@ def hash_state(row: ModelRow) -> Cell:
     return Piece("✓ all", Tone.GOOD)
 
 
-def unfinished(row: ModelRow) -> Cell:
-    """What is under way, waits or is bad: ``◐ 42 %``, ``◐ loading``, ``◌ 2 partial``, ``✗ 1 bad``.
-
-    Only the first of them may have room.
-    """
-    partial = sum(copy.state == PARTIAL for copy in row.model.copies)
+def not_whole(row: ModelRow) -> Cell:
+    """How many copies are damaged, and how many were begun and left: ``✗ 1 ◌ 2``."""
     bad = sum(copy.verified is False for copy in row.model.copies)
-    found: list[Piece] = [DAMAGED_MARK, Piece(f" {bad} bad ", Tone.BAD)] if bad else []
-    coming = _coming(row)
-    if coming:
-        found += [FLIGHT_MARK, Piece(f" {coming}")]
-    if partial:
-        found += [Piece(" " * bool(coming)), PARTIAL_MARK, Piece(f" {partial} partial", Tone.WARN)]
-    return found or Piece("")
+    partial = sum(copy.state == PARTIAL for copy in row.model.copies)
+    found: list[Piece] = [DAMAGED_MARK, Piece(f" {bad} ", Tone.BAD)] if bad else []
+    return [*found, *([PARTIAL_MARK, Piece(f" {partial}", Tone.WARN)] if partial else [])]
+
+
+def coming(row: ModelRow) -> Cell:
+    """What is under way: ``◐ 42 %``, ``◐ loading``, ``◐ 2 coming``."""
+    said = _coming(row)
+    return [FLIGHT_MARK, Piece(f" {said}")] if said else ""
 
 
 def _coming(row: ModelRow) -> str:
@@ -183,11 +181,10 @@ def _coming(row: ModelRow) -> str:
 
 def state_of(copy: Copy) -> Cell:
     """A copy's state by a shape, a word, and how much of it is there."""
-    if copy.state == IN_FLIGHT:
-        done = share(copy)
-        return [FLIGHT_MARK, Piece(f" {copy.state}{'' if done is None else f' {done:.0f} %'}")]
-    if copy.state == PARTIAL:
-        return [PARTIAL_MARK, Piece(f" {copy.state}", Tone.WARN)]
+    if copy.state in (IN_FLIGHT, PARTIAL):
+        done, flies = share(copy), copy.state == IN_FLIGHT
+        said = f" {copy.state}{'' if done is None else f' {done:.0f} %'}"
+        return [FLIGHT_MARK, Piece(said)] if flies else [PARTIAL_MARK, Piece(said, Tone.WARN)]
     if copy.verified is False:
         return [DAMAGED_MARK, Piece(f" {copy.state}", Tone.BAD)]
     if copy.state == _STARTING:
@@ -196,6 +193,13 @@ def state_of(copy: Copy) -> Cell:
         return Piece(f"… {copy.state}", Tone.BUSY)
     mark = {"dram": DRAM_MARK, "gpu": GPU_MARK}.get(_kind(copy), DISK_MARK)
     return [mark, Piece(f" {copy.state}{engine_of(copy)}", Tone.GOOD)]
+
+
+def size_of(copy: Copy) -> int | None:
+    """The bytes of a copy that are there."""
+    if copy.state in (IN_FLIGHT, PARTIAL) and copy.done_bytes is not None:
+        return copy.done_bytes
+    return copy.size_bytes
 
 
 def engine_of(copy: Copy) -> str:

@@ -43,7 +43,7 @@ async def put_cursor_on(stage: Stage, name: str) -> None:
 async def test_a_mark_for_each_tier_and_the_share_of_what_comes() -> None:
     async with on_stage(placed(), size=MIDDLE) as stage:
         await stage.open("models")
-        assert "ALPHA" in stage.text()
+        assert "alpha " in stage.text()
         words = row(stage, "llama").split()
         assert words[-2:] == ["■", "■▣▲●"]
         assert row(stage, "rotten").split()[-2:] == ["■", "✗✗"]
@@ -59,17 +59,18 @@ async def test_a_mark_for_each_tier_and_the_share_of_what_comes() -> None:
 async def test_free_space_stands_above_each_node() -> None:
     async with on_stage(placed(), size=MIDDLE) as stage:
         await stage.open("models")
-        free, head = stage.line_with("free on disk"), stage.line_with("ALPHA")
-        assert free.index("1.2T") == head.index("ALPHA")
-        assert free.index("3.0G") == head.index("BETA")
+        free, head = stage.line_with("free on disk"), stage.line_with("VERIFIED")
+        assert free.index("1.2T") == head.index("alpha")
+        assert free.index("3.0G") == head.index("beta")
 
 
 async def test_on_a_narrow_terminal_there_are_counts_and_details() -> None:
     async with on_stage(placed(), size=SMALL) as stage:
         await stage.open("models")
         assert row(stage, "llama").split()[1:] == ["16.0", "GB", "2", "1", "1", "●", "1"]
-        assert "◐ 40 % ◌ 1" in row(stage, "qwen")
-        assert "✗ 2 bad" in row(stage, "rotten")
+        head, coming = stage.line_with("MODEL"), row(stage, "qwen")
+        assert head.index("UNDER WAY") == coming.index("◐ 40 %")
+        assert head.index("NOT WHOLE") == coming.index("◌ 1") == row(stage, "rotten").index("✗ 2")
         assert "alpha:  disk ■ ready" in stage.text()
         assert "beta:  disk ■ ready" in stage.text()
         await put_cursor_on(stage, "paper")
@@ -79,10 +80,10 @@ async def test_on_a_narrow_terminal_there_are_counts_and_details() -> None:
 async def test_the_words_change_with_the_width() -> None:
     async with on_stage(placed(), size=SMALL) as stage:
         await stage.open("models")
-        assert "ALPHA" not in stage.text()
+        assert "alpha " not in stage.text()
         await stage.pilot.resize_terminal(*MIDDLE)
         await stage.pilot.pause()
-        assert "ALPHA" in stage.text()
+        assert "alpha " in stage.text()
 
 
 @pytest.mark.parametrize("keys", [("L", "H"), ("shift+right", "shift+left"), (">", "<")])
@@ -93,12 +94,12 @@ async def test_other_nodes_are_shown(keys: tuple[str, str]) -> None:
     async with on_stage(snapshot, size=MIDDLE) as stage:
         await stage.open("models")
         before = stage.line_with("MODEL")
-        assert "GPU-01" in before
+        assert "gpu-01" in before
         await stage.press(right)
-        assert "GPU-01" not in stage.line_with("MODEL")
+        assert "gpu-01" not in stage.line_with("MODEL")
         assert "◂" in stage.line_with("free on disk")
         await stage.press(*[right] * 40)
-        assert "GPU-32" in stage.line_with("MODEL")
+        assert "gpu-32" in stage.line_with("MODEL")
         assert "▸" not in stage.text()
         await stage.press(*[left] * 40)
         assert stage.line_with("MODEL") == before
@@ -116,7 +117,8 @@ async def test_enter_shows_every_copy_of_a_model() -> None:
         assert isinstance(stage.view, ModelsView)
         await put_cursor_on(stage, "qwen")
         await stage.press("enter")
-        assert "◐ in flight 40 %" in stage.line_with("beta:disk")
+        assert "◐ in flight 40 %     4.0 GB" in stage.line_with("beta:disk")
+        assert "◌ partial 6 %        1.0 GB" in stage.line_with("alpha:disk")
         assert "credentials" in stage.line_with("alpha:disk")
 
 
@@ -199,6 +201,20 @@ async def test_the_screen_of_a_model_says_what_loads_it_and_for_how_long() -> No
         published = some_models.service("lone", state="starting")
         await stage.push(loading(services=(published,)))
         stage.line_with("◐ starting at http://beta:8000 on beta gpu0")
+
+
+async def test_the_endpoints_that_have_no_room_are_counted() -> None:
+    services = tuple(some_models.service(url=f"http://beta:{8000 + n}") for n in range(29))
+    picture = replace(loading(), services=services)
+    async with on_stage(picture, size=SMALL) as stage:
+        await stage.open("model", "llama")
+        shown = sum("● ready at" in line for line in stage.lines())
+        stage.line_with(f"and {29 - shown} more: :services has them")
+        await stage.pilot.resize_terminal(80, 160)
+        await stage.pilot.pause()
+        await stage.push(replace(picture, time=NOW + 1))
+        stage.line_with("http://beta:8028")
+        assert "more: :services" not in stage.text()
 
 
 async def test_a_damaged_copy_says_how_many_files_and_when_they_were_read() -> None:

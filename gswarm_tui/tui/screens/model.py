@@ -43,7 +43,7 @@ class ModelView(PlacingView):
             self.query_one("#facts", Lines).show([Piece(said, Tone.BAD)])
             self.query_one("#copies", LineTable).show([])
             return
-        self.query_one("#facts", Lines).show(_facts(model, snapshot))
+        self.query_one("#facts", Lines).show(_facts(model, snapshot, self.size.height // 4))
         fits = plain(self.filter)
         self.query_one("#copies", LineTable).show(
             [copy for copy in model.copies if fits((copy.device, copy.state, copy.revision))]
@@ -79,7 +79,7 @@ def copy_table() -> LineTable[Copy]:
         (
             Column("device", lambda c: c.device, 14, 2, order=lambda c: c.device),
             Column("state", residency.state_of, 16, order=lambda c: c.state),
-            Column("size", _size, 9, right=True, order=lambda c: c.size_bytes),
+            Column("size", _size, 9, right=True, order=residency.size_of),
             Column("verified", _verified, 18, order=_read_last),
             Column("revision", lambda c: Piece(c.revision[:12], Tone.DIM), 12),
             Column("hash", lambda c: Piece((c.hash or "")[:19], Tone.DIM), 19, least=110),
@@ -92,7 +92,9 @@ def copy_table() -> LineTable[Copy]:
 
 
 def _size(copy: Copy) -> Cell:
-    return Piece(wording.size(copy.size_bytes), Tone.PLAIN if copy.size_bytes else Tone.DIM)
+    """What of it is there."""
+    size = residency.size_of(copy)
+    return Piece(wording.size(size), Tone.PLAIN if size else Tone.DIM)
 
 
 def _read_last(copy: Copy) -> tuple[bool, float] | None:
@@ -114,16 +116,16 @@ def _verified(copy: Copy) -> Cell:
     return Piece(f"✓ {day:%Y-%m-%d %H:%M}", Tone.GOOD)
 
 
-def _facts(model: Model, snapshot: FleetSnapshot) -> list[Cell]:
+def _facts(model: Model, snapshot: FleetSnapshot, lines: int) -> list[Cell]:
+    """The model, what loads it and where it is served, in so many lines."""
     kind = f"  {model.type}" if model.type else ""
     source = model.source or "no source is known"
     registered = "" if model.registered else "   not registered"
-    found: list[Cell] = [
-        [
-            Piece(model.name, Tone.TITLE),
-            Piece(f"{kind}  {wording.size(model.size_bytes)}  from {source}{registered}"),
-        ]
+    name: Cell = [
+        Piece(model.name, Tone.TITLE),
+        Piece(f"{kind}  {wording.size(model.size_bytes)}  from {source}{registered}"),
     ]
+    found = _loads(model, snapshot)
     for service in snapshot.services:
         if service.model == model.name:
             where = ", ".join(placing.tier_of(device) for device in service.devices)
@@ -132,8 +134,11 @@ def _facts(model: Model, snapshot: FleetSnapshot) -> list[Cell]:
             starts = service.state == "starting"
             mark = residency.FLIGHT_MARK if starts else residency.SERVING_MARK
             found.append([mark, Piece(said)])
-    found += _loads(model, snapshot)
-    return found[:6]
+    room = max(1, lines - 1)
+    if len(found) > room:
+        left = len(found) - room + 1
+        found = [*found[: room - 1], Piece(f"  and {left} more: :services has them", Tone.DIM)]
+    return [name, *found]
 
 
 def _loads(model: Model, snapshot: FleetSnapshot) -> list[Cell]:

@@ -25,6 +25,7 @@ class Column(Generic[Row]):
         right: its text ends at its right edge.
         order: what the rows are sorted by when they are sorted by this column.
         least: the table's width from which on it is shown at all.
+        is_name: its title is the name of something, as it is written.
     """
 
     title: str
@@ -34,6 +35,12 @@ class Column(Generic[Row]):
     right: bool = False
     order: Callable[[Row], Any] | None = None
     least: int = 0
+    is_name: bool = False
+
+    @property
+    def heading(self) -> str:
+        """What stands above it."""
+        return self.title if self.is_name else self.title.upper()
 
 
 def in_room(columns: Sequence[Column[Row]], width: int) -> list[tuple[int, Column[Row], int]]:

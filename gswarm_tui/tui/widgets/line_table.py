@@ -362,7 +362,7 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         segments = [Segment(" ", style)]
         for index, column, room in in_room(self._columns, width):
             arrow = ("▼" if self._reverse else "▲") if index == self._sorted_by else ""
-            title = fit((Piece(column.title.upper() + arrow),), room, right=column.right)
+            title = fit((Piece(column.heading + arrow),), room, right=column.right)
             segments += [Segment(piece.text, style) for piece in title]
             segments.append(Segment(" " * GAP, style))
         return Strip(segments).adjust_cell_length(width, style)

@@ -60,7 +60,8 @@ _NARROW: Final = (
     _counted("dram", "dram"),
     _counted("gpu", "gpu"),
     Column[ModelRow]("serving", _serving, 7, right=True, order=lambda row: len(row.services)),
-    Column[ModelRow]("under way", residency.unfinished, 11),
+    Column[ModelRow]("under way", residency.coming, 11),
+    Column[ModelRow]("not whole", residency.not_whole, 9),
     Column[ModelRow]("verified", residency.hash_state, 13, least=96),
 )
 
@@ -141,7 +142,7 @@ class ModelTable(LineTable[ModelRow]):
         if self.is_matrix:
             width = self._column_width
             of_nodes = [
-                Column[ModelRow](wording.clean(node.name), _marks(node.name), width)
+                Column[ModelRow](wording.clean(node.name), _marks(node.name), width, is_name=True)
                 for node in self.nodes_shown
             ]
             columns = (*self._before(), *of_nodes)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from gswarm_tui import wording
-from gswarm_tui.tui.residency import engine_of, phase_of
+from gswarm_tui.tui.residency import IN_FLIGHT, PARTIAL, engine_of, phase_of, share, size_of
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
+from gswarm_tui.tui.widgets.service_table import where
 from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Service
 
 
@@ -27,8 +28,8 @@ class CopyTable(LineTable[Copy]):
             (
                 Column("model", lambda copy: copy.model, 16, 2, order=lambda copy: copy.model),
                 Column("on", _tier, 6, order=_tier),
-                Column("state", _state, 13, order=lambda copy: copy.state),
-                Column("size", _size, 9, right=True, order=lambda copy: copy.size_bytes),
+                Column("state", _state, 14, order=lambda copy: copy.state),
+                Column("size", _size, 9, right=True, order=size_of),
                 Column("hash", _checked, 11),
                 Column("revision", lambda copy: copy.revision[:12], 12, least=80),
             ),
@@ -46,7 +47,7 @@ class ServiceTable(LineTable[Service]):
         super().__init__(
             (
                 Column("service", lambda each: each.model, 16, 2, order=lambda each: each.model),
-                Column("on", _devices, 8),
+                Column("on", where, 8),
                 Column("state", _service_state, 9, order=lambda each: each.state),
                 Column("port", lambda each: str(each.port or wording.NOTHING), 5, right=True),
                 Column("tokens/s", _speed, 8, right=True, order=_speed_of),
@@ -70,23 +71,20 @@ def _state(copy: Copy) -> Cell:
         return Piece(f"✗ {copy.state}", Tone.BAD)
     if copy.state == "ready":
         return Piece(copy.state + engine_of(copy), Tone.GOOD)
+    if copy.state in (IN_FLIGHT, PARTIAL):
+        done, tone = share(copy), Tone.BUSY if copy.state == IN_FLIGHT else Tone.WARN
+        return Piece(copy.state + ("" if done is None else f" {done:.0f} %"), tone)
     return Piece(phase_of(copy) if copy.is_loading else copy.state, Tone.BUSY)
 
 
 def _size(copy: Copy) -> Cell:
-    if copy.done_bytes is None or not copy.size_bytes:
-        return wording.size(copy.size_bytes)
-    return f"{100 * copy.done_bytes / copy.size_bytes:.0f} %"
+    return wording.size(size_of(copy))
 
 
 def _checked(copy: Copy) -> Cell:
     if copy.verified is None:
         return ""
     return Piece("✓ verified", Tone.GOOD) if copy.verified else Piece("✗ bad", Tone.BAD)
-
-
-def _devices(each: Service) -> str:
-    return ", ".join(device.rpartition(":")[2] for device in each.devices)
 
 
 def _service_state(each: Service) -> Cell:

@@ -24,7 +24,7 @@ class ServicesTable(LineTable[Service]):
             (
                 Column("model", lambda s: s.model, 13, 2, order=lambda s: s.model),
                 Column("node", lambda s: s.node, 8, order=lambda s: s.node),
-                Column("on", _where, 7),
+                Column("on", where, 7),
                 Column("state", state_of, 10, order=lambda s: s.state),
                 Column("endpoint", _endpoint, 24, 2, least=114),
                 Column("tok/s", _speed, 7, right=True, order=lambda s: s.generation_tokens_per_s),
@@ -50,8 +50,8 @@ def state_of(service: Service) -> Cell:
     return _STATES.get(service.state, Piece(f"… {service.state}", Tone.WARN))
 
 
-def _where(service: Service) -> str:
-    """``gpu0-3``, ``gpu0,2``, ``dram``."""
+def where(service: Service) -> str:
+    """The devices of a service on its node: ``gpu0-3``, ``gpu0,2``, ``dram``."""
     names = [tier_of(device) for device in service.devices]
     numbers = [name.removeprefix("gpu") for name in names]
     if len(names) < 2 or not all(number.isdecimal() for number in numbers):
