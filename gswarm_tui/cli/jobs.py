@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gswarm_tui.cli import history, options, output
+from gswarm_tui.cli import cron_runs, history, options, output
 from gswarm_tui.cli.context import settings_of
 from gswarm_tui.errors import EXIT_TIMED_OUT, UsageError
 from gswarm_tui.nearest import did_you_mean
@@ -50,11 +50,19 @@ def jobs(
         found = opened.jobs.recent(state=state, name=name, limit=most)
         found = [job for job in found if begin is None or _is_newer(job, begin)]
         listed = summaries(opened.database, found)
+    if begin is None and len(found) == most:
+        begin = datetime.fromisoformat(found[-1].created_at)
+    home = opened.home
+    runs = [] if state is not None else cron_runs.failed(home, name=name, begin=begin)
     if json:
-        output.emit({"jobs": [_document(summary) for summary in listed]})
+        made = [_document(summary) for summary in listed]
+        output.emit({"jobs": made, "without_job": [one.document() for one in runs]})
         return
     chosen = any(part is not None for part in (status, name, since))
-    _show(listed, command=history.command(settings_of(ctx)), chosen=chosen)
+    if listed or not runs:
+        _show(listed, command=history.command(settings_of(ctx)), chosen=chosen)
+    for line in cron_runs.told(runs, home):
+        output.show(line)
 
 
 def state_named(word: str, known: Any) -> State:
