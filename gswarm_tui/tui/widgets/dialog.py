@@ -92,12 +92,12 @@ class Box(ModalScreen[object]):
     """The looks of all of them."""
 
     DEFAULT_CSS = """
-    Box { align: center middle; padding: 2 0 1 0; }
-    Box.-low { padding: 0; }
+    Box { align: center middle; }
     Box > VerticalScroll {
-        width: 90; max-width: 96%; height: auto; max-height: 100%;
+        width: 90; max-width: 96%; height: auto; max-height: 100%; margin: 2 0 1 0;
         border: round $primary; background: $panel; padding: 0 1; scrollbar-size-vertical: 1;
     }
+    Box.-low > VerticalScroll { margin: 0; }
     Box.-danger > VerticalScroll { border: heavy $error; }
     Box Static { height: auto; }
     Box Horizontal { height: 1; margin: 1 0 0 0; }
