@@ -14,7 +14,7 @@ from gswarm_tui.errors import NodeError
 from gswarm_tui.inventory import Inventory, NodeSpec
 from gswarm_tui.state.states import State
 from gswarm_tui.tui.acting import Recording
-from gswarm_tui.tui.screens.chat import ChatScreen
+from gswarm_tui.tui.screens.chat import ChatLine, ChatScreen
 from gswarm_tui.tui.screens.choice import ChoiceScreen
 from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.tui.screens.events import EventsView
@@ -202,6 +202,7 @@ SCENES: dict[type[DOMNode], tuple[Scene, ...]] = {
     GpuCards: (Scene(at("fleet", "home", "j", "l"), CARDS, (120, 40)),),
     ModelTable: tuple(Scene(at("models", *keys), WIDE, (120, 40)) for keys in ((), ("L",))),
     Prompt: (Scene(at("jobs", "colon", "e")),),
+    ChatLine: (Scene(box(long_talk, "h", "i")),),
     ChatScreen: (Scene(box(long_talk)), Scene(box(long_talk, "pageup"))),
     ChoiceScreen: (Scene(box(lambda: ChoiceScreen("by", ["a", "b", "c"]), "down")),),
     DescribeScreen: (Scene(box(lambda: DescribeScreen("llama", service()))),),

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from textual import events
+from textual.screen import Screen
 from textual.widgets import Input
 
+from gswarm_tui.tui.screens.chat import ChatScreen
+from gswarm_tui.tui.screens.describe import DescribeScreen
+from gswarm_tui.tui.screens.help import HelpScreen
 from gswarm_tui.tui.screens.playbook import PlaybookView
+from gswarm_tui.tui.screens.service_log import ServiceLogScreen
+from gswarm_tui.tui.talking import Echo
 from gswarm_tui.tui.views import VIEWS
+from gswarm_tui.tui.widgets.dialog import NoticeScreen
 from gswarm_tui.tui.widgets.keys import Keys
 
 from .fleets import fleet
-from .some_models import placed
+from .some_models import placed, service
 from .stage import SMALL, Stage, on_stage
 
 
@@ -134,3 +142,32 @@ async def test_esc_says_that_it_takes_the_filter_away() -> None:
         assert "esc" not in said(stage)
         await stage.open("node", "alpha")
         await stage.shows("esc Back")
+
+
+@pytest.mark.parametrize(
+    ("box", "shown"),
+    [
+        (lambda: ChatScreen(service(), Echo()), "pgup Up  pgdn Down  ⏎ Send  esc Leave"),
+        (lambda: DescribeScreen("llama", service()), "esc Close"),
+        (lambda: HelpScreen("Fleet", "What there is.", [], []), "esc Close"),
+        (lambda: ServiceLogScreen(service(), Echo()), "r Read it again  esc Close"),
+    ],
+)
+async def test_a_box_has_the_keys_that_work_in_it(
+    box: Callable[[], Screen[object]], shown: str
+) -> None:
+    async with on_stage(fleet()) as stage:
+        stage.app.push_screen(box())
+        await stage.shows(shown)
+        assert stage.lines()[-1].strip() == shown
+        await stage.press("escape")
+        await stage.shows("v Cards")
+
+
+async def test_below_a_form_no_key_is_shown() -> None:
+    async with on_stage(fleet()) as stage:
+        stage.app.push_screen(NoticeScreen("failed", "no route to host"))
+        await stage.pilot.pause()
+        assert said(stage).strip() == ""
+        await stage.press("enter")
+        assert said(stage).startswith(" v Cards")

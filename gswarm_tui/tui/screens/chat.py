@@ -15,11 +15,18 @@ from gswarm_tui.errors import GswarmError
 from gswarm_tui.tui.talking import Said, Talker
 from gswarm_tui.tui.widgets.cells import Piece, Tone
 from gswarm_tui.tui.widgets.dialog import told
+from gswarm_tui.tui.widgets.keys import Keys
 from gswarm_tui.tui.widgets.markup import content
 from gswarm_tui.watch.snapshot import Service
 
 _KEY = "/key "
 _ASSISTANT = "assistant"
+
+
+class ChatLine(Input):
+    """What one says next."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "Send")]
 
 
 class ChatScreen(ModalScreen[None]):
@@ -42,9 +49,10 @@ class ChatScreen(ModalScreen[None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "Leave", show=False),
-        Binding("pageup", "scroll(-1)", "Up", show=False),
-        Binding("pagedown", "scroll(1)", "Down", show=False),
+        # Before those of the line, which has nothing to scroll.
+        Binding("pageup", "scroll(-1)", "Up", priority=True),
+        Binding("pagedown", "scroll(1)", "Down", priority=True),
+        Binding("escape", "leave", "Leave"),
     ]
 
     def __init__(self, service: Service, talker: Talker) -> None:
@@ -61,7 +69,8 @@ class ChatScreen(ModalScreen[None]):
             yield Static(content([Piece(title, Tone.TITLE)]), markup=False)
             with VerticalScroll(can_focus=False):
                 yield Static("", id="talk", markup=False)
-            yield Input(placeholder="say something   (Enter sends, Esc leaves)")
+            yield ChatLine(placeholder="say something")
+        yield Keys()
 
     def on_mount(self) -> None:
         self.query_one(Input).focus()

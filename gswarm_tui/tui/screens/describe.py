@@ -15,6 +15,7 @@ from textual.widgets import Static
 
 from gswarm_tui import wording
 from gswarm_tui.tui.widgets.cells import Piece, Tone
+from gswarm_tui.tui.widgets.keys import Keys
 from gswarm_tui.tui.widgets.markup import content
 
 _TIMES: Final = ("time", "since", "idle_since")
@@ -30,9 +31,7 @@ class DescribeScreen(ModalScreen[None]):
     }
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,d,enter", "dismiss", "Close", show=False)
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,d,enter", "dismiss", "Close")]
 
     def __init__(self, title: str, *things: Any) -> None:
         super().__init__()
@@ -43,6 +42,7 @@ class DescribeScreen(ModalScreen[None]):
             said = "---\n".join(map(as_yaml, self._things))
             text = [Piece(f"{self._heading}\n\n", Tone.TITLE), Piece(said)]
             yield Static(content(text), markup=False)
+        yield Keys()
 
 
 def as_yaml(thing: Any) -> str:

@@ -16,6 +16,7 @@ from textual.widgets import Static
 
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.widgets.cells import Piece, Tone
+from gswarm_tui.tui.widgets.keys import Keys
 from gswarm_tui.tui.widgets.markup import content
 
 _OWN: Final = "here"
@@ -45,7 +46,7 @@ class HelpScreen(ModalScreen[None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,enter", "dismiss", "Close", show=False)
+        Binding("escape,q,question_mark,enter", "dismiss", "Close")
     ]
 
     def __init__(
@@ -64,6 +65,7 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with VerticalScroll(can_focus=True):
             yield Static(content(self._text()), markup=False)
+        yield Keys()
 
     def _text(self) -> Iterable[Piece]:
         yield Piece(f"{self._heading}\n", Tone.TITLE)

@@ -14,6 +14,7 @@ from gswarm_tui.errors import GswarmError
 from gswarm_tui.tui.talking import Talker
 from gswarm_tui.tui.widgets.cells import Piece, Tone
 from gswarm_tui.tui.widgets.dialog import told
+from gswarm_tui.tui.widgets.keys import Keys
 from gswarm_tui.tui.widgets.log_text import LogText
 from gswarm_tui.tui.widgets.markup import content
 from gswarm_tui.watch.snapshot import Service
@@ -36,8 +37,8 @@ class ServiceLogScreen(ModalScreen[None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,l", "leave", "Close", show=False),
-        Binding("r", "read", "Read it again", show=False),
+        Binding("r", "read", "Read it again"),
+        Binding("escape,q,l", "leave", "Close"),
     ]
 
     def __init__(self, service: Service, talker: Talker) -> None:
@@ -48,6 +49,7 @@ class ServiceLogScreen(ModalScreen[None]):
         with Vertical():
             yield Static("", id="which", markup=False)
             yield LogText()
+        yield Keys()
 
     def on_mount(self) -> None:
         self.query_one(LogText).focus()
@@ -69,7 +71,7 @@ class ServiceLogScreen(ModalScreen[None]):
         log = self.query_one(LogText)
         log.clear()
         log.add(text if text.endswith("\n") else f"{text}\n")
-        self._tell("r reads it again, Esc closes it", Tone.DIM)
+        self._tell("", Tone.DIM)
 
     def _tell(self, said: str, tone: Tone) -> None:
         title = f"the engine of {self._service.model} on {self._service.node}   "

@@ -128,7 +128,11 @@ class View(Screen[None]):
             keymap.apply(self.gswarm.keys, each)
         self.redraw()
 
+    def on_screen_suspend(self) -> None:
+        self.query_one(Keys).look_again()
+
     def on_screen_resume(self) -> None:
+        self.query_one(Keys).look_again()
         self.draw()
 
     def draw(self) -> None:

@@ -79,6 +79,10 @@ class Keys(Widget, can_focus=False):
     def on_unmount(self) -> None:
         self.screen.bindings_updated_signal.unsubscribe(self)
 
+    def look_again(self) -> None:
+        """Another screen is over this one, or not any more: below a box, no key counts."""
+        self._look()
+
     def _look_again(self, screen: Screen[object]) -> None:
         """Show the keys that count once the screen is as it will be."""
         if self.app.app_focus:
@@ -87,8 +91,9 @@ class Keys(Widget, can_focus=False):
     def _look(self) -> None:
         if not self.is_attached:
             return
+        is_below_a_box = self.app.screen is not self.screen and self.app.screen.is_modal
         firsts: dict[str, ActiveBinding] = {}
-        for active in self.screen.active_bindings.values():
+        for active in () if is_below_a_box else self.screen.active_bindings.values():
             if active.binding.show:
                 firsts.setdefault(active.binding.action, active)
         every = tuple(self._key(active) for active in firsts.values())
