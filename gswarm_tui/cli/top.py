@@ -18,7 +18,7 @@ from gswarm_tui.cli.context import Session
 from gswarm_tui.errors import EXIT_UNREACHABLE, UsageError
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.text import Text
 
     from gswarm_tui.watch.fields import Row
     from gswarm_tui.watch.filters import Filter
@@ -140,19 +140,56 @@ async def _once(watcher: FleetWatcher, how: _How) -> FleetSnapshot:
         output.emit(topview.document(picture, rows, how.attention(picture)))
     else:
         _block(rows, picture, how)
-    for said in _missing(picture, how.wait_s):
-        output.say(output.clean(said))
+    _say_who_did_not(picture, how)
     if not watcher.settled:
         output.say("  hint: a node that is new takes longer: --wait SECONDS")
     return picture
 
 
+def _say_who_did_not(picture: FleetSnapshot, how: _How) -> None:
+    for said in _missing(picture, how.wait_s):
+        output.say(output.clean(said))
+
+
 def _block(rows: Sequence[Row], picture: FleetSnapshot, how: _How) -> None:
     from gswarm_tui.cli import topview
 
-    topview.block(
-        rows, how.attention(picture), plain=how.plain, pcie=how.bandwidth, nvlink=how.nvlink
-    )
+    if how.plain:
+        for row in rows:
+            output.show(topview.sentence(row, pcie=how.bandwidth, nvlink=how.nvlink))
+    else:
+        _table(rows, how)
+    output.show(topview.totals(rows) + ("." if how.plain else ""))
+    for each in how.attention(picture):
+        output.show(f"needs a look: {topview.concern(each)}")
+
+
+def _table(rows: Sequence[Row], how: _How) -> None:
+    """Print the table: in full where it is piped, a line a row on a terminal."""
+    from gswarm_tui.cli.toptable import laid_out
+
+    if not sys.stdout.isatty():
+        table = laid_out(rows, pcie=how.bandwidth, nvlink=how.nvlink)
+        for line in (table.head, *table.lines):
+            output.show(line)
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    with output.writing():
+        for text in _drawn(rows, console.width, how):
+            console.print(text)
+
+
+def _drawn(rows: Sequence[Row], width: int, how: _How) -> list[Text]:
+    """The lines of the table for a terminal."""
+    from rich.text import Text
+
+    from gswarm_tui.cli.toptable import laid_out
+
+    table = laid_out(rows, pcie=how.bandwidth, nvlink=how.nvlink, width=width)
+    lines = [Text(line, no_wrap=True) for line in (table.rule, *table.lines)]
+    return [Text(table.head, style="bold", no_wrap=True), *lines]
 
 
 async def _go_on(watcher: FleetWatcher, how: _How) -> FleetSnapshot:
@@ -171,6 +208,7 @@ async def _go_on(watcher: FleetWatcher, how: _How) -> FleetSnapshot:
     await pictures.close()
     if not drawing.cancelled() and (error := drawing.exception()) is not None:
         raise error
+    _say_who_did_not(pictures.newest, how)
     return pictures.newest
 
 
@@ -193,35 +231,39 @@ async def _printed(watcher: FleetWatcher, pictures: _Pictures, how: _How) -> Non
 
 
 async def _redrawn(watcher: FleetWatcher, pictures: _Pictures, how: _How) -> None:
-    from rich.console import Console
+    from rich.console import Console, Group
     from rich.live import Live
 
     console = Console(highlight=False)
     with Live(console=console, auto_refresh=False, screen=True) as live:
         async for picture in pictures:
-            rows = how.rows(picture)
-            live.update(_fitted(rows, how.attention(picture), console.height, how), refresh=True)
+            lines = _screenful(how.rows(picture), how.attention(picture), *console.size, how)
+            live.update(Group(*lines), refresh=True)
 
 
-def _fitted(rows: Sequence[Row], attention: Sequence[Attention], height: int, how: _How) -> Group:
+def _screenful(
+    rows: Sequence[Row], attention: Sequence[Attention], width: int, height: int, how: _How
+) -> list[Text]:
     """As much of a picture as a screen holds: what needs a look has up to a third of it."""
-    from rich import box
-    from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
     from gswarm_tui.cli import topview
+    from gswarm_tui.cli.toptable import shortened
 
-    looks = [Text(topview.concern(each), no_wrap=True) for each in attention[: height // 3]]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
-    room = max(1, height - len(looks) - 4)
-    columns, lines = topview.tabled(rows[:room], pcie=how.bandwidth, nvlink=how.nvlink)
-    for column in columns:
-        table.add_column(column.upper(), no_wrap=True, overflow="ellipsis")
-    for line in lines:
-        table.add_row(*[Text(output.clean(cell)) for cell in line])
-    more = f"   {len(rows) - room} more: a filter, or gswarm-tui" if len(rows) > room else ""
-    return Group(Text(topview.totals(rows) + more, style="bold"), table, *looks)
+    looks = _first([topview.concern(each) for each in attention], height // 3, "need a look")
+    room = max(1, height - len(looks) - 3)
+    shown = rows if len(rows) <= room else rows[: room - 1]
+    more = [f"{len(rows) - len(shown)} more: a filter, or gswarm-tui"] * (shown is not rows)
+    said = [Text(shortened(text, width), no_wrap=True) for text in (*more, *looks)]
+    totals = Text(shortened(topview.totals(rows), width), style="bold", no_wrap=True)
+    return [totals, *_drawn(shown, width, how), *said]
+
+
+def _first(texts: Sequence[str], most: int, do_what: str) -> list[str]:
+    """The texts, or the first of them and how many more there are."""
+    if len(texts) <= most:
+        return list(texts)
+    return [*texts[: most - 1], f"{len(texts) - most + 1} more {do_what}"]
 
 
 class _Pictures:

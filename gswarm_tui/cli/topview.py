@@ -1,57 +1,78 @@
-"""How `gswarm top` shows a picture of the fleet: rows of a table, sentences, or JSON."""
+"""What `gswarm top` says of a picture of the fleet: cells of a table, sentences, JSON."""
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from gswarm_tui.cli import output
 from gswarm_tui.watch.fields import Row, memory_percent
 from gswarm_tui.watch.snapshot import Attention, FleetSnapshot, Gpu, GpuState, Node, NodeState
 from gswarm_tui.wording import NOTHING, clean, number_of, size
 
-COLUMNS: Final = ("node", "gpu", "card", "util", "memory", "temp", "power", "user", "uses it")
-
+_COLUMNS: Final = ("node", "gpu", "card", "util", "memory", "temp", "power")
 PCIE: Final = ("pcie in", "pcie out")
 NVLINK: Final = ("nvlink in", "nvlink out")
 """Columns that are there when they are asked for."""
+_WHO: Final = ("user", "uses it")
 
 _NOTHING_TOLD: Final = Gpu("", 0, GpuState.SILENT)
 _MAKERS: Final = ("NVIDIA GeForce ", "NVIDIA ", "Tesla ")
-_LONGEST: Final = 40
+_AFTER_MODEL: Final = re.compile(
+    r"[ -](SXM\d*|PCIE?|HBM\w*|NVL|\d+ ?GI?B|Generation|\w+ Edition)\b.*", re.IGNORECASE
+)
+"""What follows a card's model in its name: how it is put in, and its memory."""
+
+_INTERPRETER: Final = re.compile(r"^python[\d.]* (-u )?(-m )?(?=[^-])")
 
 
-def cells(row: Row) -> list[str]:
-    """One line of the table; a node without GPUs has why in its last column."""
+def columns(*, pcie: bool, nvlink: bool) -> list[str]:
+    """The columns of the table."""
+    return [*_COLUMNS, *(PCIE if pcie else ()), *(NVLINK if nvlink else ()), *_WHO]
+
+
+def cells(row: Row, *, brief: bool = False) -> dict[str, str]:
+    """A line of the table: what is in each column that there can be.
+
+    Args:
+        brief: cards are their models, and commands begin with the program's own name.
+    """
+    node, gpu = row
+    told = gpu if gpu is not None and gpu.state is GpuState.OK else _NOTHING_TOLD
+    made = {
+        "node": node.name,
+        "gpu": NOTHING if gpu is None else str(gpu.index),
+        "card": NOTHING if gpu is None else _card(gpu, brief=brief),
+        "util": _number(told.util_percent, "%"),
+        "memory": _memory(told),
+        "temp": _number(told.temperature_c, "°C"),
+        "power": _number(told.power_w, "W"),
+        **rates(told),
+        "user": ", ".join(told.users) or NOTHING,
+        "uses it": _uses(told, brief=brief),
+    }
+    return {name: clean(text) for name, text in made.items()}
+
+
+def said(row: Row) -> tuple[str, str] | None:
+    """What is said of a row that has no numbers, and the first column that is empty then."""
     node, gpu = row
     if gpu is None:
-        return [node.name, *[NOTHING] * 7, _why(node)]
-    if gpu.state is not GpuState.OK:
-        card = _card(gpu)
-        return [node.name, str(gpu.index), card, *[NOTHING] * 5, gpu.state.value]
-    return [
-        node.name,
-        str(gpu.index),
-        _card(gpu),
-        _number(gpu.util_percent, "%"),
-        _memory(gpu),
-        _number(gpu.temperature_c, "°C"),
-        _number(gpu.power_w, "W"),
-        ", ".join(gpu.users) or NOTHING,
-        _uses(gpu),
-    ]
+        return "gpu", clean(_why(node))
+    return None if gpu.state is GpuState.OK else ("util", gpu.state.value)
 
 
-def rates(row: Row, *, pcie: bool, nvlink: bool) -> list[str]:
-    """The cells below `PCIE` and `NVLINK`, of those that are wanted."""
-    gpu = row[1] or _NOTHING_TOLD
-    found: list[float | None] = []
-    if pcie:
-        found += [gpu.pcie_rx_bytes_per_s, gpu.pcie_tx_bytes_per_s]
-    if nvlink:
-        found += [gpu.nvlink_rx_bytes_per_s, gpu.nvlink_tx_bytes_per_s]
-    return [NOTHING if rate is None else f"{size(rate)}/s" for rate in found]
+def rates(gpu: Gpu) -> dict[str, str]:
+    """The cells below `PCIE` and `NVLINK`."""
+    found = (
+        gpu.pcie_rx_bytes_per_s,
+        gpu.pcie_tx_bytes_per_s,
+        gpu.nvlink_rx_bytes_per_s,
+        gpu.nvlink_tx_bytes_per_s,
+    )
+    texts = [NOTHING if rate is None else f"{size(rate)}/s" for rate in found]
+    return dict(zip((*PCIE, *NVLINK), texts, strict=True))
 
 
 def totals(rows: Sequence[Row]) -> str:
@@ -95,11 +116,8 @@ def sentence(row: Row, *, pcie: bool = False, nvlink: bool = False) -> str:
         f"used by {' and '.join(gpu.users)} for {_uses(gpu)}" if gpu.users else None,
     ]
     wanted = [*(PCIE if pcie else ()), *(NVLINK if nvlink else ())]
-    facts += [
-        f"{rate} {name}"
-        for name, rate in zip(wanted, rates(row, pcie=pcie, nvlink=nvlink), strict=True)
-        if rate != NOTHING
-    ]
+    found = rates(gpu)
+    facts += [f"{found[name]} {name}" for name in wanted if found[name] != NOTHING]
     return clean(f"{begin} {', '.join(fact for fact in facts if fact) or 'nothing is told'}.")
 
 
@@ -132,12 +150,6 @@ def _fields(node: Node) -> dict[str, Any]:
     return {**dataclasses.asdict(node), "labels": dict(node.labels)}
 
 
-def tabled(rows: Sequence[Row], *, pcie: bool, nvlink: bool) -> tuple[list[str], list[list[str]]]:
-    """The columns of the table, and its cells."""
-    columns = [*COLUMNS, *(PCIE if pcie else ()), *(NVLINK if nvlink else ())]
-    return columns, [[*cells(row), *rates(row, pcie=pcie, nvlink=nvlink)] for row in rows]
-
-
 def who_did_not(nodes: Sequence[Node], waited_s: float) -> list[str]:
     """A sentence for each node that has not answered."""
     found = []
@@ -151,25 +163,6 @@ def who_did_not(nodes: Sequence[Node], waited_s: float) -> list[str]:
     return found
 
 
-def block(
-    rows: Sequence[Row],
-    attention: Sequence[Attention],
-    *,
-    plain: bool,
-    pcie: bool = False,
-    nvlink: bool = False,
-) -> None:
-    """Print a picture, as a table or in sentences."""
-    if plain:
-        for row in rows:
-            output.show(sentence(row, pcie=pcie, nvlink=nvlink))
-    else:
-        output.table(*tabled(rows, pcie=pcie, nvlink=nvlink))
-    output.show(totals(rows) + ("." if plain else ""))
-    for each in attention:
-        output.show(f"needs a look: {concern(each)}")
-
-
 def _why(node: Node) -> str:
     if node.state is NodeState.UNREACHABLE:
         return f"does not answer: {node.error}" if node.error else "does not answer"
@@ -178,10 +171,12 @@ def _why(node: Node) -> str:
     return node.error or "no GPU"
 
 
-def _card(gpu: Gpu) -> str:
+def _card(gpu: Gpu, *, brief: bool = False) -> str:
     if gpu.name is None:
         return NOTHING
-    return next((gpu.name.removeprefix(m) for m in _MAKERS if gpu.name.startswith(m)), gpu.name)
+    maker = next((maker for maker in _MAKERS if gpu.name.startswith(maker)), "")
+    name = gpu.name.removeprefix(maker)
+    return (_AFTER_MODEL.sub("", name) or name) if brief else name
 
 
 def _memory(gpu: Gpu) -> str:
@@ -196,13 +191,20 @@ def _number(value: float | None, unit: str) -> str:
     return NOTHING if value is None else f"{value:.0f} {unit}"
 
 
-def _uses(gpu: Gpu) -> str:
+def _uses(gpu: Gpu, *, brief: bool = False) -> str:
     """The models that gswarm has loaded, else the commands."""
     if gpu.models:
         return ", ".join(gpu.models)
-    commands = [_short(process.command) for process in gpu.processes or () if process.command]
+    commands = [process.command for process in gpu.processes or () if process.command]
+    if brief:
+        commands = [_in_brief(command) for command in commands]
     return ", ".join(dict.fromkeys(commands)) or NOTHING
 
 
-def _short(command: str) -> str:
-    return command if len(command) <= _LONGEST else f"{command[: _LONGEST - 1]}…"
+def _in_brief(command: str) -> str:
+    """``/opt/conda/bin/python -m lm_eval --tasks x`` as ``lm_eval --tasks x``."""
+    for _ in range(2):
+        program, space, rest = command.partition(" ")
+        command = f"{program.rpartition('/')[2] or program}{space}{rest}"
+        command = _INTERPRETER.sub("", command)
+    return command

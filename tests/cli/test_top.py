@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from typing import Any
 import pytest
 
 from gswarm_tui.cli import topview
+from gswarm_tui.cli.top import _How, _screenful
+from gswarm_tui.watch.filters import parse
 from gswarm_tui.watch.simulated import SimulatedSource
 from gswarm_tui.watch.snapshot import (
     Attention,
@@ -31,7 +34,7 @@ from gswarm_tui.watch.source import Listener
 
 from .conftest import Command
 
-GIB = 1024**3
+KEPT = ["NODE", "GPU", "UTIL", "MEMORY", "TEMP", "POWER", "USER"]
 BUSY = Gpu(
     "node1",
     0,
@@ -184,6 +187,50 @@ def test_json_has_labels_by_name_and_what_needs_a_look_of_what_is_shown(
     assert len(gswarm("top", "--json").document["attention"]) == 3
 
 
+def test_neither_a_pipe_nor_a_sentence_cuts_a_command(gswarm: Command, show: Show) -> None:
+    command = "/opt/conda/bin/python -m vllm.entrypoints.openai.api_server --model " + "llama" * 20
+    long = replace(BUSY, processes=(replace(BUSY.processes[0], command=command),))
+    show(replace(ONE, gpus=(long,)))
+    assert gswarm("top").out.splitlines()[1].endswith(f"  ana   {command}")
+    assert gswarm("top", "--plain").out.splitlines()[0].endswith(f" used by ana for {command}.")
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 160])
+def test_on_a_terminal_each_row_is_one_line(
+    gswarm: Command, show: Show, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    show(ONE, TWO, DOWN)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", gswarm("top").out).splitlines()
+    head, rule, busy, serving, lost, down, totals = lines
+    assert head.split()[:2] + head.split()[3:8] == KEPT
+    assert rule.strip("─") == ""
+    assert re.search("97 %  60.0 GB of 80.0 GB  71 °C  650 W  ana   (python )?train.py$", busy)
+    assert serving.endswith("llama-8b")
+    assert lost.split() == ["node2", "0", "-", "lost"]
+    assert down == "node3  does not answer: refused�[2J"
+    assert totals.startswith("2 GPUs")
+
+
+def test_a_screen_holds_a_third_of_what_needs_a_look_and_says_what_it_does_not() -> None:
+    rows = [(ONE, replace(BUSY, index=i)) for i in range(30)]
+    looks = [Attention(Concern.XID, "node1", i, "13 " * 60, None) for i in range(9)]
+    how = _How(parse(""), "node", json=False, plain=False, wait_s=1.0)
+    lines = [text.plain for text in _screenful(rows, looks, 80, 24, how)]
+    assert len(lines) == 24
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith("30 GPUs, 97 % busy")
+    assert lines[15:17] == [
+        "18 more: a filter, or gswarm-tui",
+        f"node1 gpu0: XID error: {'13 ' * 18}13…",
+    ]
+    assert lines[-1] == "2 more need a look"
+    few = [text.plain for text in _screenful(rows[:3], looks[:2], 80, 24, how)]
+    assert len(few) == 8
+    assert "more" not in "".join(few)
+
+
 def test_only_the_nodes_that_are_asked_for(gswarm: Command, show: Show) -> None:
     scripted = show(ONE)
     gswarm("top", "--node", "node[1-2]", "--interval", "0.5")
@@ -220,10 +267,10 @@ def test_bandwidth_is_shown_where_it_is_asked_for(gswarm: Command, show: Show) -
     scripted = show(replace(ONE, gpus=(replace(BUSY, **rates), SERVING)), BARE)
     ended = gswarm("top", "--bandwidth", "--nvlink")
     head, busy, serving, bare, _ = ended.out.splitlines()
-    assert head.endswith("PCIE IN   PCIE OUT  NVLINK IN  NVLINK OUT")
-    assert busy.split("  ")[-1].strip() == "-"
-    assert "1.5 GB/s  2.0 MB/s" in busy
-    assert [line.split()[-4:] for line in (serving, bare)] == [["-"] * 4] * 2
+    assert head.endswith("POWER   PCIE IN  PCIE OUT  NVLINK IN  NVLINK OUT  USER  USES IT")
+    assert "650 W  1.5 GB/s  2.0 MB/s          -           -  ana   python train.py" in busy
+    assert serving.split()[-7:] == ["W", *["-"] * 5, "llama-8b"]
+    assert bare.split()[-7:] == [*["-"] * 5, "no", "GPU"]
     assert (scripted.asked[-1].bandwidth, scripted.asked[-1].nvlink) == (True, True)
     assert "1.5 GB/s pcie in, 2.0 MB/s pcie out." in gswarm("top", "--plain", "--bandwidth").out
 
@@ -268,10 +315,11 @@ def test_a_real_helper_one_object_a_line_until_it_is_ended(real: dict[str, str])
     assert pictures[0]["nodes"][0]["gpus"][0]["name"] == "NVIDIA H100 80GB HBM3"
 
 
-def test_in_a_terminal_it_is_redrawn_in_place(real: dict[str, str]) -> None:
+@pytest.mark.parametrize("width", [80, 160])
+def test_in_a_terminal_it_is_redrawn_in_place(real: dict[str, str], width: int) -> None:
     argv = [sys.executable, "-m", "gswarm_tui.cli", "top", "--watch", "--interval", "0.2"]
     leader, follower = pty.openpty()
-    terminal = {**real, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "20"}
+    terminal = {**real, "TERM": "xterm-256color", "COLUMNS": str(width), "LINES": "20"}
     with subprocess.Popen(argv, env=terminal, stdout=follower, stdin=follower) as process:
         os.close(follower)
         seen, deadline = b"", time.monotonic() + 60
@@ -282,4 +330,8 @@ def test_in_a_terminal_it_is_redrawn_in_place(real: dict[str, str]) -> None:
         assert process.wait(20) == 0
     os.close(leader)
     assert b"\x1b[?1049h" in seen  # the alternate screen: what was there comes back
-    assert b"H100" in seen
+    text = seen.decode(errors="replace")  # the last picture may end anywhere
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text).splitlines()
+    assert any(set(KEPT) <= set(line.split()) for line in lines)
+    figures = re.compile(r"n1 +0  .* \d+ %  +[\d.]+ [GM]B of 85.5 GB  \d+ °C  +\d+ W  \S")
+    assert any(figures.match(line) for line in lines)
