@@ -66,6 +66,21 @@ def test_what_is_not_known_is_blank_and_zero_is_not() -> None:
     assert drawn[1].endswith("▁" * 10 + " " * 10 + "▁" * 10)
 
 
+@pytest.mark.parametrize(
+    ("span", "room", "said"),
+    [
+        (TEN_MINUTES, 70, " " * 10 + "-10 min" + " " * 50 + "now"),
+        (ONE_DAY, 70, " " * 10 + "-24 h" + " " * 52 + "now"),
+        (TEN_MINUTES, 10 + 500, " " * 210 + "-10 min" + " " * 290 + "now"),  # two seconds each
+        (TEN_MINUTES, 20, "-10 min"),
+    ],
+)
+def test_below_a_plot_is_of_which_time_it_is(span: Span, room: int, said: str) -> None:
+    history = remember([50.0] * 1200)
+    series = Series("util", (KEY,), percent, 100.0)
+    assert text(list(plot(history, series, span, NOW, room, 2)))[-1] == said
+
+
 def test_columns_stay_where_they_are_from_one_second_to_the_next() -> None:
     values = [float(second * 7 % 100) for second in range(600)]
     history = remember(values)

@@ -63,7 +63,7 @@ class Series:
 def plot(
     history: History, series: Series, span: Span, now: float, width: int, height: int
 ) -> list[Cell]:
-    """A line with the title, and `height` lines with the area."""
+    """A line with the title, `height` lines with the area, and one that says of which time."""
     columns = max(1, width - _AXIS)
     values = _together(
         [binned(history, key, span, now, columns) for key in series.keys], summed=series.summed
@@ -72,12 +72,13 @@ def plot(
     top = series.top or rounded_up(max(known, default=0.0))
     newest = _newest(history, series, now)
     title = _title(series, span, known, newest, width)
-    return [title, *_area(values, top, series.text, columns, height)]
+    area = _area(values, top, series.text, columns, height)
+    return [title, *area, _time_axis(span, columns)]
 
 
 def binned(history: History, key: Key, span: Span, now: float, columns: int) -> list[float | None]:
     """A mean for each column; None where there was no value."""
-    steps = max(1, -(-span.count // columns))
+    steps = _steps(span, columns)
     into = int(now // span.step_s) % steps + 1
     count = (columns - 1) * steps + into
     ask = history.seconds if span.step_s == 1 else history.minutes
@@ -85,6 +86,11 @@ def binned(history: History, key: Key, span: Span, now: float, columns: int) -> 
     return [_mean(found[max(0, place - steps) : place]) for place in range(steps, count, steps)] + [
         _mean(found[-into:])
     ]
+
+
+def _steps(span: Span, columns: int) -> int:
+    """How many steps of the span a column is, so that there is room for all of it."""
+    return max(1, -(-span.count // columns))
 
 
 def rounded_up(value: float) -> float:
@@ -173,6 +179,16 @@ def _area(
         axis = Piece(f"{label[: _AXIS - 1]:>{_AXIS - 1}} ", Tone.DIM)
         lines.append((axis, Piece(area.ljust(columns), Tone.BUSY)))
     return lines
+
+
+def _time_axis(span: Span, columns: int) -> Cell:
+    """Where the span begins, below its first column, and now; on little room only the span."""
+    begin, end = f"-{span.title}", "now"
+    before = columns - -(-span.count // _steps(span, columns))
+    between = columns - before - len(begin) - len(end)
+    if between < 1:
+        return Piece(begin, Tone.DIM)
+    return Piece(" " * (_AXIS + before) + begin + " " * between + end, Tone.DIM)
 
 
 def _eighths(value: float | None, top: float, height: int) -> int:
