@@ -57,7 +57,7 @@ class Home:
 
     @property
     def cron(self) -> Path:
-        """The folder that says how the last run of each cron job went; it is there."""
+        """The folder that says how the runs of each cron job went; it is there."""
         return _writable_folder(self.root, "cron")
 
     @property

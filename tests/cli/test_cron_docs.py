@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gswarm_tui import errors
 from gswarm_tui.cli.commands import load
+from gswarm_tui.cron import history
 from gswarm_tui.jobs.overlap import Overlap
 
 TEXT = (Path(__file__).parents[2] / "docs" / "cron.md").read_text()
@@ -49,3 +50,8 @@ def test_every_option_of_install_is_there() -> None:
     assert synopsis is not None
     written = set(re.findall(r"--[a-z]+", synopsis[0])) | {"--var", "--json", "--help"}
     assert written == options(load("cron").commands["install"]) | {"--help"}
+
+
+def test_every_way_a_run_of_cron_can_go_is_in_the_table() -> None:
+    words = {word for cell in table("`WENT`") for word in re.findall(r"`([a-z ]+)`", cell)}
+    assert words == {*history.ENDINGS.values(), "skipped", "running", "lost"} - {"succeeded"}
