@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from textual import events
 
 from gswarm_tui.errors import GswarmError, NodeError, UsageError
 from gswarm_tui.tui.acting import Recording
@@ -63,6 +64,16 @@ async def test_a_talk() -> None:
         assert key is None
         await stage.press("pageup", "pagedown", "escape")
         assert stage.app.screen is stage.view
+
+
+async def test_of_several_lines_that_are_pasted_into_a_talk_none_is_lost() -> None:
+    talker = Echo()
+    async with on_stage(TWO, talker=talker) as stage:
+        await stage.open("services")
+        await stage.press("c")
+        stage.app.post_message(events.Paste("why\n\n  is that\n"))
+        await stage.press("enter")
+        assert [said.text for talk, _ in talker.asked for said in talk] == ["why is that"]
 
 
 async def test_a_talk_that_fails_says_why_and_takes_a_key() -> None:

@@ -16,6 +16,7 @@ from gswarm_tui.tui.talking import Said, Talker
 from gswarm_tui.tui.widgets.cells import Piece, Tone
 from gswarm_tui.tui.widgets.dialog import told
 from gswarm_tui.tui.widgets.keys import Keys
+from gswarm_tui.tui.widgets.line_input import LineInput
 from gswarm_tui.tui.widgets.markup import content
 from gswarm_tui.watch.snapshot import Service
 
@@ -23,7 +24,7 @@ _KEY = "/key "
 _ASSISTANT = "assistant"
 
 
-class ChatLine(Input):
+class ChatLine(LineInput):
     """What one says next."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "Send")]
@@ -69,7 +70,7 @@ class ChatScreen(ModalScreen[None]):
             yield Static(content([Piece(title, Tone.TITLE)]), markup=False)
             with VerticalScroll(can_focus=False):
                 yield Static("", id="talk", markup=False)
-            yield ChatLine(placeholder="say something")
+            yield ChatLine(hint="say something")
         yield Keys()
 
     def on_mount(self) -> None:

@@ -1,4 +1,4 @@
-"""A line of a form in which one types."""
+"""A line of a form or of a talk in which one types."""
 
 from __future__ import annotations
 
