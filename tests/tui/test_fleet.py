@@ -15,14 +15,14 @@ from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.tui.screens.fleet import FleetView
 from gswarm_tui.tui.widgets import gpu_cards
 from gswarm_tui.tui.widgets.attention_table import AttentionTable
-from gswarm_tui.tui.widgets.cells import Cell
+from gswarm_tui.tui.widgets.cells import Cell, pieces
 from gswarm_tui.tui.widgets.fleet_table import FleetTable
 from gswarm_tui.tui.widgets.gpu_card import card
 from gswarm_tui.tui.widgets.gpu_cards import GpuCards
 from gswarm_tui.tui.widgets.line_table import LineTable
-from gswarm_tui.watch.snapshot import FleetSnapshot, Gpu, Host, Node, NodeState
+from gswarm_tui.watch.snapshot import Concern, FleetSnapshot, Gpu, GpuState, Host, Node, NodeState
 
-from .fleets import GB, NOW, fleet, gpu, node, process, racks, showcase, simulated, troubled
+from .fleets import GB, NOW, fleet, gpu, lost, node, process, racks, showcase, simulated, troubled
 from .scenes import OPTIONS, PICTURE, SUBJECTS
 from .stage import LARGE, MIDDLE, SIZES, SMALL, Stage, harmless, on_stage
 
@@ -122,6 +122,41 @@ async def test_nodes_without_a_card_stand_as_lines_below_the_cards() -> None:
         await stage.push(fleet(mixed().nodes[0], *every))
         assert not table.display
         assert cards.has_focus
+
+
+async def test_nodes_without_a_card_come_right_after_the_cards() -> None:
+    async with on_stage(mixed(), size=(160, 50)) as stage:
+        lines = stage.lines()
+        bottom = max(number for number, line in enumerate(lines) if "╯" in line or "┛" in line)
+        assert "NODE" in lines[bottom + 1]
+        assert " two " in lines[bottom + 2]
+        await stage.pilot.resize_terminal(80, 14)  # no room for all cards
+        await stage.pilot.pause()
+        stage.line_with(" two ")
+        stage.line_with("Help")
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (GpuState.LOST, "✗ lost: the driver has no contact to it"),
+        (GpuState.MISSING, "? missing: the inventory expects it, the node has none of that number"),
+        (GpuState.SILENT, "‖ its driver does not answer"),
+    ],
+)
+def test_a_card_says_in_a_whole_sentence_what_is_wrong(state: GpuState, said: str) -> None:
+    lines = ["".join(piece.text for piece in pieces(line)) for line in card_of(lost("a", 0, state))]
+    assert " ".join(" ".join(line[1:-1] for line in lines[1:-1]).split()) == said
+
+
+def test_what_is_wrong_has_the_same_sign_on_a_card_as_in_a_line() -> None:
+    text = str(card_of(gpu("a", 0), Concern.THROTTLED))
+    assert "↓ throttled" in text
+    assert "z held but idle" in str(card_of(gpu("a", 0), Concern.IDLE))
+
+
+def card_of(shown: Gpu, concern: Concern | None = None) -> list[Cell]:
+    return card(shown, (), concern, chosen=False)
 
 
 async def test_a_filter_that_leaves_no_gpu_leaves_lines() -> None:

@@ -7,6 +7,8 @@ from typing import Final
 
 from gswarm_tui import wording
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, bar, fit, level, pieces, spark
+from gswarm_tui.tui.widgets.heat import SIGNS
+from gswarm_tui.tui.widgets.lines import wrapped
 from gswarm_tui.watch.fields import memory_percent
 from gswarm_tui.watch.snapshot import Concern, Gpu, GpuState
 
@@ -19,7 +21,7 @@ BEFORE_S: Final = _INNER
 
 _STATES: Final = {
     GpuState.LOST: "✗ lost: the driver has no contact to it",
-    GpuState.MISSING: "? missing: the inventory expects it",
+    GpuState.MISSING: "? missing: the inventory expects it, the node has none of that number",
     GpuState.SILENT: "‖ its driver does not answer",
 }
 
@@ -33,7 +35,7 @@ def card(
         before: the last `BEFORE_S` values of its utilisation.
         chosen: the cursor is on it.
     """
-    inside = [*_inside(gpu, before, concern)]
+    inside = _inside(gpu, before, concern)
     corners = "┏━┓┃┗┛" if chosen else "╭─╮│╰╯"
     edge = Tone.TITLE if chosen else Tone.DIM
     title = f" {gpu.node}:gpu{gpu.index} "
@@ -49,12 +51,12 @@ def card(
     return [*lines, Piece(bottom, edge)]
 
 
-def _inside(
-    gpu: Gpu, before: Sequence[float | None], concern: Concern | None
-) -> tuple[Cell, Cell, Cell, Cell, Cell]:
+def _inside(gpu: Gpu, before: Sequence[float | None], concern: Concern | None) -> Sequence[Cell]:
+    """The lines between the edges."""
     name = (gpu.name or "").removeprefix("NVIDIA ")
     if gpu.state is not GpuState.OK:
-        return (name, Piece(_STATES[gpu.state], Tone.BAD), "", "", "")
+        said = [Piece(line, Tone.BAD) for line in wrapped(_STATES[gpu.state], _INNER)]
+        return [name, *said, *[""] * (HEIGHT - 3 - len(said))]
     share = memory_percent(gpu)
     return (
         (Piece("util ", Tone.DIM), bar(gpu.util_percent, _BAR, Tone.GOOD), _percent(gpu)),
@@ -94,7 +96,9 @@ def _facts(gpu: Gpu) -> str:
 
 
 def _concern(concern: Concern) -> Piece:
-    return Piece(f"  ! {concern}", Tone.WARN)
+    """With its sign in the lines of the nodes, where it has one."""
+    sign = SIGNS.get(concern, Piece("!"))
+    return Piece(f"  {sign.text} {concern}", Tone.WARN)
 
 
 def _users(gpu: Gpu, name: str) -> Piece:

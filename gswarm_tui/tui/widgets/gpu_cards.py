@@ -90,7 +90,9 @@ class GpuCards(Lines, can_focus=True):
 
     def _lay_out(self) -> None:
         self._cards = {}
-        self._show_count(-(-len(self._gpus) // self.columns) * HEIGHT or 1)
+        count = -(-len(self._gpus) // self.columns) * HEIGHT or 1
+        self.styles.max_height = count  # what is below comes right after the last card
+        self._show_count(count)
 
     def _line(self, y: int) -> Cell:
         """A line of the cards, of which only those in sight are made."""

@@ -26,7 +26,7 @@ _STATES: Final[Mapping[GpuState, Piece]] = {
     GpuState.MISSING: Piece("?", Tone.BAD),
     GpuState.SILENT: Piece("‖", Tone.WARN),
 }
-_CONCERNS: Final[Mapping[Concern, Piece]] = {
+SIGNS: Final[Mapping[Concern, Piece]] = {
     Concern.XID: Piece("!", Tone.BAD),
     Concern.ECC: Piece("!", Tone.BAD),
     Concern.THROTTLED: Piece("↓", Tone.WARN),
@@ -62,8 +62,8 @@ class Heat:
     def _column(self, gpu: Gpu, concern: Concern | None) -> Piece:
         if gpu.state is not GpuState.OK:
             return _STATES[gpu.state]
-        if concern is not None and concern in _CONCERNS:
-            return _CONCERNS[concern]
+        if concern is not None and concern in SIGNS:
+            return SIGNS[concern]
         if gpu.util_percent is None:
             return Piece("-", Tone.DIM)
         if gpu.util_percent == 0 and gpu.processes == () and not gpu.models:
