@@ -50,7 +50,7 @@ _STEPS: Final = (
     _Step(_NO_CARD | {"power", "temp"}),
     _Step(_NO_CARD | {"power", "temp", "memory"}),
 )
-"""The first that fits is taken; with 80 columns it is none of the last three."""
+"""The first that fits is taken; with 80 columns and no rates it is none of the last three."""
 
 _Widths = Mapping[str, int]
 
