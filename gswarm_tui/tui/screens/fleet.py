@@ -47,7 +47,7 @@ class FleetView(View):
     CHANGES = frozenset({"shell"})
 
     DEFAULT_CSS = """
-    FleetView #fleet { layout: vertical; height: 1fr; }
+    FleetView #fleet { layout: vertical; height: 1fr; background: $surface; }
     FleetView #attention { display: none; }
     FleetView.-attention #attention { display: block; }
     FleetView.-wide #fleet { layout: horizontal; }
