@@ -45,7 +45,7 @@ _LATER: Final = "do it again when that has ended"
 """Instead of an option of the command line that waits for it."""
 
 READ_ONLY: Final = "gswarm-tui was started with --read-only: nothing is changed or sent from here"
-DEMO: Final = "the demo changes nothing"
+_DEMO: Final = "the demo changes nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +102,14 @@ class Proposal:
         command: the command line that does the same, to copy.
         plan: what would be done, a sentence a line.
         problems: why it would fail, if it was done now.
+        is_pretended: whether nothing comes of it when it is confirmed.
     """
 
     deed: Deed
     command: str
     plan: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    is_pretended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,13 +223,15 @@ class Recording:
     Args:
         said: what it says when it is asked to do something.
         plan: what it says that would be done.
+        pretends: whether it says that it does nothing.
         error: what comes instead of an answer.
         done: what was carried out.
     """
 
-    said: str = DEMO
-    plan: tuple[str, ...] = (DEMO,)
+    said: str = "done"
+    plan: tuple[str, ...] = ("would do",)
     problems: tuple[str, ...] = ()
+    pretends: bool = False
     job: int | None = None
     error: GswarmError | None = None
     proposed: list[Deed] = field(default_factory=list)
@@ -236,13 +240,18 @@ class Recording:
     async def propose(self, deed: Deed) -> Proposal:
         self.proposed.append(deed)
         plan = (*deed.does, *self.plan)
-        return Proposal(deed, equal_command(deed), plan, self.problems)
+        return Proposal(deed, equal_command(deed), plan, self.problems, self.pretends)
 
     async def carry_out(self, proposal: Proposal) -> Done:
         if self.error is not None:
             raise self.error
         self.done.append(proposal.deed)
         return Done(self.job, self.said)
+
+
+def demo() -> Recording:
+    """The `Actor` of the demo."""
+    return Recording(f"pretended; {_DEMO}", (_DEMO,), pretends=True)
 
 
 def run_playbook(file: Path, values: Mapping[str, str]) -> Deed:

@@ -193,7 +193,7 @@ def _real(options: Options) -> GswarmApp:
 
 def _demo(options: Options) -> GswarmApp:
     """The application of a simulated fleet; it does nothing, but says what it would."""
-    from gswarm_tui.tui.acting import Recording
+    from gswarm_tui.tui.acting import demo
     from gswarm_tui.tui.app import GswarmApp
     from gswarm_tui.tui.talking import Echo
     from gswarm_tui.watch.simulated import SimulatedSource
@@ -203,7 +203,7 @@ def _demo(options: Options) -> GswarmApp:
         source,
         first=source.picture(time.time()),
         read_only=options.read_only,
-        actor=Recording(),
+        actor=demo(),
         talker=Echo(),
         inventory=source.inventory(),
         config=_config(options.settings),

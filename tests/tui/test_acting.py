@@ -19,6 +19,7 @@ from gswarm_tui.tui.acting import (
     Recording,
     _error,
     _read_check,
+    demo,
     equal_command,
 )
 from gswarm_tui.tui.widgets.dialog import Field, Flag, Form, FormScreen, NoticeScreen, PlanScreen
@@ -348,6 +349,17 @@ async def test_a_plan_that_would_fail_is_not_offered_like_another() -> None:
         stage.line_with("✗ would fail: it is not there")
         stage.line_with("Enter does it all the same")
         assert "would do" not in stage.text()
+
+
+async def test_the_demo_says_at_the_plan_and_after_it_that_nothing_is_done() -> None:
+    async with on_stage(placed(), actor=demo()) as stage:
+        stage.app.deeds.begin(DEED)
+        await stage.shows("Enter pretends to do it")
+        stage.line_with("the demo changes nothing")
+        assert "Enter does" not in stage.text()
+        await stage.press("enter")
+        title = "delete llama from alpha:disk"
+        assert stage.notices() == [f"{title}: pretended; the demo changes nothing"]
 
 
 def test_what_a_check_found_is_said_as_one_says_it() -> None:

@@ -243,7 +243,9 @@ class PlanScreen(Box):
         self.query_one("#plan", Static).update(content(_plan(proposal)))
         for each in self.query(".command").results(Static):
             each.update(content(_command(proposal)))
-        does = "Enter does it all the same" if proposal.problems else "Enter does it"
+        does = "Enter pretends to do it" if proposal.is_pretended else "Enter does it"
+        if proposal.problems:
+            does += " all the same"
         keys = f"{does}   y copies the command   {self._ways_out}"
         self.query_one(".keys", Static).update(keys)
 
