@@ -221,6 +221,7 @@ def result_of(record: TaskRecord) -> TaskResult:
         error=error,
         because=because,
         attempt=record.attempt,
+        tolerated=record.tolerated,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -148,10 +149,7 @@ def retry(
         if start is not None:
             opened.task(found, start)
         elif found.state is State.SUCCEEDED:
-            raise UsageError(
-                f"nothing of job {found.id} failed",
-                hint=f"gswarm job retry {found.id} --from TASK does a part of it again",
-            )
+            raise _nothing_to_retry(opened, found)
     reopen = _reopen(found, retry=True, start=start)
     _run(ctx, found, reopen, manner, detach=detach)
 
@@ -242,6 +240,17 @@ def _refuse_all_done(opened: History, job: JobRecord) -> None:
         f"job {job.id} has ended: {job.state}",
         hint=f"gswarm job retry {job.id} does again what failed; with --from TASK, from there on",
     )
+
+
+def _nothing_to_retry(opened: History, job: JobRecord) -> UsageError:
+    """Why a job that succeeded is not tried again."""
+    tolerated = [task.action_id for task in opened.jobs.tasks(job.id) if task.tolerated]
+    start = shlex.quote(tolerated[0]) if tolerated else "TASK"
+    reason = f"nothing of job {job.id} failed"
+    if tolerated:
+        reason = f"job {job.id} succeeded: that {', '.join(tolerated)} failed is tolerated"
+    hint = f"gswarm job retry {job.id} --from {start} does a part of it again"
+    return UsageError(reason, hint=hint)
 
 
 def _reopen(

@@ -11,6 +11,7 @@ from gswarm_tui.devices import parse
 from gswarm_tui.errors import GswarmError
 from gswarm_tui.jobs import JobResult
 from gswarm_tui.jobs.failures import NOT_NEEDED
+from gswarm_tui.jobs.sentences import state_of
 from gswarm_tui.jobs.sentences import verdict as verdict
 from gswarm_tui.models.results import PlacementResult
 from gswarm_tui.playbook.outcome import Outcome
@@ -59,8 +60,7 @@ def failures(result: JobResult, *, told: Collection[str] = ()) -> Iterator[str]:
         task for task in result.tasks if task.error is not None and task.task.action_id not in told
     ]
     for task in untold:
-        state = "failed (tolerated)" if task.tolerated else "failed"
-        yield from _error(f"{state}: {task.task.action_id}", task.error)
+        yield from _error(f"{state_of(task)}: {task.task.action_id}", task.error)
     if result.error is not None:
         yield from _error(f"job {result.job_id}", result.error)
     skipped: dict[str | None, list[str]] = {}

@@ -26,14 +26,15 @@ def show(history: History, job: JobRecord, *, command: str) -> None:
     """
     tasks = history.jobs.tasks(job.id)
     counts = Counter(task.state for task in tasks)
-    output.fields(_about(job, counts))
+    summary = JobSummary(job, counts, None, None, sum(task.tolerated for task in tasks))
+    output.fields(_about(summary))
     output.show()
     output.table(
         ("task", "state", "attempt", "took", "what"),
         [
             (
                 task.action_id,
-                task.state,
+                sentences.state_of(task),
                 task.attempt or None,
                 output.duration(seconds_of(task)),
                 _what(task),
@@ -42,20 +43,21 @@ def show(history: History, job: JobRecord, *, command: str) -> None:
         ],
         apart=("what",),
     )
-    for line in _failures(job, tasks, counts, command):
+    for line in _failures(summary, tasks, command):
         output.show(line)
     if job.state is not State.FAILED:
-        for line in said_of(JobSummary(job, counts, None, None), command=command):
+        for line in said_of(summary, command=command):
             output.show(line)
 
 
-def _about(job: JobRecord, counts: Counter[State]) -> Iterator[tuple[str, object]]:
+def _about(summary: JobSummary) -> Iterator[tuple[str, object]]:
+    job = summary.job
     yield "job", f"{job.id}: {job.name}"
     state = str(job.state)
     if job.cancel_requested and job.state is State.RUNNING:
         state += ", asked to end"
     yield "state", state if job.exit_code is None else f"{state} (exit code {job.exit_code})"
-    yield "tasks", sentences.counted(counts)
+    yield "tasks", sentences.counted(summary.counts, summary.tolerated)
     yield "playbook", job.playbook
     yield "priority", job.priority
     by = f"{job.user} on {job.host}"
@@ -79,13 +81,12 @@ def _what(task: TaskRecord) -> str:
     return does
 
 
-def _failures(
-    job: JobRecord, tasks: Sequence[TaskRecord], counts: Counter[State], command: str
-) -> Iterator[str]:
+def _failures(summary: JobSummary, tasks: Sequence[TaskRecord], command: str) -> Iterator[str]:
+    job = summary.job
     failed = [task for task in tasks if task.state is State.FAILED]
     for task in failed:
         yield ""
-        yield f"failed: {task.action_id}: {task.error}"
+        yield f"{sentences.state_of(task)}: {task.action_id}: {task.error}"
         if task.hint is not None:
             yield f"  hint: {task.hint}"
         yield f"  its log: {command} job logs {job.id} {task.action_id}"
@@ -94,7 +95,7 @@ def _failures(
         yield f"job {job.id}: {job.error}"
     if job.state is State.FAILED:
         yield ""
-        for purpose, again in ways_on(job, counts, command=command):
+        for purpose, again in ways_on(summary, command=command):
             yield f"{purpose}: {again}"
 
 

@@ -15,8 +15,6 @@ from gswarm_tui.nearest import did_you_mean
 from gswarm_tui.state.states import JOB_TRANSITIONS, State
 
 if TYPE_CHECKING:
-    from collections import Counter
-
     from gswarm_tui.state.overview import JobSummary
     from gswarm_tui.state.records import JobRecord
 
@@ -120,7 +118,7 @@ def _show(listed: list[JobSummary], *, command: str, chosen: bool) -> None:
                 summary.job.state,
                 output.moment(summary.job.started_at or summary.job.created_at),
                 output.duration(seconds_of(summary.job)),
-                counted(summary.counts),
+                counted(summary.counts, summary.tolerated),
             )
             for summary in listed
         ],
@@ -139,7 +137,7 @@ def said_of(summary: JobSummary, *, command: str) -> Iterator[str]:
     if job.state is State.FAILED:
         yield f"job {job.id} ({job.name}) failed: {_reason(summary)}"
         ways = [("all of it", f"{command} job show {job.id}")]
-        ways += ways_on(job, summary.counts, command=command)
+        ways += ways_on(summary, command=command)
         yield f"  {'; '.join(': '.join(way) for way in ways)}"
     elif job.state is State.LOST:
         yield f"job {job.id} ({job.name}) was lost: the process that ran it is gone{_at(job)}"
@@ -152,12 +150,13 @@ def said_of(summary: JobSummary, *, command: str) -> Iterator[str]:
         yield f"  to run it here: {command} job resume {job.id}"
 
 
-def ways_on(job: JobRecord, counts: Counter[State], *, command: str) -> Iterator[tuple[str, str]]:
+def ways_on(summary: JobSummary, *, command: str) -> Iterator[tuple[str, str]]:
     """What to do about a job that failed: what for, and what to type."""
+    job, counts = summary.job, summary.counts
     if counts[State.CANCELLED]:
         more = " --timeout TIME" if job.exit_code == EXIT_TIMED_OUT else ""
         yield "to go on from there", f"{command} job resume {job.id}{more}"
-    if counts[State.FAILED] or not counts[State.CANCELLED]:
+    if counts[State.FAILED] > summary.tolerated or not counts[State.CANCELLED]:
         yield "to do again what failed", f"{command} job retry {job.id}"
 
 
@@ -174,7 +173,7 @@ def _reason(summary: JobSummary) -> str:
         if not cancelled:
             return "see its log"
         return "a task was cancelled" if cancelled == 1 else f"{cancelled} tasks were cancelled"
-    others = summary.counts[State.FAILED] - 1
+    others = summary.counts[State.FAILED] - summary.tolerated - 1
     more = f" (and {others} more failed)" if others > 0 else ""
     return f"{summary.failed}: {_first_line(summary.reason or 'failed')}{more}"
 
@@ -192,5 +191,6 @@ def _document(summary: JobSummary) -> dict[str, Any]:
     return {
         **job_fields(summary.job),
         "tasks": {str(state): count for state, count in summary.counts.items()},
+        "tolerated": summary.tolerated,
         "first_failure": failed,
     }

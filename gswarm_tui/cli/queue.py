@@ -92,6 +92,7 @@ def ended(
     json: options.Json = False,
 ) -> None:
     """Show the tasks that have ended, the newest first."""
+    from gswarm_tui.jobs.sentences import state_of
     from gswarm_tui.state.overview import seconds_of
 
     with history.open_history(ctx) as opened:
@@ -107,7 +108,7 @@ def ended(
         [
             (
                 _id(task),
-                task.state,
+                state_of(task),
                 output.moment(task.finished_at),
                 output.duration(seconds_of(task)),
                 (task.error or f"{task.action_type} {task.summary}").split("\n", 1)[0],

@@ -198,6 +198,7 @@ class Journal:
             error=error,
             error_kind=kind,
             hint=hint,
+            tolerated=ended.tolerated,
             result=result,
         )
 

@@ -18,9 +18,11 @@ from gswarm_tui.models.results import (
     ServeResult,
     StopResult,
 )
+from gswarm_tui.state.records import TaskRecord
 from gswarm_tui.state.states import State
 from gswarm_tui.wording import clean, duration, number_of, size
 
+_TOLERATED: Final = "(tolerated)"
 DONE: Final = "done"
 """What is said of a result that says nothing of its own."""
 
@@ -40,8 +42,12 @@ _COUNTED: Final = (
 def state_and_ending(task: TaskResult) -> str:
     """How a task ended, in a line that begins with its state."""
     says_it = task.state in (State.SKIPPED, State.CANCELLED)
-    state = f"{task.state} (tolerated)" if task.tolerated else str(task.state)
-    return ending(task) if says_it else f"{state}: {ending(task)}"
+    return ending(task) if says_it else f"{state_of(task)}: {ending(task)}"
+
+
+def state_of(task: TaskResult | TaskRecord) -> str:
+    """A task's state, and with a failure whether that is tolerated."""
+    return f"{task.state} {_TOLERATED}" if task.tolerated else str(task.state)
 
 
 def ending(task: TaskResult) -> str:
@@ -91,9 +97,20 @@ def verdict(result: JobResult) -> str:
     tasks, seconds = number_of(len(result.tasks), "task"), duration(result.seconds)
     if set(counts) <= {State.SUCCEEDED}:
         return f"{tasks} done in {seconds}"
-    return f"{tasks}: {counted(counts)}, in {seconds}"
+    tolerated = sum(task.tolerated for task in result.tasks)
+    return f"{tasks}: {counted(counts, tolerated)}, in {seconds}"
 
 
-def counted(counts: Counter[State]) -> str:
-    """How many tasks are in which state: ``3 done, 1 failed, 2 skipped``."""
-    return ", ".join(f"{counts[state]} {word}" for state, word in _COUNTED if counts[state])
+def counted(counts: Counter[State], tolerated: int) -> str:
+    """How many tasks are in which state: ``3 done, 1 failed (tolerated), 2 skipped``.
+
+    Args:
+        tolerated: how many of those that failed are.
+    """
+    found: list[str] = []
+    for state, word in _COUNTED:
+        number = counts[state] - (tolerated if state is State.FAILED else 0)
+        found += [f"{number} {word}"] * (number > 0)
+        if state is State.FAILED and tolerated:
+            found.append(f"{tolerated} {word} {_TOLERATED}")
+    return ", ".join(found)

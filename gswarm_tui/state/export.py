@@ -73,6 +73,7 @@ def task_fields(task: TaskRecord) -> dict[str, Any]:
         "error": task.error,
         "error_kind": task.error_kind,
         "hint": task.hint,
+        "tolerated": task.tolerated,
         "result": task.result,
     }
 

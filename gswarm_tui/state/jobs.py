@@ -116,7 +116,7 @@ class Jobs:
             self._transitions.begin_anew(job_id, again)
             self._database.execute(
                 "UPDATE tasks SET cancel_requested = 0, error = NULL, error_kind = NULL,"
-                " hint = NULL, result = NULL, finished_at = NULL"
+                " hint = NULL, tolerated = 0, result = NULL, finished_at = NULL"
                 " WHERE job_id = ? AND state = 'pending'",
                 (job_id,),
             )
@@ -281,6 +281,7 @@ class Jobs:
         error: str | None = None,
         error_kind: str | None = None,
         hint: str | None = None,
+        tolerated: bool = False,
         result: Mapping[str, Any] | None = None,
         retry_at: datetime | None = None,
     ) -> None:
@@ -295,7 +296,8 @@ class Jobs:
             stale = before is State.RUNNING and state is not State.SUCCEEDED and not resumes
             self._database.execute(
                 "UPDATE tasks SET finished_at = ?, resumes = resumes OR ?, stale = stale OR ?,"
-                " error = ?, error_kind = ?, hint = ?, result = ?, retry_at = ?, waiting = NULL"
+                " error = ?, error_kind = ?, hint = ?, tolerated = ?, result = ?, retry_at = ?,"
+                " waiting = NULL"
                 " WHERE job_id = ? AND action_id = ?",
                 (
                     None if state is State.RETRYING else now,
@@ -304,6 +306,7 @@ class Jobs:
                     error,
                     error_kind,
                     hint,
+                    tolerated,
                     None if result is None else json.dumps(result),
                     None if retry_at is None else times.text(retry_at),
                     job_id,

@@ -18,14 +18,16 @@ class JobSummary:
 
     Args:
         counts: how many of its tasks are in which state.
-        failed: the task that failed first; None where none did.
+        failed: the task that failed first, and is not tolerated; None where none did.
         reason: its error.
+        tolerated: how many of those that failed are tolerated.
     """
 
     job: JobRecord
     counts: Counter[State]
     failed: str | None
     reason: str | None
+    tolerated: int = 0
 
 
 def summaries(database: Database, jobs: Sequence[JobRecord]) -> list[JobSummary]:
@@ -34,23 +36,29 @@ def summaries(database: Database, jobs: Sequence[JobRecord]) -> list[JobSummary]
         return []
     between = (min(job.id for job in jobs), max(job.id for job in jobs))
     counts: dict[int, Counter[State]] = {job.id: Counter() for job in jobs}
+    tolerated: Counter[int] = Counter()
     for row in database.query(
-        "SELECT job_id, state, count(*) AS count FROM tasks WHERE job_id BETWEEN ? AND ?"
+        "SELECT job_id, state, count(*) AS count, sum(tolerated) AS tolerated FROM tasks"
+        " WHERE job_id BETWEEN ? AND ?"
         " GROUP BY job_id, state",
         between,
     ):
         if row["job_id"] in counts:
             counts[row["job_id"]][State(row["state"])] = row["count"]
+            tolerated[row["job_id"]] += row["tolerated"]
     # Beside a lone min(), the other columns are those of its row.
     failures = {
         row["job_id"]: (row["action_id"], row["error"])
         for row in database.query(
             "SELECT job_id, action_id, error, min(finished_at) FROM tasks"
-            " WHERE job_id BETWEEN ? AND ? AND state = 'failed' GROUP BY job_id",
+            " WHERE job_id BETWEEN ? AND ? AND state = 'failed' AND NOT tolerated GROUP BY job_id",
             between,
         )
     }
-    return [JobSummary(job, counts[job.id], *failures.get(job.id, (None, None))) for job in jobs]
+    return [
+        JobSummary(job, counts[job.id], *failures.get(job.id, (None, None)), tolerated[job.id])
+        for job in jobs
+    ]
 
 
 def seconds_of(record: JobRecord | TaskRecord | AttemptRecord) -> float | None:

@@ -54,6 +54,7 @@ class TaskRecord:
         error_kind: a word of ``errors.KINDS``.
         hint: what to do about its error.
         nodes: those that it has had work on.
+        tolerated: it failed, and its job goes on and may succeed (`on_failure: continue`).
     """
 
     job_id: int
@@ -75,6 +76,7 @@ class TaskRecord:
     result: Mapping[str, Any] | None
     cancel_requested: bool
     nodes: tuple[str, ...]
+    tolerated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def task_of(row: sqlite3.Row, waiting: str | None) -> TaskRecord:
         result=None if row["result"] is None else json.loads(row["result"]),
         cancel_requested=bool(row["cancel_requested"]),
         nodes=tuple(json.loads(row["nodes"])),
+        tolerated=bool(row["tolerated"]),
     )
 
 

@@ -60,6 +60,35 @@ def test_a_job_that_was_cut_by_its_limit_goes_on_with_more(gswarm: Command, stor
     assert shown.endswith(f"job 1: the job took longer than 3 s\n\n{way}")
 
 
+def test_a_failure_that_is_tolerated_is_said_to_be(gswarm: Command, story: Story) -> None:
+    tasks = [(name, "noop", "", ()) for name in ("may", "must")]
+    for state in (State.SUCCEEDED, State.FAILED):
+        job = story.job("deploy", *tasks)
+        story.jobs.begin(job)
+        story.runs(job, "may")
+        story.runs(job, "must")
+        story.jobs.end(job, "may", State.FAILED, error="no", tolerated=True)
+        story.jobs.end(job, "must", state, error="broken" if state is State.FAILED else None)
+        story.jobs.finish(job, state, exit_code=int(state is State.FAILED))
+    listed = gswarm("jobs").out
+    assert [row[5] for row in rows(listed)[1:3]] == [
+        "1 failed, 1 failed (tolerated)",
+        "1 done, 1 failed (tolerated)",
+    ]
+    assert "job 2 (deploy) failed: must: broken\n" in listed
+    shown = gswarm("job", "show", "1").out
+    assert "\nfailed (tolerated): may: no\n" in shown
+    assert ["may", "failed (tolerated)"] in [row[:2] for row in rows(shown)]
+    assert "failed (tolerated)" in gswarm("queue", "history").out
+    watched = gswarm("job", "show", "1", "--watch").err
+    assert "failed (tolerated): may: no" in watched
+    assert "1 done, 1 failed (tolerated)" in watched
+    again = gswarm("job", "retry", "1")
+    assert again.code == 2
+    assert "error: job 1 succeeded: that may failed is tolerated" in again.err
+    assert "gswarm job retry 1 --from may" in again.err
+
+
 def test_there_may_be_no_job_yet(gswarm: Command) -> None:
     ended = gswarm("jobs")
     assert (ended.code, ended.out) == (0, "")

@@ -63,6 +63,16 @@ def test_it_has_the_schema_of_a_new_file(old: Path, tmp_path: Path) -> None:
     assert schema(tmp_path / "old.db") == schema(tmp_path / "new.db")
 
 
+def test_what_failed_in_a_job_that_succeeded_was_tolerated(tmp_path: Path) -> None:
+    path = tmp_path / "gswarm.db"
+    shutil.copy(FILES[1], path)
+    with Database(path) as database:
+        rows = database.query("SELECT job_id, action_id, tolerated FROM tasks WHERE error NOTNULL")
+    failed = {(row["job_id"], row["action_id"]): row["tolerated"] for row in rows}
+    assert failed[1, "may"] == 1
+    assert sum(failed.values()) == 1
+
+
 def schema(path: Path) -> list[tuple[str, str]]:
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
