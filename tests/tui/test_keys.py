@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ from gswarm_tui.tui.views import VIEWS
 from gswarm_tui.tui.widgets.dialog import NoticeScreen
 from gswarm_tui.tui.widgets.keys import Keys
 
-from .fleets import fleet
+from .fleets import fleet, gpu, node
+from .some_jobs import PICTURE
 from .some_models import placed, service
 from .stage import SMALL, Stage, on_stage
 
@@ -75,7 +77,7 @@ async def test_where_there_is_no_room_the_wheel_moves_it_and_no_key_is_cut() -> 
         for _ in range(20):
             turn(events.MouseScrollDown)
         await stage.pilot.pause()
-        assert said(stage).rstrip() == "… / Filter  ? Help"
+        assert said(stage).rstrip() == "… d Describe  ? Help"
         for _ in range(20):
             turn(events.MouseScrollUp)
         await stage.pilot.pause()
@@ -134,12 +136,12 @@ async def test_in_a_form_the_keys_are_not_those_that_would_be_typed(tmp_path: Pa
 
 async def test_esc_says_that_it_takes_the_filter_away() -> None:
     async with on_stage(fleet(), size=(160, 30)) as stage:
-        assert "esc" not in said(stage)
+        assert "esc " not in said(stage)
         await stage.press("slash", "u", "p", "enter")
         await stage.shows("esc Clear filter")
         await stage.press("escape")
         await stage.shows("Group")
-        assert "esc" not in said(stage)
+        assert "esc " not in said(stage)
         await stage.open("node", "alpha")
         await stage.shows("esc Back")
 
@@ -171,3 +173,28 @@ async def test_below_a_form_no_key_is_shown() -> None:
         assert said(stage).strip() == ""
         await stage.press("enter")
         assert said(stage).startswith(" v Cards")
+
+
+async def test_other_keys_have_the_room_that_is_left() -> None:
+    async with on_stage(fleet(node("alpha", gpu("alpha", 0))), size=(120, 30)) as stage:
+        await stage.press("v")
+        await stage.shows("Group")
+        shown = said(stage).split("  ")
+        last = ["/ Filter", "space Mark", "d Describe", "? Help"]
+        assert [each.strip() for each in shown if each.strip()][-4:] == last
+        assert "Focus" not in said(stage)
+        await stage.pilot.resize_terminal(70, 30)
+        await stage.pilot.pause()
+        assert "Filter" in said(stage)
+        assert "Describe" not in said(stage)
+        assert said(stage).rstrip().endswith("… ? Help")
+
+
+async def test_the_key_of_the_queue_says_what_it_does_now() -> None:
+    async with on_stage(PICTURE) as stage:
+        await stage.open("jobs")
+        await stage.shows("p Pause the queue")
+        await stage.push(replace(PICTURE, queue_paused=True))
+        await stage.shows("p Open the queue")
+        await stage.press("p")
+        await stage.shows("resume the queue")

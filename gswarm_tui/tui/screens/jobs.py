@@ -56,7 +56,7 @@ class JobsView(View):
     SUMMARY = "All jobs of this data directory: begun here, by cron or in another terminal."
     ENTER = "the job"
     AUTO_FOCUS = "LineTable"
-    CHANGES = frozenset({"cancel", "resume", "retry", "remove", "queue"})
+    CHANGES = frozenset({"cancel", "resume", "retry", "remove", "queue", "open_queue"})
 
     DEFAULT_CSS = """
     JobsView #queue { padding: 0 1; height: 1; }
@@ -70,8 +70,9 @@ class JobsView(View):
         Binding("r", "resume", "Resume"),
         Binding("R", "retry", "Retry"),
         Binding("X", "remove", "Remove"),
+        Binding("n", "playbook", "New", tooltip="New: run a playbook"),
         Binding("p", "queue", "Pause the queue"),
-        Binding("n", "playbook", "New: run a playbook", show=False),
+        Binding("p", "open_queue", "Open the queue", tooltip="Open the queue again"),
         Binding("d", "describe", "Describe", show=False),
     ]
 
@@ -98,6 +99,11 @@ class JobsView(View):
         Column[JobRow]("why", lambda r: why(r.job), 10, share=3, least=_NARROW),
     )
 
+    def __init__(self, subject: str | None = None) -> None:
+        super().__init__(subject)
+        self._was_paused = False
+        """What the keys were made for."""
+
     def body(self) -> Iterable[Widget]:
         yield Lines(id="queue")
         empty = "no job is there: n runs a playbook, so does gswarm run PLAYBOOK"
@@ -109,6 +115,9 @@ class JobsView(View):
         return self.query_one(LineTable)
 
     def show(self, snapshot: FleetSnapshot) -> None:
+        if snapshot.queue_paused != self._was_paused:
+            self._was_paused = snapshot.queue_paused
+            self.refresh_bindings()
         self.query_one("#queue", Lines).show([queue_line(snapshot)])
         fits = plain(self.filter)
         self.table.show([_row(job, snapshot.time) for job in snapshot.jobs if fits(_texts(job))])
@@ -159,6 +168,14 @@ class JobsView(View):
 
     def action_remove(self) -> None:
         self.gswarm.deeds.begin(lambda: job_acts.remove(self.chosen()))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("queue", "open_queue"):
+            return (action == "open_queue") == bool(self.gswarm.snapshot.queue_paused)
+        return super().check_action(action, parameters)
+
+    def action_open_queue(self) -> None:
+        self.action_queue()
 
     def action_queue(self) -> None:
         now = self.gswarm.snapshot

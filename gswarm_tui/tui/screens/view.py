@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual import on
@@ -121,7 +122,7 @@ class View(Screen[None]):
         yield from self.body()
         yield Refusal()
         yield Prompt(self._words)
-        yield Keys()
+        yield Keys(self._fills_the_keys)
 
     def on_mount(self) -> None:
         for each in (self, *(widget for kind in self.KEYED for widget in self.query(kind))):
@@ -196,6 +197,21 @@ class View(Screen[None]):
         if isinstance(typing, Input):
             without |= {"command", "filter"}
         return {key: each for key, each in found.items() if each.binding.action not in without}
+
+    @staticmethod
+    @cache
+    def _actions() -> frozenset[str]:
+        """What all screens have."""
+        bindings = View._merged_bindings.key_to_bindings if View._merged_bindings else {}
+        return frozenset(each.action for some in bindings.values() for each in some)
+
+    def _fills_the_keys(self, active: ActiveBinding) -> bool:
+        """Whether a key is shown where there is room: the screen's own, and the one of marks."""
+        action = active.binding.action
+        if isinstance(self.focused, Input):
+            return False
+        is_its_own = active.node is self and action not in View._actions()
+        return is_its_own or action in ("mark", "sort")
 
     def holds_back(self, action: str) -> bool:
         """Whether an action is not done now; then it was said why.

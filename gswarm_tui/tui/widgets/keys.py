@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import ClassVar, Final, final
@@ -45,6 +45,9 @@ class _Key:
 class Keys(Widget, can_focus=False):
     """One line, drawn anew when other keys count; a click on a key presses it.
 
+    Args:
+        fills: which of the keys that are not shown by themselves have the room that is left.
+
     Textual's own footer makes a widget for each key and styles it, each time that a key may have
     changed: 8 ms of CPU each time, half of the time that it takes to open a screen
     (Textual 8.2).
@@ -65,8 +68,9 @@ class Keys(Widget, can_focus=False):
     }
     """
 
-    def __init__(self) -> None:
+    def __init__(self, fills: Callable[[ActiveBinding], bool] = lambda _: False) -> None:
         super().__init__()
+        self._fills = fills
         self._keys: tuple[_Key, ...] = ()
         self._help: tuple[_Key, ...] = ()
         self._first = 0
@@ -93,11 +97,17 @@ class Keys(Widget, can_focus=False):
             return
         is_below_a_box = self.app.screen is not self.screen and self.app.screen.is_modal
         firsts: dict[str, ActiveBinding] = {}
-        for active in () if is_below_a_box else self.screen.active_bindings.values():
+        known = () if is_below_a_box else tuple(self.screen.active_bindings.values())
+        for active in known:
             if active.binding.show:
                 firsts.setdefault(active.binding.action, active)
+        shown = tuple(firsts)
+        for active in known:
+            if not active.binding.show and self._fills(active):
+                firsts.setdefault(active.binding.action, active)
         every = tuple(self._key(active) for active in firsts.values())
-        keys = tuple(sorted((key for key in every if key.action != _HELP), key=_order))
+        mine = (key for key in every if key.action != _HELP)
+        keys = tuple(sorted(mine, key=lambda key: (key.action not in shown, _order(key))))
         help_ = tuple(key for key in every if key.action == _HELP)
         if (keys, help_) != (self._keys, self._help):
             self._keys, self._help, self._first, self._pointed = keys, help_, 0, None
