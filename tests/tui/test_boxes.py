@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ import pytest
 from textual.geometry import Region
 from textual.screen import Screen
 
+from gswarm_tui.inventory import Inventory, NodeSpec
 from gswarm_tui.tui.acting import Deed, Recording
 from gswarm_tui.tui.screens.chat import ChatScreen
 from gswarm_tui.tui.screens.choice import ChoiceScreen
@@ -23,12 +25,15 @@ from gswarm_tui.tui.widgets.dialog import (
     PlanScreen,
 )
 
-from .some_jobs import PICTURE
-from .some_models import service
+from .some_models import placed, service
 from .stage import SIZES, Stage, on_stage
 
-LOW: Final = (80, 11)
+SameAsBefore = Callable[[Stage, str], None]
 
+LOW: Final = (80, 11)
+INVENTORY: Final = Inventory(
+    {f"node{number:02}": NodeSpec(f"node{number:02}", "10.0.0.1") for number in range(90)}
+)
 
 DEED: Final = Deed(
     "delete llama from alpha:disk",
@@ -55,14 +60,17 @@ BOXES: Final[dict[str, tuple[Callable[[], Screen[Any]], str]]] = {
 
 @pytest.mark.parametrize("size", [*SIZES, LOW], ids=str)
 @pytest.mark.parametrize("name", BOXES)
-async def test_the_screen_beneath_does_not_move(name: str, size: tuple[int, int]) -> None:
+async def test_it_looks_as_before_and_the_screen_beneath_does_not_move(
+    name: str, size: tuple[int, int], same_as_before: SameAsBefore
+) -> None:
     make, said = BOXES[name]
-    async with on_stage(PICTURE, size=size) as stage:
-        await stage.open("jobs")
+    async with over_a_screen(size) as stage:
         before = stage.lines()
         stage.app.push_screen(make())
         await stage.shows(said)
         assert around(stage, stage.lines()) == around(stage, before)
+        if size != LOW:
+            same_as_before(stage, f"{name}-{size[0]}x{size[1]}")
 
 
 LINES: Final = tuple(f"line {number}" for number in range(99))
@@ -78,14 +86,21 @@ LONG: Final[dict[str, Callable[[], Screen[Any]]]] = {
 async def test_a_long_one_leaves_the_head_and_the_keys_of_the_screen_beneath(
     name: str, size: tuple[int, int], above: int, below: int
 ) -> None:
-    async with on_stage(PICTURE, size=size) as stage:
-        await stage.open("jobs")
+    async with over_a_screen(size) as stage:
         before = stage.lines()
         stage.app.push_screen(LONG[name]())
         await stage.shows("Enter")
         box = region(stage)
         assert (box.y, box.bottom) == (above, size[1] - below)
         assert around(stage, stage.lines()) == around(stage, before)
+
+
+@asynccontextmanager
+async def over_a_screen(size: tuple[int, int]) -> AsyncIterator[Stage]:
+    """A screen that has something everywhere, for a box over it."""
+    async with on_stage(placed(), size=size, inventory=INVENTORY) as stage:
+        await stage.open("inventory")
+        yield stage
 
 
 def around(stage: Stage, lines: list[str]) -> list[str]:
