@@ -25,6 +25,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, final
 
 from gswarm_tui.state.database import Database
@@ -133,7 +134,7 @@ class Queue:
     def waiting_for(self, row: sqlite3.Row) -> str | None:
         """Why a task waits, in a sentence; None where it does not."""
         if row["state"] == State.RETRYING:
-            return f"attempt {row['attempt']} failed; the next is at {row['retry_at']}"
+            return f"attempt {row['attempt']} failed; the next begins {_when(row['retry_at'])}"
         if row["state"] != State.READY:
             waiting: str | None = row["waiting"]
             return waiting
@@ -329,3 +330,14 @@ class Queue:
         return self._database.query(
             f"SELECT {columns} FROM tasks WHERE state = '{state}' {order}"  # noqa: S608 - constants
         )
+
+
+def _when(moment: str | None) -> str:
+    """A moment by the user's own clock: ``at 11:13:07``, with the date where that is another day's.
+
+    Not how long it is until then: whoever follows a job would be told of it anew at each look.
+    """
+    if moment is None:
+        return "soon"
+    at, now = datetime.fromisoformat(moment).astimezone(), datetime.now().astimezone()
+    return at.strftime("at %H:%M:%S" if at.date() == now.date() else "at %Y-%m-%d %H:%M:%S")

@@ -6,6 +6,7 @@ import json
 import re
 import stat
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,19 @@ def test_what_waits_says_for_what(gswarm: Command, story: Story) -> None:
         ("1/b[x]", "ready", sentence),
     ]
     assert len(rows(gswarm("queue", "tasks", "--status", "running").out)) == 2
+
+
+def test_the_next_attempt_is_said_by_the_users_clock(gswarm: Command, story: Story) -> None:
+    job = story.job("deploy", ("a", "noop", "", ()))
+    story.elsewhere(job)
+    story.runs(job, "a")
+    at = datetime.now(UTC).replace(microsecond=0)
+    story.jobs.end(job, "a", State.RETRYING, error="node1: no answer", retry_at=at)
+    sentence = f"attempt 1 failed; the next begins at {at.astimezone():%H:%M:%S}"
+    assert sentence in gswarm("queue", "tasks").out
+    assert sentence in gswarm("job", "show", "1").out
+    story.database.execute("UPDATE tasks SET retry_at = '2026-01-02T12:00:00.000+00:00'")
+    assert "the next begins at 2026-01-02 " in gswarm("queue", "tasks").out
 
 
 def test_what_is_shown_cannot_steer_the_terminal(
