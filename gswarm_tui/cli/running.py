@@ -224,7 +224,7 @@ def show_end(
     mask: Callable[[str], str],
     told: frozenset[str],
 ) -> None:
-    """Say how a job ended: what is where on stdout, what failed and why on stderr.
+    """Say how a job ended: what is where on stdout; on stderr what failed and why, and the verdict.
 
     Args:
         mask: hides secrets.
@@ -238,7 +238,8 @@ def show_end(
         lines = list(job_report.report(result, command=history.command(settings)))
         for line in lines:
             output.show(mask(line))
-        output.show()
+        if lines:
+            output.show()
         # What was in view is above all this by now.
         told = frozenset() if lines else told
     output.flush()
@@ -252,7 +253,7 @@ def show_end(
         for line in job_report.afterwards(result):
             output.say(f"  {line}")
     elif is_data:
-        output.show(verdict)
+        output.say(verdict)
 
 
 def _why(result: JobResult) -> str:

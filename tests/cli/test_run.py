@@ -141,8 +141,14 @@ def test_a_run_prints_what_happens_and_what_is_where(
     assert "tiny  http://127.0.0.1:8000  (mlx on node1:dram)" in lines
     assert "node1: The quick → brown fox" in lines
     assert any(line.startswith("curl http://127.0.0.1:8000/v1/completions") for line in lines)
-    assert lines[-1].startswith("job 1: 3 tasks done in")
+    assert watched[-1].startswith("job 1: 3 tasks done in")
     assert (out + err).count("tasks done in") == 1
+    # Where there is nothing to report, nothing is printed.
+    Path("nothing.yaml").write_text("actions: [{action_id: a, action_type: noop}]")
+    assert call(playbook="nothing.yaml") == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[-1].startswith("job 2: 1 task done in")
 
 
 def test_what_to_try_next_reaches_the_same_fleet(
