@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from gswarm_tui.cli import output
 from gswarm_tui.devices import parse
 from gswarm_tui.errors import GswarmError
-from gswarm_tui.jobs import JobResult
+from gswarm_tui.jobs import JobResult, TaskResult
 from gswarm_tui.jobs.failures import NOT_NEEDED
 from gswarm_tui.jobs.sentences import state_of
 from gswarm_tui.jobs.sentences import verdict as verdict
@@ -80,8 +80,20 @@ def _error(what: str, error: GswarmError | None) -> Iterator[str]:
 def afterwards(result: JobResult) -> Iterator[str]:
     """What is left by a run that did not come to its end, and how it goes on."""
     if result.state is State.CANCELLED:
-        yield "what is done stays done, and what was downloaded so far is kept:"
+        kept: list[str] = []
+        if any(task.state is State.SUCCEEDED for task in result.tasks):
+            kept.append("what is done stays done")
+        if any(_was_moving(task) for task in result.tasks):
+            kept.append("what was transferred so far is kept")
+        if kept:
+            yield f"{', and '.join(kept)}:"
         yield f"gswarm job resume {result.job_id} goes on from here, and so does the same command"
+
+
+def _was_moving(task: TaskResult) -> bool:
+    """Whether it was cancelled in its middle, and leaves what the next attempt goes on from."""
+    moves = task.task.action_type in ("download", "copy", "move")
+    return moves and task.state is State.CANCELLED and task.attempt > 0
 
 
 def _copies(outcome: Outcome) -> Iterator[str]:

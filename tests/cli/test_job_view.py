@@ -132,3 +132,27 @@ def test_what_the_reader_has_in_view_is_not_said_again() -> None:
 def test_why_the_job_itself_failed_is_always_said() -> None:
     late = GswarmError("it took longer than 1 s", hint="resume it")
     assert failures("a", "b", error=late) == ["job 7: it took longer than 1 s", "  hint: resume it"]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "kept"),
+    [
+        ([("noop", State.CANCELLED, 1)], []),
+        ([("download", State.CANCELLED, 0)], []),
+        (
+            [("noop", State.SUCCEEDED, 1), ("noop", State.CANCELLED, 1)],
+            ["what is done stays done:"],
+        ),
+        ([("download", State.CANCELLED, 1)], ["what was transferred so far is kept:"]),
+    ],
+)
+def test_after_a_cancel_only_what_is_there_is_said_to_be_kept(
+    tasks: list[tuple[str, State, int]], kept: list[str]
+) -> None:
+    results = tuple(
+        TaskResult(Task("a", kind, "", ()), state, 1.0, NO_ACTION, attempt=attempt)
+        for kind, state, attempt in tasks
+    )
+    lines = list(job_report.afterwards(JobResult(7, "demo", State.CANCELLED, 3.0, results)))
+    assert lines[:-1] == kept
+    assert lines[-1].startswith("gswarm job resume 7 goes on from here")
