@@ -16,13 +16,13 @@ from gswarm_tui.tui.screens.choice import ChoiceScreen
 from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.tui.screens.service_log import ServiceLogScreen
 from gswarm_tui.tui.talking import Echo, Said, read_answer, request
-from gswarm_tui.tui.widgets.column import GAP, in_room
+from gswarm_tui.tui.widgets.column import GAP, Column, as_wide_as, in_room
 from gswarm_tui.tui.widgets.dialog import NoticeScreen, PlanScreen
 from gswarm_tui.tui.widgets.service_table import ServicesTable
 
 from .fleets import simulated
 from .some_models import placed, service, without_services
-from .stage import SIZES, Stage, harmless, on_stage
+from .stage import LARGE, SIZES, Stage, harmless, on_stage
 
 SameAsBefore = Callable[[Stage, str], None]
 TWO = replace(
@@ -238,3 +238,22 @@ async def test_it_looks_as_before(size: tuple[int, int], same_as_before: SameAsB
     async with on_stage(snapshot, size=size, history=history) as stage:
         await stage.open("services")
         same_as_before(stage, f"services-{size[0]}x{size[1]}")
+
+
+async def test_on_a_wide_terminal_columns_are_as_wide_as_what_stands_in_them() -> None:
+    long = service("a-model-with-a-name-that-is-longer-than-any-other")
+    async with on_stage(replace(placed(), services=(service(), long)), size=LARGE) as stage:
+        await stage.open("services")
+        line, head = stage.line_with(long.model), stage.line_with("ENDPOINT")
+        assert head.index("NODE") - len(long.model) < 12
+        assert head.index("TOK/S") - line.index("http://beta:8000") < 36
+
+
+def test_a_column_leaves_what_it_does_not_need_to_the_others() -> None:
+    short: Column[str] = Column("a", str, 5, 1, most=6)
+    long: Column[str] = Column("b", str, 5, 1)
+    assert [room for _, _, room in in_room((short, long), 25)] == [6, 14]
+    assert [room for _, _, room in in_room((short, long), 15)] == [5, 5]
+    fitted = as_wide_as((short, long), ["x" * 9])
+    assert [column.most for column in fitted] == [16, 16]
+    assert [room for _, _, room in in_room(fitted, 90)] == [16, 16]

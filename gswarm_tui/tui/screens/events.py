@@ -46,7 +46,7 @@ class EventsView(View):
     COLUMNS: ClassVar = (
         Column[Event]("time", lambda e: Piece(day_and_time(e.time), Tone.DIM), 15),
         Column[Event]("level", lambda e: Piece(e.level, _TONES[e.level]), 7),
-        Column[Event]("about", lambda e: e.about, 12, share=1, order=lambda e: e.about),
+        Column[Event]("about", lambda e: e.about, 12, share=1, most=24, order=lambda e: e.about),
         Column[Event]("what", lambda e: e.text, 20, share=4),
         Column[Event]("command", lambda e: Piece(e.command or "", Tone.DIM), 9, 2, least=130),
     )

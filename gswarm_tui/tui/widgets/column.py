@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
-from gswarm_tui.tui.widgets.cells import Cell
+from rich.cells import cell_len
+
+from gswarm_tui.tui.widgets.cells import Cell, pieces
 
 Row = TypeVar("Row")
 
 GAP: Final = 2
 """Between two columns."""
+_STEP: Final = 8
+"""Columns that are as wide as their content become wider by so much, so that they seldom do."""
 
 
 @dataclass(frozen=True)  # no slots: a generic one is told its type argument by an attribute
@@ -25,6 +29,7 @@ class Column(Generic[Row]):
         right: its text ends at its right edge.
         order: what the rows are sorted by when they are sorted by this column.
         least: the table's width from which on it is shown at all.
+        most: no wider than that, whatever its share; 0 is no limit.
         is_name: its title is the name of something, as it is written.
     """
 
@@ -35,6 +40,7 @@ class Column(Generic[Row]):
     right: bool = False
     order: Callable[[Row], Any] | None = None
     least: int = 0
+    most: int = 0
     is_name: bool = False
 
     @property
@@ -46,12 +52,29 @@ class Column(Generic[Row]):
 def in_room(columns: Sequence[Column[Row]], width: int) -> list[tuple[int, Column[Row], int]]:
     """The columns that have room in a table of this width, each with its index and width."""
     shown = [(index, column) for index, column in enumerate(columns) if width >= column.least]
-    shares = sum(column.share for _, column in shown)
-    spare = max(0, width - 1 - sum(column.width + GAP for _, column in shown))
+    rooms = {index: column.width for index, column in shown}
+    grow = {index: column for index, column in shown if column.share}
+    while grow:
+        spare = max(0, width - 1 - sum(rooms[index] + GAP for index, _ in shown))
+        shares = sum(column.share for column in grow.values())
+        wider = {index: rooms[index] + spare * each.share // shares for index, each in grow.items()}
+        full = {i: each.most for i, each in grow.items() if each.most and wider[i] >= each.most}
+        rooms |= full or wider
+        grow = {index: each for index, each in grow.items() if index not in full} if full else {}
+    return [(index, column, rooms[index]) for index, column in shown]
+
+
+def as_wide_as(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> list[Column[Row]]:
+    """The columns, of which those with a share become no wider than what stands in them."""
     return [
-        (index, each, each.width + (spare * each.share // shares if each.share else 0))
-        for index, each in shown
+        replace(column, most=_needed(column, rows)) if column.share else column
+        for column in columns
     ]
+
+
+def _needed(column: Column[Row], rows: Sequence[Row]) -> int:
+    widths = (sum(cell_len(piece.text) for piece in pieces(column.cell(row))) for row in rows)
+    return max(column.width, -(-max(widths, default=0) // _STEP) * _STEP)
 
 
 def in_order(

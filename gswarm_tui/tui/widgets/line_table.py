@@ -185,8 +185,8 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
 
     def set_columns(self, columns: Sequence[Column[Row]]) -> None:
         """Show other columns, of the same titles, from the next `show` on."""
-        rooms = [(column.width, column.least) for column in self._columns]
-        if [(column.width, column.least) for column in columns] != rooms:
+        rooms = [(column.width, column.least, column.most) for column in self._columns]
+        if [(column.width, column.least, column.most) for column in columns] != rooms:
             self._columns = tuple(columns)
             self._forget()
             self.refresh()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from gswarm_tui import wording
 from gswarm_tui.tui.placing import tier_of
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, bar, level
+from gswarm_tui.tui.widgets.column import as_wide_as
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
 from gswarm_tui.watch.snapshot import Service
 
@@ -21,26 +25,16 @@ class ServicesTable(LineTable[Service]):
 
     def __init__(self) -> None:
         super().__init__(
-            (
-                Column("model", lambda s: s.model, 13, 2, order=lambda s: s.model),
-                Column("node", lambda s: s.node, 8, order=lambda s: s.node),
-                Column("on", where, 7),
-                Column("state", state_of, 10, order=lambda s: s.state),
-                Column("endpoint", _endpoint, 24, 2, least=114),
-                Column("tok/s", _speed, 7, right=True, order=lambda s: s.generation_tokens_per_s),
-                Column("ttft", _first, 7, right=True, order=lambda s: s.time_to_first_token_s),
-                Column("kv cache", _cache, 11, order=lambda s: s.kv_cache_percent, least=96),
-                Column("run", _running, 4, right=True, order=lambda s: s.running),
-                Column("wait", _waiting, 4, right=True, order=lambda s: s.waiting),
-                Column("req/s", _rate, 7, right=True, order=lambda s: s.requests_per_s, least=124),
-                Column("requests", _requests, 9, right=True, order=lambda s: s.requests, least=135),
-                Column("engine", lambda s: s.engine, 7, least=144),
-                Column("prompt tok/s", _prompts, 12, right=True, least=158),
-            ),
+            _COLUMNS,
             # Not its id: it has none before it is published.
             lambda service: (service.node, service.model, service.devices),
             empty="nothing is served, and nothing is being loaded: S on the models' screen serves",
         )
+
+    def show(self, rows: Sequence[Service]) -> None:
+        """Show these, in columns that are no wider than what stands in them."""
+        self.set_columns(as_wide_as(_COLUMNS, rows))
+        super().show(rows)
 
 
 def state_of(service: Service) -> Cell:
@@ -106,3 +100,21 @@ def _running(service: Service) -> Cell:
 
 def _waiting(service: Service) -> Cell:
     return Piece(_count(service.waiting), Tone.WARN if service.waiting else Tone.PLAIN)
+
+
+_COLUMNS: Final[Sequence[Column[Service]]] = (
+    Column("model", lambda s: s.model, 13, 2, order=lambda s: s.model),
+    Column("node", lambda s: s.node, 8, order=lambda s: s.node),
+    Column("on", where, 7),
+    Column("state", state_of, 10, order=lambda s: s.state),
+    Column("endpoint", _endpoint, 24, 2, least=114),
+    Column("tok/s", _speed, 7, right=True, order=lambda s: s.generation_tokens_per_s),
+    Column("ttft", _first, 7, right=True, order=lambda s: s.time_to_first_token_s),
+    Column("kv cache", _cache, 11, order=lambda s: s.kv_cache_percent, least=96),
+    Column("run", _running, 4, right=True, order=lambda s: s.running),
+    Column("wait", _waiting, 4, right=True, order=lambda s: s.waiting),
+    Column("req/s", _rate, 7, right=True, order=lambda s: s.requests_per_s, least=124),
+    Column("requests", _requests, 9, right=True, order=lambda s: s.requests, least=135),
+    Column("engine", lambda s: s.engine, 7, least=144),
+    Column("prompt tok/s", _prompts, 12, right=True, least=158),
+)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from gswarm_tui import wording
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, bar
+from gswarm_tui.tui.widgets.column import as_wide_as
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
 from gswarm_tui.watch.snapshot import Transfer
 
@@ -13,22 +17,15 @@ class TransferTable(LineTable[Transfer]):
 
     def __init__(self) -> None:
         super().__init__(
-            (
-                Column("model", lambda t: t.model, 16, 2, order=lambda t: t.model),
-                Column("from", lambda t: t.source, 13, 2, order=lambda t: t.source),
-                Column("to", lambda t: t.target, 11, 1, order=lambda t: t.target),
-                Column("", _bar, 8, 1, least=128),
-                Column("done", _done, 5, right=True, order=share),
-                Column("of", _total, 8, right=True, order=lambda t: t.total_bytes, least=140),
-                Column("rate", _rate, 9, right=True, order=lambda t: t.rate_bytes_per_s),
-                Column("left", _left, 11, right=True, order=left_s),
-                Column("phase", lambda t: Piece(t.phase, Tone.DIM), 11, least=150),
-                Column("limited by", _limit, 16, 2, least=104),
-                Column("job", _job, 6, right=True, order=lambda t: t.job, least=130),
-            ),
+            _COLUMNS,
             lambda transfer: (transfer.model, transfer.target, transfer.source),
             empty="nothing is on its way",
         )
+
+    def show(self, rows: Sequence[Transfer]) -> None:
+        """Show these, in columns that are no wider than what stands in them."""
+        self.set_columns(as_wide_as(_COLUMNS, rows))
+        super().show(rows)
 
 
 def share(transfer: Transfer) -> float | None:
@@ -76,3 +73,18 @@ def _limit(transfer: Transfer) -> Cell:
 
 def _job(transfer: Transfer) -> Cell:
     return wording.NOTHING if transfer.job is None else str(transfer.job)
+
+
+_COLUMNS: Final[Sequence[Column[Transfer]]] = (
+    Column("model", lambda t: t.model, 16, 2, order=lambda t: t.model),
+    Column("from", lambda t: t.source, 13, 2, order=lambda t: t.source),
+    Column("to", lambda t: t.target, 11, 1, order=lambda t: t.target),
+    Column("", _bar, 8, 1, least=128),
+    Column("done", _done, 5, right=True, order=share),
+    Column("of", _total, 8, right=True, order=lambda t: t.total_bytes, least=140),
+    Column("rate", _rate, 9, right=True, order=lambda t: t.rate_bytes_per_s),
+    Column("left", _left, 11, right=True, order=left_s),
+    Column("phase", lambda t: Piece(t.phase, Tone.DIM), 11, least=150),
+    Column("limited by", _limit, 16, 2, least=104),
+    Column("job", _job, 6, right=True, order=lambda t: t.job, least=130),
+)
