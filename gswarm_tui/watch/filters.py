@@ -2,7 +2,8 @@
 
 Words are separated by spaces, and all of them have to fit. A word is a field with a comparison, or
 a text that is looked for in names, states, users, commands, models and labels. ``!`` before a word
-turns it round. What a GPU does not tell fits no comparison.
+turns it round. What a GPU does not tell fits no comparison. There may be spaces around the sign of
+a comparison: ``temp > 60``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Final
 
 from gswarm_tui import durations
 from gswarm_tui.errors import UsageError
-from gswarm_tui.nearest import did_you_mean, in_nearness
+from gswarm_tui.nearest import did_you_mean
 from gswarm_tui.sizes import parse_size
 from gswarm_tui.watch.fields import FIELDS, NUMBERS, TEXTS, Row, label_values, texts_of
 from gswarm_tui.watch.snapshot import Gpu, Node
@@ -36,6 +37,9 @@ _COMPARED: Final = re.compile(
     r"(?P<turned>!*)(?P<field>[a-zA-Z_]+(?::[^<>=!]+)?)(?P<sign><=|>=|!=|<|>|=)(?P<value>.*)",
     re.DOTALL,
 )
+_BARE_FIELD: Final = re.compile(r"!*(?P<field>[a-zA-Z_]+)(:[^<>=!]+)?(?P<sign>[<>=!]*)")
+"""A word that can be the left side of a comparison, with its sign or without."""
+
 _SIGNS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -88,11 +92,33 @@ def plain(text: str) -> Callable[[Iterable[str | None]], bool]:
 
 def _words(text: str) -> list[str]:
     if "'" not in text and '"' not in text:
-        return text.split()
+        return _joined(text.split())
     try:
-        return shlex.split(text)
+        return _joined(shlex.split(text))
     except ValueError:
         raise UsageError("a quotation mark is left open in the filter") from None
+
+
+def _joined(words: Iterable[str]) -> list[str]:
+    """The words with each comparison as one of them, also one with spaces around its sign."""
+    found: list[str] = []
+    for word in words:
+        if found and _belongs(found[-1], word):
+            found[-1] += word
+        else:
+            found.append(word)
+    return found
+
+
+def _belongs(before: str, word: str) -> bool:
+    """Whether a word goes on with the comparison that the one before it begins."""
+    left = _BARE_FIELD.fullmatch(before)
+    if left is None:
+        return False
+    if left["sign"]:
+        return left["sign"] in _SIGNS
+    is_known = left["field"].casefold() in FIELDS
+    return word in _SIGNS or (is_known and word.startswith(tuple(_SIGNS)))
 
 
 def _test(word: str) -> Test:
@@ -127,7 +153,7 @@ def _comparison(field: str, sign: str, value: str) -> Test:
         return _of_text(TEXTS[field], field, sign, value)
     if field not in NUMBERS:
         near = did_you_mean(field, FIELDS)
-        known = ", ".join(in_nearness(field, FIELDS))
+        known = ", ".join(sorted(FIELDS))
         raise UsageError(f"there is no field `{field}`{near}", hint=f"the fields are {known}")
     if field == "mem":
         return _of_memory(sign, value)

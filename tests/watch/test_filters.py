@@ -147,6 +147,14 @@ def found(text: str) -> set[str]:
         ("user=ana util>90 mem>70%", "busy"),
         ("user=ana util<90", ""),
         ("'no route'", "down"),
+        ("temp > 60", "busy"),
+        ("temp >60 user= ana", "busy"),
+        ("util> 96.5% mem >50%", "busy"),
+        ("!util < 5 up", "busy lost"),
+        ("user != ana n1", "held"),
+        ("label:rack = r1 h100", "busy held"),
+        ("node = n1 '[bold]'", "held"),
+        ("n1 !user = ana", "held"),
     ],
 )
 def test_what_fits(text: str, expected: str) -> None:
@@ -156,9 +164,11 @@ def test_what_fits(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("utl<5", "there is no field `utl`; did you mean `util`?", "the fields are util, "),
-        ("qqq=1", "there is no field `qqq`", "the fields are util, mem"),
-        ("pow=1", "there is no field `pow`", "the fields are power, "),
+        ("utl<5", "there is no field `utl`; did you mean `util`?", "the fields are card, "),
+        ("utl < 5", "there is no field `utl`; did you mean `util`?", "the fields are card, "),
+        ("qqq= 1", "there is no field `qqq`", "the fields are card, clock, command"),
+        ("temp >", "`temp>` needs a value after it", "such as util<5"),
+        ("temp > !up", "`temp` is compared with a number, not with `!up`", None),
         ("util<", "`util<` needs a value after it", "such as util<5"),
         ("util<much", "`util` is compared with a number, not with `much`", None),
         ("util<nan", "`util` is compared with a number, not with `nan`", None),
