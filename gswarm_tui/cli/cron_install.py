@@ -113,7 +113,7 @@ def _command(
 
 def _refuse_secrets(playbook: Playbook, variables: list[str]) -> None:
     """What a crontab would have to say and must not."""
-    from gswarm_tui.cron.environment import is_secret
+    from gswarm_tui.credentials import is_secret
 
     for variable in variables:
         name, _, value = variable.partition("=")

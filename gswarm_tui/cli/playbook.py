@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ import typer
 
 from gswarm_tui.cli import options, output
 from gswarm_tui.cli.context import Settings, settings_of
+from gswarm_tui.cli.run import warn
 from gswarm_tui.errors import EXIT_USAGE, GswarmError, PlaybookError
 
 if TYPE_CHECKING:
@@ -49,18 +51,22 @@ def validate(
 ) -> None:
     """Say all that is wrong with a playbook, or that it is right."""
     try:
-        _, plan = _read(settings_of(ctx), file, variables, no_inventory=no_inventory)
+        playbook, plan = _read(settings_of(ctx), file, variables, no_inventory=no_inventory)
     except PlaybookError as error:
         if json:
-            output.emit({"file": str(file), "ok": False, "problems": _problems(error)})
+            problems = _problems(error)
+            output.emit({"file": str(file), "ok": False, "problems": problems, "warnings": []})
             raise typer.Exit(EXIT_USAGE) from None
         raise
     if json:
-        output.emit({"file": str(file), "ok": True, "problems": []})
+        warnings = [asdict(notice) for notice in playbook.notices()]
+        output.emit({"file": str(file), "ok": True, "problems": [], "warnings": warnings})
         return
     actions = output.number_of(len(plan.actions), "action")
     against = "devices are not checked" if no_inventory else "no node was asked"
     output.show(f"{file}: right, {actions} ({against})")
+    output.flush()
+    warn(playbook)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gswarm_tui.cli import options
+from gswarm_tui.cli import options, output
 from gswarm_tui.cli.context import Settings, settings_of
 from gswarm_tui.errors import UsageError
 
@@ -80,6 +80,8 @@ def run(
         with manner.recorded(playbook.stem):
             loaded = load(playbook, variables, priority=priority)
             plan = playbooks.plan(loaded, settings.inventory())
+            if not quiet:
+                warn(loaded)
             config.load(settings.home())  # what is wrong there would stop it only when it runs
         if check:
             from gswarm_tui.cli.check import show_check
@@ -90,6 +92,12 @@ def run(
         else:
             code = running.run_plan(plan, settings, manner)
     raise typer.Exit(code)
+
+
+def warn(playbook: Playbook) -> None:
+    """Say on stderr what had better be written otherwise; after planning, which reads it all."""
+    for notice in playbook.notices():
+        output.say(f"warning: {notice}")
 
 
 def _agree(*, check: bool, offline: bool, detach: bool) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from gswarm_tui.credentials import is_secret
 from gswarm_tui.errors import UsageError
 
 _KEPT: Final = re.compile(
@@ -17,10 +18,6 @@ _KEPT: Final = re.compile(
     r"|(?i:http|https|all|no)_(?i:proxy)|GSWARM_\w+"
 )
 _GIVEN_BY_OPTIONS: Final = frozenset({"GSWARM_HOME", "GSWARM_INVENTORY"})
-_SECRET_NAME: Final = re.compile(
-    r"token|secret|passw|credential|private|(?<![a-z])key|key(?![a-z])", re.IGNORECASE
-)
-_CREDENTIALS: Final = re.compile(r"://[^/\s@]+@")
 
 
 def needed(environ: Mapping[str, str], used: Iterable[str]) -> dict[str, str]:
@@ -55,11 +52,6 @@ def _short(path: str) -> str:
     """The folders that are there, each once, and by absolute names: a crontab's line is short."""
     folders = [folder for folder in path.split(os.pathsep) if folder.startswith("/")]
     return os.pathsep.join(dict.fromkeys(one for one in folders if Path(one).is_dir()))
-
-
-def is_secret(name: str, value: str) -> bool:
-    """Whether a variable looks like one that nobody else should read."""
-    return bool(_SECRET_NAME.search(name) or _CREDENTIALS.search(value))
 
 
 def warnings(environ: Mapping[str, str], secrets: Iterable[str]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,7 @@ from gswarm_tui.playbook.language.expressions import ExpressionError, Path, subs
 from gswarm_tui.playbook.language.lookup import Ancestor, NoValueError, Values
 from gswarm_tui.playbook.language.options import Options
 from gswarm_tui.playbook.language.scope import Source
+from gswarm_tui.playbook.language.secrets import Mask
 from gswarm_tui.playbook.language.site import Site
 from gswarm_tui.yamlerrors import explain
 from gswarm_tui.yamlfile import Document
@@ -69,11 +71,13 @@ def _values(
     name: str, source: Source, lookup: Values
 ) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
     """The fields with their expressions replaced; those that still wait for a value; and those
-    with a secret in them. Each of these with the expression's text.
+    with a secret in them. Each of these with the expression's text, or with ``***`` for what only
+    looks like a secret.
     """
     values: dict[str, Any] = {}
     late: dict[str, str] = {}
     hidden: dict[str, str] = {}
+    mask = Mask(source.scope.reader.hidden().values())
     for key, value in source.raw.items():
         if key in AS_WRITTEN:
             values[key] = value
@@ -87,6 +91,8 @@ def _values(
             late[key] = value if isinstance(value, str) else str(lookup.waiting[0])
         if lookup.secret:
             hidden[key] = value if isinstance(value, str) else str(lookup.secret[0])
+        elif (masked := mask.json(values[key])) != values[key]:
+            hidden[key] = shlex.join(map(str, masked)) if isinstance(masked, list) else str(masked)
     values["action_id"] = name
     return values, late, hidden
 

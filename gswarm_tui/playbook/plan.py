@@ -45,6 +45,7 @@ class PlannedAction:
     runs: bool | None
     _source: Source = field(repr=False)
     _refers_to: frozenset[str] = field(repr=False)
+    _mask: Mask = field(repr=False)
 
     @property
     def action_id(self) -> str:
@@ -52,7 +53,7 @@ class PlannedAction:
 
     @property
     def summary(self) -> str:
-        return self.action.summary()
+        return self._mask(self.action.summary())
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from gswarm_tui.playbook.language.problems import Problems
 from gswarm_tui.playbook.language.references import References
 from gswarm_tui.playbook.language.schema import Playbook
 from gswarm_tui.playbook.language.scope import Source
+from gswarm_tui.playbook.language.secrets import Mask
 from gswarm_tui.playbook.language.site import Site
 from gswarm_tui.playbook.language.vartypes import DEVICE, NODE
 from gswarm_tui.playbook.plan import Plan, PlannedAction
@@ -50,7 +51,7 @@ class _Planner:
     def __init__(self, playbook: Playbook, site: Site) -> None:
         self._playbook = playbook
         self._site = site
-        self._problems = Problems(playbook.document)
+        self._problems = Problems(playbook.document, lambda text: playbook.mask(text))
         self._references = References(playbook.actions, self._problems)
         self._members: dict[str, tuple[str, ...]] = {}
         """What each written action became: itself, or what its `for_each` made."""
@@ -285,6 +286,7 @@ class _Planner:
 
     def _result(self, ordered: list[str]) -> Plan:
         planned: list[PlannedAction] = []
+        mask = self._playbook.mask
         count = 0
         for written in ordered:
             needs = self._needs(written)
@@ -294,7 +296,9 @@ class _Planner:
                 error = ExpressionError("actions of `for_each` need too many others", hint=hint)
                 self._add(written, (), error)
                 raise self._problems.error()
-            planned += [self._planned(member, written, needs) for member in self._members[written]]
+            planned += [
+                self._planned(member, written, needs, mask) for member in self._members[written]
+            ]
         playbook = self._playbook
         return Plan(
             name=playbook.name,
@@ -306,13 +310,15 @@ class _Planner:
             on_failure=playbook.on_failure,
             schedule=playbook.schedule,
             origin=playbook.origin(),
-            mask=playbook.mask,
+            mask=mask,
             _by_id={one.action_id: one for one in planned},
             _groups={n: made for n, made in self._members.items() if made != (n,)},
             _site=self._site,
         )
 
-    def _planned(self, member: str, written: str, needs: tuple[str, ...]) -> PlannedAction:
+    def _planned(
+        self, member: str, written: str, needs: tuple[str, ...], mask: Mask
+    ) -> PlannedAction:
         source = self._sources[member]
         return PlannedAction(
             action=self._actions[member],
@@ -323,4 +329,5 @@ class _Planner:
             runs=self._runs[member],
             _source=source,
             _refers_to=self._references.refers_to[written],
+            _mask=mask,
         )

@@ -51,6 +51,7 @@ def test_what_is_right_is_one_line(gswarm: Command, fleet: FakeFleet) -> None:
         "file": "p.yaml",
         "ok": True,
         "problems": [],
+        "warnings": [],
     }
 
 
@@ -70,6 +71,49 @@ def test_everything_that_is_wrong_is_said(gswarm: Command, tmp_path: Path) -> No
     assert first["message"].startswith("unknown action type `downlod`")
     assert first["hint"].startswith("the types are download")
     assert second["line"] == 2
+
+
+LOOKS_SECRET = """
+vars: {header: "X-Key: ${env.MY_API_KEY}"}
+actions:
+  - {action_id: ask, action_type: command, node: node1,
+     argv: [curl, --silent, --show-error, --header, "${vars.header}", "https://host/", 1]}
+  - {action_id: tell, action_type: noop, message: "${env.MY_API_KEY} of ${env.KEY_FOLDER}"}
+"""
+KEY = "sk-" + "0123456789" * 4
+
+
+def test_what_looks_like_a_secret_is_hidden_and_warned_of(
+    gswarm: Command, fleet: FakeFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "looks.yaml").write_text(LOOKS_SECRET)
+    monkeypatch.setenv("MY_API_KEY", KEY)
+    monkeypatch.setenv("KEY_FOLDER", "/keys")
+    ended = gswarm("playbook", "validate", "looks.yaml")
+    assert ended.code == 0
+    told = [line.split(" looks like ")[0] for line in ended.err.splitlines()]
+    assert told == [
+        "warning: looks.yaml:2:16: ${env.MY_API_KEY}",
+        "warning: looks.yaml:6:51: ${env.MY_API_KEY}",
+    ]
+    assert "`secrets:`" in ended.err
+    first, _ = gswarm("playbook", "validate", "looks.yaml", "--json").document["warnings"]
+    assert first["where"] == "looks.yaml:2:16"
+    shown = [ended := gswarm("run", "looks.yaml")]
+    assert ended.code == 0
+    assert ended.err.startswith("warning: looks.yaml:2:16")
+    assert "noop *** of /keys" in ended.err
+    shown += [gswarm("run", "looks.yaml", "--check"), gswarm("playbook", "explain", "looks.yaml")]
+    shown += [gswarm("run", "looks.yaml", "--json"), gswarm("job", "show", "last", "--json")]
+    shown += [gswarm("playbook", "graph", "looks.yaml", "--format", "svg")]
+    assert "sk-0" not in "".join(one.out + one.err for one in shown)
+    kept = [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
+    assert not [path for path in kept if b"sk-0" in path.read_bytes()]
+    assert fleet["node1"].asked("command.run")[0]["argv"][4] == f"X-Key: {KEY}"
+    (tmp_path / "looks.yaml").write_text(LOOKS_SECRET.replace("[curl", '["-${env.MY_API_KEY}"'))
+    refused = gswarm("playbook", "validate", "looks.yaml")
+    assert refused.code == 2
+    assert "'-***' is not the name of a program" in refused.err
 
 
 @pytest.mark.parametrize(

@@ -51,3 +51,19 @@ def test_a_file_that_was_not_a_part_is_not_read(origin: Origin) -> None:
     del kept["texts"]["part.yaml"]
     with pytest.raises(PlaybookError, match=r"part\.yaml was not a part of the playbook"):
         reload(Origin.from_json(kept))
+
+
+def test_what_looks_like_a_secret_is_read_from_the_environment_again(
+    tmp_path: Path, inventory: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("p.yaml").write_text("- {action_id: a, action_type: noop, message: '${env.A_TOKEN}'}\n")
+    first = plan(load(Path("p.yaml"), environ={"A_TOKEN": "first-token"}), inventory)
+    kept = first.origin.to_json()
+    assert "first-token" not in json.dumps(kept)
+    again = reload(Origin.from_json(kept), environ={"A_TOKEN": "second-token"})
+    made = plan(again, inventory)
+    assert made.actions[0].action.known() == {"message": "second-token"}
+    assert made.actions[0].summary == "***"
+    with pytest.raises(PlaybookError, match="the environment has no `A_TOKEN`"):
+        plan(reload(Origin.from_json(kept), environ={}), inventory)

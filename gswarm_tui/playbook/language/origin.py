@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from gswarm_tui.credentials import is_hidden
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -26,13 +28,15 @@ class Origin:
     environment: Mapping[str, str]
 
     def to_json(self) -> dict[str, Any]:
-        """A mapping that JSON can hold."""
+        """A mapping that JSON can hold. What looks like a secret of the environment is left out,
+        and read from there again.
+        """
         return {
             "file": self.file,
             "folder": self.folder,
             "texts": dict(self.texts),
             "overrides": dict(self.overrides),
-            "environment": dict(self.environment),
+            "environment": {n: v for n, v in self.environment.items() if not is_hidden(n, v)},
         }
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from typing import final
 
 from gswarm_tui.errors import PlaybookError, Problem
@@ -26,9 +27,11 @@ class Problems:
     Args:
         first: the playbook itself; what is wrong with it is said before what is wrong with the
             files that it includes.
+        mask: hides secrets in what is said.
     """
 
-    def __init__(self, first: Document) -> None:
+    def __init__(self, first: Document, mask: Callable[[str], str] = str) -> None:
+        self._mask = mask
         self._files = {first.name: 0}
         self._found: dict[Problem, None] = {}
 
@@ -72,7 +75,8 @@ class Problems:
         self, document: Document, where: str, line: int, column: int, message: str, hint: str | None
     ) -> None:
         file = self._files.setdefault(document.name, len(self._files))
-        self._found[Problem(file, where, line, column, message, hint)] = None
+        hint = None if hint is None else self._mask(hint)
+        self._found[Problem(file, where, line, column, self._mask(message), hint)] = None
 
     def error(self) -> PlaybookError:
         """All of them as one error, in the order of the files. There must be one at least.

@@ -14,7 +14,13 @@ from typing import Any
 from gswarm_tui import durations
 from gswarm_tui.errors import UsageError
 from gswarm_tui.playbook.language import variables
-from gswarm_tui.playbook.language.expressions import ExpressionError
+from gswarm_tui.playbook.language.expressions import (
+    ENV,
+    ExpressionError,
+    Reference,
+    expressions,
+    texts,
+)
 from gswarm_tui.playbook.language.frame import Frame, read_frame
 from gswarm_tui.playbook.language.includes import Files
 from gswarm_tui.playbook.language.options import CONTINUE, STOP, OnFailure, read_priority
@@ -26,6 +32,18 @@ from gswarm_tui.playbook.language.secrets import Mask
 from gswarm_tui.playbook.language.variables import Given
 from gswarm_tui.state.states import Priority
 from gswarm_tui.yamlfile import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to look at, at ``file:line:column``."""
+
+    where: str
+    message: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message} ({self.hint})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +70,6 @@ class Playbook:
     timeout_s: float | None
     on_failure: OnFailure
     schedule: str | None
-    mask: Mask
     _reader: Reader = field(repr=False)
     _overrides: Mapping[str, Any] = field(repr=False)
 
@@ -65,6 +82,25 @@ class Playbook:
     def variables(self) -> Mapping[str, Any]:
         """The playbook's own variables, with their values."""
         return self.scopes[0].variables
+
+    @property
+    def mask(self) -> Mask:
+        """Hides the values of secrets, and what looks like one of the environment that was read
+        until now.
+        """
+        values = [value for scope in self.scopes for value in scope.secrets.values()]
+        return Mask([*values, *self._reader.hidden().values()])
+
+    def notices(self) -> list[Notice]:
+        """What is no error, and better written otherwise, in the order of the files."""
+        found: dict[Notice, None] = {}
+        hidden = self._reader.hidden()
+        for scope in self.scopes:
+            for path, text in texts(scope.document.data):
+                for reference in expressions(text):
+                    if reference.owner == ENV and reference.field in hidden:
+                        found[_looks_secret(reference, scope.document.position(path))] = None
+        return list(found)
 
     def origin(self) -> Origin:
         """All that it was read from until now."""
@@ -129,13 +165,21 @@ def read(
         timeout_s=job.value("timeout", durations.parse_limit),
         on_failure=job.value("on_failure", _on_failure) or CONTINUE,
         schedule=job.value("schedule", _schedule),
-        mask=Mask(value for one in files.scopes for value in one.secrets.values()),
         _reader=reader,
         _overrides=overrides,
     )
     if problems:
         raise problems.error()
     return playbook
+
+
+def _looks_secret(reference: Reference, where: str) -> Notice:
+    return Notice(
+        where,
+        f"{reference} looks like a secret: here it is hidden like one, on nodes it is not",
+        "name it under `secrets:`, whose values go into `env` of a command or `token` of a"
+        " download and are in no argument",
+    )
 
 
 def _on_failure(written: Any) -> OnFailure:
