@@ -25,7 +25,8 @@ from gswarm_tui.tui.widgets.dialog import (
     PlanScreen,
 )
 
-from .some_models import placed, service
+from .some_jobs import PICTURE
+from .some_models import service
 from .stage import SIZES, Stage, on_stage
 
 SameAsBefore = Callable[[Stage, str], None]
@@ -98,7 +99,7 @@ async def test_a_long_one_leaves_the_head_and_the_keys_of_the_screen_beneath(
 @asynccontextmanager
 async def over_a_screen(size: tuple[int, int]) -> AsyncIterator[Stage]:
     """A screen that has something everywhere, for a box over it."""
-    async with on_stage(placed(), size=size, inventory=INVENTORY) as stage:
+    async with on_stage(PICTURE, size=size, inventory=INVENTORY) as stage:
         await stage.open("inventory")
         yield stage
 
