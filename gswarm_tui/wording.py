@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
 from gswarm_tui.progress import Progress
 
@@ -36,6 +37,16 @@ def size(count: float | None) -> str:
         value /= 1000
     digits = 0 if unit == "B" or abs(value) >= 99.95 else 1
     return f"{value:.{digits}f} {unit}"
+
+
+def power(watts: float) -> str:
+    """``72 W``, ``1.7 kW``."""
+    return f"{watts:.0f} W" if watts < 999.5 else f"{watts / 1000:.1f} kW"
+
+
+def labels(pairs: Iterable[tuple[str, str]]) -> str:
+    """``rack=r1 fast``: of a label without a value the name."""
+    return " ".join(f"{name}={value}" if value else name for name, value in pairs)
 
 
 def duration(seconds: float | None) -> str:

@@ -10,8 +10,9 @@ from gswarm_tui.tui.widgets.attention_table import what
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, fit, pieces
 from gswarm_tui.tui.widgets.fleet_table import node_state, rate
 from gswarm_tui.tui.widgets.gpu_table import STATES
+from gswarm_tui.watch import xids
 from gswarm_tui.watch.attention import spell
-from gswarm_tui.watch.fields import memory_percent
+from gswarm_tui.watch.fields import hangs, memory_percent
 from gswarm_tui.watch.snapshot import Attention, Gpu, Host, Node, NodeState
 
 Fact = tuple[str, Cell]
@@ -22,16 +23,15 @@ def node_facts(node: Node, attention: Iterable[Attention], now: float, width: in
     """State, what is wrong, and the machine's load."""
     host = node.host
     state = node_state(node)
-    labels = " ".join(f"{name}={value}" if value else name for name, value in node.labels)
     lines: list[Cell] = [
         [
             Piece(f"{state.text}{_since(node, now)}", state.tone),
             *_said(node.address, node.system, node.driver and f"driver {node.driver}"),
-            *_said(", ".join(node.groups), labels, tone=Tone.DIM),
+            *_said(", ".join(node.groups), wording.labels(node.labels), tone=Tone.DIM),
         ]
     ]
     concerns = [each for each in attention if each.node == node.name]
-    if node.error and not any(node.error in each.text for each in concerns):
+    if node.error and not hangs(node) and not any(node.error in each.text for each in concerns):
         lines.append(Piece(node.error, Tone.BAD))
     lines += [_concern(each) for each in concerns]
     return [*lines, *in_columns(_host_facts(host), width, 38, 8)]
@@ -146,7 +146,7 @@ def in_columns(
 def errors_of(gpu: Gpu) -> list[Cell]:
     """The XID errors that its driver told of, the newest first."""
     newest = sorted(gpu.xid, key=lambda error: -error[1])
-    return [Piece(f"XID {code}  at {day_and_time(time)}", Tone.BAD) for code, time in newest]
+    return [Piece(f"{xids.say(code)}  at {day_and_time(time)}", Tone.BAD) for code, time in newest]
 
 
 def instances_of(gpu: Gpu) -> list[Cell]:
@@ -176,7 +176,7 @@ def _path(path: str | None, nvlink: bool, count: int | None) -> str:
 
 
 def _concern(each: Attention) -> Cell:
-    place = "" if each.gpu is None else f"gpu{each.gpu} "
+    place = "" if each.gpu is None else f"gpu{each.gpu}: "
     return [*pieces(what(each)), Piece(f"  {place}{each.text}")]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from gswarm_tui.watch import xids
 from gswarm_tui.watch.snapshot import Attention, Concern, Gpu, GpuState, Node, NodeState
 from gswarm_tui.wording import size
 
@@ -35,7 +36,8 @@ def needs_a_look(nodes: Iterable[Node], now: float) -> tuple[Attention, ...]:
 def _of_gpus(node: Node, now: float) -> Iterator[Attention]:
     if node.silent_s > 0:
         since = now - node.silent_s
-        text = f"the GPU driver has not answered for {spell(node.silent_s)}"
+        _, semicolon, more = (node.error or "").partition(";")  # what it hangs in, and how
+        text = f"the GPU driver has not answered for {spell(node.silent_s)}{semicolon}{more}"
         yield Attention(Concern.HUNG, node.name, None, text, since)
     elif node.error:
         yield Attention(Concern.SILENT, node.name, None, node.error, None)
@@ -69,9 +71,9 @@ def _of_gpu(gpu: Gpu, now: float) -> Iterator[Attention]:
     if recent:
         code, time = max(recent, key=lambda error: error[1])
         more = f", and {len(recent) - 1} more" if len(recent) > 1 else ""
-        yield Attention(Concern.XID, *place, f"XID {code}{more}", time)
+        yield Attention(Concern.XID, *place, f"{xids.say(code)}{more}", time)
     if gpu.ecc_uncorrected:
-        text = f"{gpu.ecc_uncorrected} memory errors that could not be corrected"
+        text = f"{gpu.ecc_uncorrected} since the driver was loaded"
         yield Attention(Concern.ECC, *place, text, None)
     slowed = [reason for reason in gpu.throttle or () if reason not in HARMLESS]
     if slowed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gswarm_tui.state.states import State
+from gswarm_tui.watch import xids
 from gswarm_tui.watch.snapshot import (
     Concern,
     Event,
@@ -83,7 +84,7 @@ def _of_gpu(old: Gpu | None, new: Gpu) -> Iterator[_Said]:
     if new.xid and old is not None:
         for error in new.xid:
             if error not in old.xid:
-                yield "error", new.node, f"gpu{new.index}: XID {error[0]}"
+                yield "error", new.node, f"gpu{new.index}: {xids.say(error[0])}"
     errors = new.ecc_uncorrected or 0
     if old is not None and old.ecc_uncorrected is not None and errors > old.ecc_uncorrected:
         more = errors - old.ecc_uncorrected

@@ -36,6 +36,11 @@ SHOWN = f"{datetime.fromtimestamp(NOW).astimezone():%Y-%m-%d %H:%M:%S} (17952484
             {"xid": [[79, SHOWN]], "idle_since": SHOWN, "idle_at_least": True},
         ),
         (
+            Node("a", "h", NodeState.UP, NOW, labels=(("rack", "r01"), ("fast", ""))),
+            {"labels": {"rack": "r01", "fast": ""}, "state": "up"},
+        ),
+        (Node("a", "h", NodeState.UP, NOW, silent_s=9.0), {"state": "hung"}),
+        (
             Transfer("m", "s", "t", "p", 0, None, None, None, job=17),
             {"done_bytes": "0 B (0)", "job": 17},
         ),

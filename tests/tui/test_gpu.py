@@ -51,7 +51,7 @@ async def test_every_number_has_its_unit() -> None:
             "gpu1 NV18", "gpu2 SYS", "1g.10gb", "MIG-1", "GPU-one-0",
         ):  # fmt: skip
             assert part in text
-        assert text.index("XID 79  at") < text.index("XID 31  at")
+        assert text.index("XID 79 (GPU has fallen off the bus)  at") < text.index("XID 31 (")
         assert " 3" in stage.line_with("ECC uncorrected")
         assert "4242" in stage.line_with("python train.py")
 

@@ -137,6 +137,7 @@ async def test_keys(inventory: Inventory) -> None:
         await stage.open("inventory")
         await stage.press("d")
         assert "where: inventory.yaml:6:3" in stage.text()
+        assert "zone: a" in stage.text()
         await stage.press("escape", "enter")
         assert (stage.view.WORD, stage.view.subject) == ("node", "node1")
         await stage.press("escape", "slash", *"missing", "enter")

@@ -14,7 +14,7 @@ from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.tui.screens.node import NodeView
 from gswarm_tui.tui.widgets.gpu_table import GpuTable
 from gswarm_tui.tui.widgets.plots import Plots
-from gswarm_tui.watch.snapshot import Copy, Host, Model, NodeState, Service
+from gswarm_tui.watch.snapshot import Copy, GpuState, Host, Model, NodeState, Service
 
 from .fleets import GB, NOW, fleet, gpu, later, lost, node, racks, showcase, simulated, troubled
 from .stage import LARGE, SIZES, Stage, harmless, on_stage
@@ -47,8 +47,17 @@ async def test_what_is_wrong_is_said_at_the_top() -> None:
         assert stage.text().count("not known: the node does not answer") == 4
         assert "no model is here" not in stage.text()
         await stage.open("node", "ill")
-        assert "gpu5 ana holds" in stage.line_with("z held but idle")
+        assert "gpu5: ana holds" in stage.line_with("z held but idle")
         assert " gpu0 " in stage.line_with("✗ lost")
+
+
+async def test_the_age_of_a_driver_that_hangs_is_said_once() -> None:
+    error = "the GPU driver has not answered for 845 s"
+    deaf = node("deaf", lost("deaf", 0, GpuState.SILENT), silent_s=845.0, error=error)
+    async with on_stage(fleet(deaf), size=TALL) as stage:
+        await stage.open("node", "deaf")
+        assert "14 min" in stage.text()
+        assert "845 s" not in stage.text()
 
 
 async def test_which_processes_there_are_is_not_known_of_a_driver_that_hangs() -> None:

@@ -16,6 +16,7 @@ from gswarm_tui.tui import shell
 from gswarm_tui.tui.narrow import NarrowUpdate
 from gswarm_tui.tui.widgets.cells import Piece, fit, pieces
 from gswarm_tui.tui.widgets.differences import changed_spans
+from gswarm_tui.tui.widgets.header import totals
 from gswarm_tui.tui.widgets.heat import Heat
 from gswarm_tui.tui.widgets.plot import (
     ONE_DAY,
@@ -231,3 +232,9 @@ def test_a_shell_is_opened_as_the_inventory_says(monkeypatch: pytest.MonkeyPatch
     assert shell.command(spec) == known
     monkeypatch.setenv("SHELL", "/bin/fish")
     assert shell.command(NodeSpec("a", "here", connection="local")) == ["/bin/fish"]
+
+
+@pytest.mark.parametrize(("watts", "said"), [(72.0, "72 W"), (999.7, "1.0 kW"), (1650.0, "1.6 kW")])
+def test_little_power_is_said_in_watts(watts: float, said: str) -> None:
+    picture = fleet(node("one", gpu("one", 0, power_w=watts)))
+    assert totals(picture)[-1].text.strip() == said

@@ -52,6 +52,9 @@ def test_a_driver_that_hangs_is_told_once_not_for_each_gpu() -> None:
     (found,) = needs_a_look([node(*silent, silent_s=300.0)], NOW)
     assert (found.concern, found.gpu, found.since) == (Concern.HUNG, None, NOW - 300)
     assert found.text == "the GPU driver has not answered for 5 min"
+    stuck = "the GPU driver has not answered for 300 s; the process 7 hangs in it"
+    (found,) = needs_a_look([node(silent_s=300.0, error=stuck)], NOW)
+    assert found.text == "the GPU driver has not answered for 5 min; the process 7 hangs in it"
 
 
 @pytest.mark.parametrize(
@@ -59,8 +62,12 @@ def test_a_driver_that_hangs_is_told_once_not_for_each_gpu() -> None:
     [
         (replace(FINE, state=GpuState.LOST), Concern.LOST, "no contact"),
         (replace(FINE, state=GpuState.MISSING), Concern.MISSING, "the inventory expects it"),
-        (replace(FINE, xid=((79, NOW - 60), (31, NOW - 5))), Concern.XID, "XID 31, and 1 more"),
-        (replace(FINE, ecc_uncorrected=3), Concern.ECC, "3 memory errors"),
+        (
+            replace(FINE, xid=((79, NOW - 60), (31, NOW - 5))),
+            Concern.XID,
+            "XID 31 (GPU memory page fault), and 1 more",
+        ),
+        (replace(FINE, ecc_uncorrected=3), Concern.ECC, "3 since the driver was loaded"),
         (
             replace(FINE, throttle=("power cap", "hardware thermal slowdown")),
             Concern.THROTTLED,

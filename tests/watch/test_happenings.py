@@ -51,7 +51,7 @@ def said(before: FleetSnapshot, after: FleetSnapshot) -> list[tuple[str, str, st
         (
             with_gpu(xid=((31, 5.0),)),
             with_gpu(xid=((31, 5.0), (79, 9.0))),
-            ("error", "gpu0: XID 79"),
+            ("error", "gpu0: XID 79 (GPU has fallen off the bus)"),
         ),
         (
             UP,

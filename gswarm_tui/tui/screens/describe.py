@@ -17,6 +17,8 @@ from gswarm_tui import wording
 from gswarm_tui.tui.widgets.cells import Piece, Tone
 from gswarm_tui.tui.widgets.keys import Keys
 from gswarm_tui.tui.widgets.markup import content
+from gswarm_tui.watch.fields import HUNG, hangs
+from gswarm_tui.watch.snapshot import Node
 
 _TIMES: Final = ("time", "since", "idle_since")
 
@@ -54,6 +56,8 @@ def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         fields = dataclasses.fields(value)
         named = {field.name: _named(field.name, getattr(value, field.name)) for field in fields}
+        if isinstance(value, Node) and hangs(value):
+            named["state"] = HUNG
         return {name: item for name, item in named.items() if item not in (None, [], {})}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
@@ -62,6 +66,8 @@ def _plain(value: Any) -> Any:
 
 def _named(name: str, value: Any) -> Any:
     """The value of a field: times and amounts as one reads them, and as they are."""
+    if name == "labels":
+        return dict(value)
     if name == "xid":
         return [[code, _time(time)] for code, time in value]
     if not isinstance(value, int | float) or isinstance(value, bool):

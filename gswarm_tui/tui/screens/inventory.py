@@ -52,7 +52,7 @@ class InventoryRow:
     root: str
     models: str | None
     groups: tuple[str, ...]
-    labels: tuple[str, ...]
+    labels: tuple[tuple[str, str], ...]
     engines: tuple[str, ...]
     expected: tuple[int, ...] | None
     found: tuple[int, ...] | None
@@ -95,7 +95,7 @@ class InventoryView(View):
         Column[InventoryRow]("state", lambda r: _state(r), 15, order=lambda r: _state(r).text),
         Column[InventoryRow]("reached at", lambda r: _address(r), 18, share=2),
         Column[InventoryRow]("groups", lambda r: ", ".join(r.groups), 10, share=1, least=130),
-        Column[InventoryRow]("labels", lambda r: " ".join(r.labels), 10, share=2, least=170),
+        Column[InventoryRow]("labels", lambda r: wording.labels(r.labels), 10, share=2, least=170),
         Column[InventoryRow]("root", lambda r: r.root, 12, share=1, least=130),
         Column[InventoryRow]("engines", lambda r: ", ".join(r.engines), 10, share=1, least=150),
         Column[InventoryRow]("GPUs", lambda r: _gpus(r), 16, share=2),
@@ -156,7 +156,7 @@ def _row(spec: NodeSpec, node: Node | None, concern: Concern | None) -> Inventor
         root=spec.root,
         models=spec.models,
         groups=spec.groups,
-        labels=tuple([f"{name}={v}" if v else name for name, v in spec.labels.items()]),
+        labels=tuple(spec.labels.items()),
         engines=tuple(spec.engines),
         expected=spec.capabilities.gpus,
         found=found,
@@ -240,4 +240,12 @@ def _texts(row: InventoryRow) -> Iterable[str | None]:
         HUNG if row.concern is Concern.HUNG else None,
         row.concern,
     ]
-    return (row.name, row.host, row.root, *row.groups, *row.labels, *row.engines, *words)
+    return (
+        row.name,
+        row.host,
+        row.root,
+        *row.groups,
+        wording.labels(row.labels),
+        *row.engines,
+        *words,
+    )

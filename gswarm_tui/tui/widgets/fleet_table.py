@@ -158,7 +158,7 @@ def _heading(row: FleetRow) -> Cell | None:
     if total:
         facts.append(f"{wording.size(used)} of {wording.size(total)}")
     if row.power_w:
-        facts.append(f"{row.power_w / 1000:.1f} kW")
+        facts.append(wording.power(row.power_w))
     sign = "▸" if row.folded else "▾"
     return [Piece(f"{sign} {row.group}  ", Tone.TITLE), Piece("  ".join(facts), Tone.DIM)]
 
@@ -195,7 +195,7 @@ def _temperature(row: FleetRow) -> Cell:
 
 
 def _power(row: FleetRow) -> Cell:
-    return wording.NOTHING if row.power_w is None else f"{row.power_w / 1000:.1f} kW"
+    return wording.NOTHING if row.power_w is None else wording.power(row.power_w)
 
 
 def _models(row: FleetRow) -> str:
@@ -257,7 +257,7 @@ def rate(count: float | None) -> str:
 
 
 def _labels(row: FleetRow) -> str:
-    return " ".join(f"{name}={value}" if value else name for name, value in _node(row).labels)
+    return wording.labels(_node(row).labels)
 
 
 def _address(row: FleetRow) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from rich.cells import cell_len
+from textual import events
+from textual.message import Message
 from textual.reactive import reactive
 
 from gswarm_tui import wording
@@ -16,6 +19,7 @@ from gswarm_tui.watch.snapshot import FleetSnapshot, GpuState, NodeState
 LEAST_WIDTH: Final = 20
 LEAST_HEIGHT: Final = 5
 """On less than that there is nothing to be read, and that is said."""
+_BETWEEN: Final = " › "
 
 
 class Header(Lines):
@@ -24,6 +28,12 @@ class Header(Lines):
     DEFAULT_CSS = """
     Header { height: 2; background: $panel; color: $foreground; padding: 0 1; }
     """
+
+    @dataclass
+    class Crumb(Message):
+        """A click on a part of the trail; `place` is 0 for the first."""
+
+        place: int
 
     trail: reactive[tuple[str, ...]] = reactive((), repaint=False)
 
@@ -48,6 +58,13 @@ class Header(Lines):
         self._read_only = read_only
         self._draw()
 
+    def on_click(self, event: events.Click) -> None:
+        at = event.get_content_offset(self)
+        if at is not None and at.y == 1:
+            place = crumb_at(self.trail, self.size.width, at.x)
+            if place is not None:
+                self.post_message(self.Crumb(place))
+
     def watch_trail(self) -> None:
         self._draw()
 
@@ -67,10 +84,22 @@ class Header(Lines):
 def _shortened(trail: Sequence[str], width: int) -> str:
     """The trail, without its beginning where there is no room for all of it."""
     for first in range(len(trail)):
-        said = " › ".join(("…", *trail[first:]) if first else trail)
+        said = _BETWEEN.join(("…", *trail[first:]) if first else trail)
         if cell_len(said) <= width:
             return said
     return trail[-1] if trail else ""
+
+
+def crumb_at(trail: Sequence[str], width: int, x: int) -> int | None:
+    """Which part of the trail stands in a column, where it has so many; what is left out has the
+    place of the last of it."""
+    start, shown = 0, _shortened(trail, width).split(_BETWEEN)
+    for number, said in enumerate(shown):
+        end = start + cell_len(said)
+        if start <= x < end:
+            return len(trail) - len(shown) + number
+        start = end + cell_len(_BETWEEN)
+    return None
 
 
 def _usable(usable: int, known: int) -> Piece:
@@ -105,7 +134,7 @@ def totals(snapshot: FleetSnapshot, errors: int = 0, *, read_only: bool = False)
     if total:
         said.append(Piece(f"  {wording.size(used)} of {wording.size(total)}"))
     if power:
-        said.append(Piece(f"  {power / 1000:.1f} kW"))
+        said.append(Piece(f"  {wording.power(power)}"))
     if snapshot.queue_paused:
         said.append(Piece("  ‖ queue paused", Tone.WARN))
     return said
