@@ -80,9 +80,10 @@ def _show(comparison: Comparison) -> None:
     if comparison.problems:
         output.show()
         for planned, why in comparison.problems:
-            output.show(plan.mask(f"{planned.action_id} would fail: {why} ({planned.where})"))
+            said = f"{planned.action_id} would fail: {why} ({planned.where})"
+            output.show(plan.mask(said), prose=True)
     output.flush()
-    output.say(_verdict(comparison))
+    output.say(_verdict(comparison), prose=True)
 
 
 def _row(plan: Plan, task: Compared) -> tuple[Any, ...]:
@@ -121,7 +122,7 @@ def _show_outputs(comparison: Comparison) -> None:
         return
     output.show()
     for late in comparison.outputs:
-        output.show(f"{late.expression}: {late.type}, known after {late.after}")
+        output.show(f"{late.expression}: {late.type}, known after {late.after}", prose=True)
 
 
 def _verdict(comparison: Comparison) -> str:
@@ -145,7 +146,7 @@ def _about(seconds: float | None) -> str:
 def _show_head(plan: Plan) -> None:
     output.show(plan.name)
     if plan.description:
-        output.show(plan.mask(plan.description))
+        output.show(plan.mask(plan.description), prose=True)
 
 
 def _document(comparison: Comparison) -> dict[str, Any]:

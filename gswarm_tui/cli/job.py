@@ -213,9 +213,9 @@ def _watch(opened: History, job: JobRecord, *, as_json: bool) -> int:
         near = view.near
     output.flush()
     for line in job_report.failures(followed.result, told=near):
-        output.say(line)
+        output.say(line, prose=True)
     verdict = f"job {job.id}: {followed.job.state}, {job_report.verdict(followed.result)}"
-    output.say(output.clean(verdict))
+    output.say(output.clean(verdict), prose=True)
     if followed.job.state is State.LOST:
         output.say(f"  the process that ran it is gone: gswarm job resume {job.id}")
     return followed.exit_code

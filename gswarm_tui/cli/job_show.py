@@ -44,10 +44,10 @@ def show(history: History, job: JobRecord, *, command: str) -> None:
         apart=("what",),
     )
     for line in _failures(summary, tasks, command):
-        output.show(line)
+        output.show(line, prose=True)
     if job.state is not State.FAILED:
         for line in said_of(summary, command=command):
-            output.show(line)
+            output.show(line, prose=True)
 
 
 def _about(summary: JobSummary) -> Iterator[tuple[str, object]]:

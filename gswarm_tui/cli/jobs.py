@@ -125,7 +125,7 @@ def _show(listed: list[JobSummary], *, command: str, chosen: bool) -> None:
     )
     for summary in listed:
         for line in said_of(summary, command=command):
-            output.show(line)
+            output.show(line, prose=True)
 
 
 def said_of(summary: JobSummary, *, command: str) -> Iterator[str]:

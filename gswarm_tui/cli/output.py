@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import re
 import sys
 import traceback
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, TextIO
 
 from gswarm_tui.errors import GswarmError
 from gswarm_tui.wording import NOTHING as NOTHING
@@ -18,6 +20,8 @@ from gswarm_tui.wording import clean as clean
 from gswarm_tui.wording import duration as duration
 from gswarm_tui.wording import number_of as number_of
 from gswarm_tui.wording import size as size
+
+_USUAL: Final = 80
 
 
 class OutputError(GswarmError):
@@ -60,14 +64,54 @@ def emit(document: Any) -> None:
     _print(json.dumps(document, indent=2, ensure_ascii=False, default=_plain))
 
 
-def say(text: str) -> None:
-    """Print a diagnostic on stderr, without what could steer a terminal."""
-    print(clean(text, keep="\n\t"), file=sys.stderr)  # noqa: T201
+def say(text: str, *, prose: bool = False) -> None:
+    """Print a diagnostic on stderr, without what could steer a terminal.
+
+    Args:
+        prose: on a terminal, break lines between words; what is copied as a whole is left to the
+            terminal, which breaks it anywhere.
+    """
+    text = clean(text, keep="\n\t")
+    print(_wrapped(text, sys.stderr) if prose else text, file=sys.stderr)  # noqa: T201
 
 
-def show(text: str = "") -> None:
-    """Print data on stdout, without what could steer a terminal."""
-    _print(clean(text, keep="\n"))
+def show(text: str = "", *, prose: bool = False) -> None:
+    """Print data on stdout, without what could steer a terminal; ``prose`` as in `say`."""
+    text = clean(text, keep="\n")
+    _print(_wrapped(text, sys.stdout) if prose else text)
+
+
+def _wrapped(text: str, stream: TextIO) -> str:
+    """A text with its lines broken between words, where it goes to a terminal."""
+    if not stream.isatty():
+        return text
+    width = _columns(stream)
+    return "\n".join(_wrapped_line(line, width) for line in text.split("\n"))
+
+
+def _wrapped_line(line: str, width: int) -> str:
+    if _width(line) <= width or line.lstrip().startswith("hint: "):  # which may be copied
+        return line
+    indent = line[: len(line) - len(line.lstrip())]
+    first, *others = re.findall(r"\S+\s*", line)
+    lines = [indent + first]
+    for word in others:
+        if _width(lines[-1] + word.rstrip()) > width:
+            lines.append(f"{indent}  {word}")
+        else:
+            lines[-1] += word
+    return "\n".join(map(str.rstrip, lines))
+
+
+def _columns(stream: TextIO) -> int:
+    """The width of a terminal; what `COLUMNS` says counts first."""
+    said = os.environ.get("COLUMNS", "")
+    if said.isdecimal() and int(said):
+        return int(said)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _USUAL
+    except (OSError, ValueError):
+        return _USUAL
 
 
 def show_part(text: str) -> None:
@@ -80,7 +124,7 @@ def print_error(error: GswarmError, *, debug: bool = False) -> None:
     """Print ``error: where: message`` and the hint; with `debug`, how it came to it first."""
     if debug:
         traceback.print_exception(error)
-    say(f"error: {error}")
+    say(f"error: {error}", prose=True)
     if error.hint:
         say(f"  hint: {error.hint}")
 
@@ -121,6 +165,7 @@ def table(
     *,
     apart: Sequence[str] = (),
     key: int = 1,
+    whole: bool = False,
 ) -> None:
     """Print a table: folded to fit a terminal, in full width where it is piped.
 
@@ -128,10 +173,11 @@ def table(
         apart: columns with values that are copied (a path, a command) or read as a sentence. On a
             terminal that is too narrow for the table they are not folded, but follow below it.
         key: how many of the first columns say whose value it is there.
+        whole: what follows below is commands: not even broken between words.
     """
     texts = [[cell(value) for value in row] for row in rows]
     if sys.stdout.isatty():
-        _fitted(columns, texts, apart, key)
+        _fitted(columns, texts, apart, key, whole=whole)
         return
     heads = [column.upper() for column in columns]
     widths = [max(_width(row[i]) for row in [heads, *texts]) for i in range(len(heads))]
@@ -150,7 +196,9 @@ def fields(pairs: Iterable[tuple[str, Any]]) -> None:
         _print(f"{name:<{width}}  {value}")
 
 
-def _fitted(columns: Sequence[str], texts: list[list[str]], apart: Sequence[str], key: int) -> None:
+def _fitted(
+    columns: Sequence[str], texts: list[list[str]], apart: Sequence[str], key: int, *, whole: bool
+) -> None:
     from rich.console import Console
 
     between = 3 * (len(columns) - 1)
@@ -165,7 +213,9 @@ def _fitted(columns: Sequence[str], texts: list[list[str]], apart: Sequence[str]
         whose = " on ".join(row[:key])
         for i in below:
             if row[i] != NOTHING:
-                _print(f"{whose}, {columns[i]}: {row[i]}")
+                text = f"{whose}, {columns[i]}: {row[i]}"
+                # A path, a source: a single word, that is copied.
+                _print(_wrapped(text, sys.stdout) if " " in row[i] and not whole else text)
 
 
 def _rich_table(columns: Sequence[str], rows: list[list[str]]) -> None:

@@ -119,7 +119,7 @@ def explain(
 
     playbook, plan = _read(settings_of(ctx), file, variables, no_inventory=no_inventory)
     for line in sentences(playbook, plan):
-        output.show(line)
+        output.show(line, prose=True)
 
 
 @app.command()

@@ -245,15 +245,15 @@ def show_end(
     output.flush()
     if result.exit_code or not manner.quiet:
         for line in job_report.failures(result, told=told):
-            output.say(mask(line))
+            output.say(mask(line), prose=True)
     verdict = f"job {result.job_id}: {job_report.verdict(result)}"
     if result.exit_code:
         log = job_log(settings.home().logs, result.job_id)
-        output.say(f"{verdict}; log: {log}")
+        output.say(f"{verdict}; log: {log}", prose=True)
         for line in job_report.afterwards(result):
-            output.say(f"  {line}")
+            output.say(f"  {line}", prose=True)
     elif is_data:
-        output.say(verdict)
+        output.say(verdict, prose=True)
 
 
 def _why(result: JobResult) -> str:

@@ -186,6 +186,7 @@ def services(found: Sequence[ServiceView]) -> None:
             for item in found
         ],
         apart=("from here",),
+        whole=True,
         key=2,
     )
 

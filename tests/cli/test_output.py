@@ -149,3 +149,40 @@ def test_nothing_that_is_said_steers_a_terminal(capsys: pytest.CaptureFixture[st
     said = capsys.readouterr()
     assert said.err == "a\ufffd]0;hi\ufffd\ufffd\n\tb\n"
     assert said.out == "a\ufffd[31m\n\n"
+
+
+def test_a_sentence_breaks_between_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sentence = "  failed: a: it has a  very long reason"
+    output.show(sentence, prose=True)
+    assert capsys.readouterr().out == f"{sentence}\n"
+    monkeypatch.setenv("COLUMNS", "20")
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    output.show(sentence, prose=True)
+    output.say("模型模型模型 模型模型\nshort", prose=True)
+    output.say("x" * 30 + " gswarm", prose=True)
+    output.say("  hint: gswarm jobs --since 24h", prose=True)
+    output.say(sentence)
+    out, err = capsys.readouterr()
+    assert out.splitlines() == ["  failed: a: it has", "    a  very long", "    reason"]
+    assert err.splitlines() == [
+        *("模型模型模型", "  模型模型", "short"),
+        *("x" * 30, "  gswarm"),
+        "  hint: gswarm jobs --since 24h",
+        sentence,
+    ]
+
+
+def test_a_sentence_below_its_table_breaks_between_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "30")
+    output.table(("task", "what"), [("a", "it has a very long reason")], apart=("what",))
+    below = capsys.readouterr().out.splitlines()[-2:]
+    assert below == ["a, what: it has a very long", "  reason"]
+    said = "ssh -N -L 8000:127.0.0.1:8000 node1"
+    output.table(("task", "what"), [("a", said)], apart=("what",), whole=True)
+    assert capsys.readouterr().out.splitlines()[-1] == f"a, what: {said}"
