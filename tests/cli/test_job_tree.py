@@ -138,6 +138,19 @@ def test_cancelling_is_said(cancelled: bool) -> None:
     assert ("Ctrl-C again leaves at once" in text) is cancelled
 
 
+def test_what_was_seen_last_stays_when_one_leaves() -> None:
+    console = screen()
+    one = task("one")
+    with Tree(console) as tree:
+        tree(started(one))
+        tree(TaskStarted(one))
+        tree(TaskProgress(one, Progress("download", message="half")))
+        with console.capture() as capture:
+            tree.leave()
+            tree.leave()
+    assert capture.get().count("one download  half") == 1
+
+
 def test_the_whole_tree_stays_when_the_job_ends() -> None:
     console = screen()
     one = task("one")
