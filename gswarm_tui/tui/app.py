@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from textual import events
+from textual import events, on
 from textual.actions import ActionParseResult
 from textual.app import App, SuspendNotSupported
 from textual.binding import Binding, BindingType
@@ -29,6 +29,7 @@ from gswarm_tui.tui.deeds import Deeds
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.turns import Turns
 from gswarm_tui.tui.views import HOME, SUBJECTS, VIEWS
+from gswarm_tui.tui.widgets.header import Header
 from gswarm_tui.watch.snapshot import Event, FleetSnapshot
 
 if TYPE_CHECKING:
@@ -235,6 +236,12 @@ class GswarmApp(App[None]):
 
     def go_back(self) -> None:
         if len(self.views) > 1:
+            self.pop_screen()
+
+    @on(Header.Crumb)
+    def _back_to(self, event: Header.Crumb) -> None:
+        """Go back to a part of the trail."""
+        while len(self.views) > event.place + 1:
             self.pop_screen()
 
     def read_errors(self) -> None:

@@ -91,8 +91,10 @@ def _shortened(trail: Sequence[str], width: int) -> str:
 
 
 def crumb_at(trail: Sequence[str], width: int, x: int) -> int | None:
-    """Which part of the trail stands in a column, where it has so many; what is left out has the
-    place of the last of it."""
+    """Which part of the trail stands in a column, where it has so many.
+
+    For the ellipsis it is the last of what is left out.
+    """
     start, shown = 0, _shortened(trail, width).split(_BETWEEN)
     for number, said in enumerate(shown):
         end = start + cell_len(said)
