@@ -128,14 +128,17 @@ class Tree:
 
     def leave(self) -> None:
         """What was seen last stays."""
-        if self._live.is_started:
-            self._live.stop()
-            self._console.print(Group(self._headline(), self._table(self._shown_rows())))
+        self._live.transient = False
+        self._live.stop()
         self._console.show_cursor(True)
 
     def render(self) -> RenderableType:
         """The job as it is now, not higher than the terminal."""
-        lines: list[RenderableType] = [self._headline(), self._table(self._shown_rows())]
+        rows = list(self._rows.values())
+        room = max(self._console.size.height - 3, 3)
+        if len(rows) > room:
+            rows = _most_interesting(rows, room)
+        lines: list[RenderableType] = [self._headline(), self._table(rows)]
         if self._cancelling:
             text = "cancelling what runs; Ctrl-C again leaves at once"
             lines.append(Text(text, style="yellow"))
@@ -179,12 +182,6 @@ class Tree:
             rows = _most_interesting(rows, _MOST_ROWS_AT_THE_END)
         rows = [replace(row, is_final=True) for row in rows]
         return Group(self._headline(), self._table(rows))
-
-    def _shown_rows(self) -> list[Row]:
-        """As many as the terminal has room for."""
-        rows = list(self._rows.values())
-        room = max(self._console.size.height - 3, 3)
-        return _most_interesting(rows, room) if len(rows) > room else rows
 
     def _table(self, rows: Sequence[Row]) -> Table:
         table = Table.grid(padding=(0, 1), expand=True)
