@@ -28,7 +28,8 @@ SERVICE_SERIES: Final = (
 Key = tuple[str, int | str | None, str]
 
 _OF_GPU: Final = attrgetter(*GPU_SERIES)
-_OF_HOST: Final = attrgetter(*HOST_SERIES)
+OF_HOST: Final = attrgetter(*HOST_SERIES)
+"""The values of `HOST_SERIES`, of a `Host`."""
 _OF_SERVICE: Final = attrgetter(*SERVICE_SERIES)
 
 
@@ -54,7 +55,7 @@ def record(history: History, snapshot: FleetSnapshot) -> None:
     for node in snapshot.nodes:
         if node.state is NodeState.UP:
             columns += _columns_of_node(history, node)
-            values += _OF_HOST(node.host)
+            values += OF_HOST(node.host)
             for gpu in node.gpus:
                 values += _OF_GPU(gpu)
     for service in snapshot.services:

@@ -15,7 +15,7 @@ from gswarm_tui.inventory.nodespec import Capabilities, NodeSpec
 from gswarm_tui.watch.attention import needs_a_look
 from gswarm_tui.watch.details import JobDetails
 from gswarm_tui.watch.rings import SECONDS, History
-from gswarm_tui.watch.series import GPU_SERIES, gpu_key, record
+from gswarm_tui.watch.series import GPU_SERIES, HOST_SERIES, OF_HOST, gpu_key, host_key, record
 from gswarm_tui.watch.simulation import tasks
 from gswarm_tui.watch.simulation.hostile import disfigure
 from gswarm_tui.watch.simulation.hostile import text as hostile_text
@@ -140,15 +140,19 @@ class SimulatedSource:
         return replace(made, job_details=self._details(self._focus, time))
 
     def _remember(self, node: SimulatedNode, until: float) -> None:
-        """What was on a node's GPUs in the last ten minutes."""
+        """What a node told of itself and of its GPUs in the last ten minutes."""
         name = node.template.name
         if self._hostile:
             name = disfigure(node.template).name
         begin = int(until) - SECONDS + 1
         times = [begin + second for second in range(SECONDS) if node.answers(begin + second)]
         if times:
-            keys = [gpu_key(name, gpu.index, each) for gpu in node.gpus for each in GPU_SERIES]
-            rows = [[each for gpu in node.gpus for each in gpu.values(time)] for time in times]
+            keys = [host_key(name, each) for each in HOST_SERIES]
+            keys += [gpu_key(name, gpu.index, each) for gpu in node.gpus for each in GPU_SERIES]
+            rows = [
+                [*OF_HOST(node.host(time)), *(v for gpu in node.gpus for v in gpu.told(time))]
+                for time in times
+            ]
             self._history.fill(keys, times[-1], rows)
 
     def _resting(self) -> dict[str, list[Copy]]:

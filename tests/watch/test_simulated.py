@@ -6,8 +6,9 @@ import contextlib
 import pytest
 
 from gswarm_tui.state.states import State
-from gswarm_tui.watch.series import GPU_SERIES, gpu_key
+from gswarm_tui.watch.series import GPU_SERIES, gpu_key, host_key
 from gswarm_tui.watch.simulated import SimulatedSource
+from gswarm_tui.watch.simulation import tasks
 from gswarm_tui.watch.simulation.hostile import NASTY, disfigure
 from gswarm_tui.watch.snapshot import Concern, FleetSnapshot, Gpu, GpuState, NodeState
 
@@ -106,6 +107,29 @@ def test_a_service_starts_is_served_and_is_started_again() -> None:
     assert seen(396)[:3] == (False, {"starting"}, {"load"})
     said = [event.text for event in source.picture(NOW + 66).events if event.about == name]
     assert f"{name} is served on {begins.node}" in said
+
+
+def test_what_was_before_is_of_the_host_too_and_ends_where_a_driver_hangs() -> None:
+    source = fleet()
+    source.fill(NOW)
+    nodes = source.picture(NOW).nodes
+    for name in ("cpu_percent", "net_rx_bytes_per_s"):
+        assert None not in source.history.seconds(host_key(nodes[0].name, name), 600, NOW)
+    hung = next(node for node in nodes if node.silent_s > 0)
+    values = source.history.seconds(gpu_key(hung.name, 0, "power_w"), 600, NOW)
+    silent = int(hung.silent_s)
+    assert values[-silent:] == [None] * silent
+    assert None not in values[: -silent - 1]
+    lost = next(gpu for node in nodes for gpu in node.gpus if gpu.state is GpuState.LOST)
+    assert source.history.seconds(gpu_key(lost.node, lost.index, "power_w"), 1, NOW) == [None]
+
+
+@pytest.mark.parametrize(("done", "said"), [(1, "verifying"), (2, "loading"), (3, "starting")])
+def test_a_task_says_what_it_does(done: int, said: str) -> None:
+    states = tasks.under_way(("fetch", "verify", "load", "serve", "try"), done)
+    span = tasks.Span(0.0, 10.0, 20.0)
+    details = tasks.details(1, "roll-out", states, span, (), None, None)
+    assert [task.progress for task in details.tasks if task.progress] == [said]
 
 
 def test_transfers_progress_and_end_in_a_copy() -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, final
 
+from gswarm_tui.watch.rings import NOTHING
 from gswarm_tui.watch.snapshot import Gpu, GpuProcess, GpuState, Hardware, Link
 
 MIB: Final = 1024**2
@@ -170,13 +171,21 @@ class SimulatedGpu:
 
     def at(self, time: float) -> Gpu:
         """The GPU as its driver would tell it."""
-        if self.fault in (Fault.LOST, Fault.MISSING, Fault.SILENT) and time >= self.fault_at:
+        if self._is_untold(time):
             return self._without_driver()
         if self.use.load is Load.IDLE and self.fault is None:
             if self._idle is None:
                 self._idle = self._measured(time)
             return self._idle
         return self._measured(time)
+
+    def told(self, time: float) -> tuple[float, float, float, float]:
+        """Its `values`, as its driver would tell them."""
+        return (NOTHING,) * 4 if self._is_untold(time) else self.values(time)
+
+    def _is_untold(self, time: float) -> bool:
+        untold = self.fault in (Fault.LOST, Fault.MISSING, Fault.SILENT)
+        return untold and time >= self.fault_at
 
     def values(self, time: float) -> tuple[float, float, float, float]:
         """Utilisation, memory used in bytes, temperature and power."""

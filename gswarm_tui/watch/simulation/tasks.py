@@ -110,7 +110,7 @@ def details(
                 waiting=(waits or "waiting for its turn: 1 task runs")
                 if state is State.READY
                 else None,
-                progress=_progress(place, moving) if state is State.RUNNING else None,
+                progress=_progress(place, kind, moving) if state is State.RUNNING else None,
                 error=error if failed else None,
                 error_kind="engine_failed" if failed else None,
                 hint="its log says why: l" if failed else None,
@@ -131,9 +131,9 @@ def _when(place: int, count: int, states: Mapping[str, State], span: Span) -> tu
     return begins, begins + each
 
 
-def _progress(place: int, moving: Sequence[Transfer]) -> str:
+def _progress(place: int, kind: str, moving: Sequence[Transfer]) -> str:
     if place or not moving:
-        return "running  answering"
+        return _DOING.get(kind, "running  answering")
     each = moving[0]
     told = Progress(each.phase, each.done_bytes, each.total_bytes, each.rate_bytes_per_s)
     return f"{each.phase}  {describe(told)}"
