@@ -10,7 +10,7 @@ from typing import Any, Final, final
 
 from gswarm_tui.errors import DeviceError, PlaybookError
 from gswarm_tui.inventory import Inventory
-from gswarm_tui.playbook import conflicts, graph
+from gswarm_tui.playbook import conflicts, graph, leftover
 from gswarm_tui.playbook.actions import TYPES, Action
 from gswarm_tui.playbook.build import build
 from gswarm_tui.playbook.language import conditions, foreach
@@ -70,6 +70,7 @@ class _Planner:
 
     def plan(self) -> Plan:
         self._check_variables()
+        self._check_nodes()
         circles, needs = graph.open_circles(self._references.needs)
         for circle in circles:
             self._refuse_circle(circle)
@@ -82,6 +83,7 @@ class _Planner:
             self._build(name)
         self._find_conflicts(needs, ordered)
         if self._problems:
+            self._look_at_leftovers()
             raise self._problems.error()
         return self._result(ordered)
 
@@ -109,6 +111,25 @@ class _Planner:
                 except DeviceError as error:
                     message = f"the variable `{name}`: {error.message}"
                     self._problems.add(scope.document, variable.path, message, hint=error.hint)
+
+    def _check_nodes(self) -> None:
+        """Patterns must name nodes, whatever else is wrong with their action."""
+        for name, source in self._references.sources.items():
+            for path, text in texts(source.raw):
+                for pattern in _patterns(text):
+                    try:
+                        self._site.nodes(pattern)
+                    except ExpressionError as error:
+                        self._add(name, path, error)
+
+    def _look_at_leftovers(self) -> None:
+        """What else is wrong with actions that could not be built; of one place, one thing."""
+        for name, source in self._references.sources.items():
+            if self._references.type(name) is None or self._problems.is_full:
+                continue
+            if any(member not in self._actions for member in self._members[name]):
+                for error in leftover.look(source, self._site):
+                    self._problems.add_error(source.document, error, elsewhere=True)
 
     def _refuse_circle(self, circle: list[str]) -> None:
         source = self._references.sources[circle[0]]
@@ -331,3 +352,11 @@ class _Planner:
             _refers_to=self._references.refers_to[written],
             _mask=mask,
         )
+
+
+def _patterns(text: str) -> list[str]:
+    """The patterns of ``${nodes.…}`` in a text; none where it is no text of expressions."""
+    try:
+        return [part.field for part in expressions(text) if part.owner == NODES]
+    except ExpressionError:
+        return []

@@ -60,8 +60,15 @@ class Problems:
         where = f"{document.name}:{mark.line}:{mark.column}"
         self._note(document, where, mark.line, mark.column, message, hint)
 
-    def add_error(self, document: Document, error: PlaybookError) -> None:
-        """Note what an error about a part of a document says, a problem for each line."""
+    def add_error(
+        self, document: Document, error: PlaybookError, *, elsewhere: bool = False
+    ) -> None:
+        """Note what an error about a part of a document says, a problem for each line.
+
+        Args:
+            elsewhere: only where nothing is noted yet of the same place.
+        """
+        known = {problem.where for problem in self._found} if elsewhere else ()
         lines = f"{error.where}: {error.message}".split("\n")
         for index, text in enumerate(lines):
             place = _PLACE.match(text, pos=len(document.name))
@@ -69,7 +76,8 @@ class Problems:
             where = text[: place.end() - 2] if place else document.name
             message = text[place.end() :] if place else text
             hint = error.hint if index == 0 else None
-            self._note(document, where, line, column, message, hint)
+            if where not in known:
+                self._note(document, where, line, column, message, hint)
 
     def _note(
         self, document: Document, where: str, line: int, column: int, message: str, hint: str | None

@@ -129,12 +129,17 @@ class References:
         source = self.sources[name]
         for path, text in texts(source.raw):
             try:
-                for reference in expressions(text):
+                found = expressions(text)
+            except ExpressionError as error:
+                self._add(name, path, error.message, hint=error.hint)
+                continue
+            for reference in found:
+                try:
                     self._check_reference(reference, source, path)
                     if reference.is_output:
                         yield source.scope.prefix + reference.owner
-            except ExpressionError as error:
-                self._add(name, path, error.message, hint=error.hint)
+                except ExpressionError as error:
+                    self._add(name, path, error.message, hint=error.hint)
         for key, check in (("for_each", foreach.check), ("when", self._check_condition)):
             if source.raw.get(key) is not None:
                 try:
