@@ -9,6 +9,7 @@ import os
 import platform
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -30,8 +31,16 @@ def check(path: Path) -> None:
     Raises:
         UsageError: its folder is not there or cannot be written to.
     """
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise UsageError("cannot be written: is its folder there?", where=str(path))
+    if path.is_dir():
+        raise UsageError("cannot be written: it is a folder", where=str(path))
+    trial = _beside(path)
+    try:
+        trial.write_bytes(b"")
+        trial.unlink()
+    except OSError as error:
+        hint = "is its folder there, and may you write to it?"
+        message = f"cannot be written: {error.strerror}"
+        raise UsageError(message, where=str(path), hint=hint) from None
 
 
 def write(path: Path, result: JobResult, *, mask: Callable[[str], str]) -> None:
@@ -135,14 +144,19 @@ def _write(
 
 
 def _replace(path: Path, content: bytes) -> None:
-    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new = _beside(path)
     try:
         new.write_bytes(content + b"\n")
         new.replace(path)
     except OSError as error:
-        new.unlink(missing_ok=True)
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
         message = f"cannot be written: {error.strerror}"
         raise GswarmError(message, where=str(path)) from error
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}")
 
 
 def _element(tag: str, **attributes: str) -> ElementTree.Element:

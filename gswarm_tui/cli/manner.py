@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,8 +77,19 @@ class Manner:
         except GswarmError as error:
             self._append(f"error: {error}")
             if self.junit is not None:
-                junit.write_refusal(self.junit, name, error)
+                with self.warned():
+                    junit.write_refusal(self.junit, name, error)
             raise
+
+    @contextmanager
+    def warned(self) -> Iterator[None]:
+        """Around what is written of a run: where that fails, the run went as it went."""
+        try:
+            yield
+        except GswarmError as error:
+            output.say(f"warning: {error}", prose=True)
+            with suppress(GswarmError):
+                self._append(f"warning: {error}")
 
     def _append(self, sentence: str) -> None:
         """Write a sentence, with the time, to the end of ``--log-file``.

@@ -114,7 +114,8 @@ def _run(
     if manner.junit is not None:
         from gswarm_tui.cli import junit
 
-        junit.write(manner.junit, result, mask=plan.mask)
+        with manner.warned():
+            junit.write(manner.junit, result, mask=plan.mask)
     show_end(result, settings, manner, mask=plan.mask, told=told)
     return result.exit_code
 

@@ -14,6 +14,8 @@ from gswarm_tui.errors import GswarmError, LockedOutError, UsageError
 from gswarm_tui.jobs.events import JobResult, Task, TaskResult
 from gswarm_tui.state.states import State
 
+from .conftest import Command
+
 SUITE = {"name", "tests", "failures", "errors", "skipped", "time", "timestamp", "hostname"}
 """Attributes of a suite that Jenkins' junit-10.xsd knows."""
 
@@ -104,7 +106,26 @@ def test_what_no_xml_can_hold_is_replaced(tmp_path: Path) -> None:
     assert cases(path)["bad"].result[0].message == "�[31m��� ]]> & <ok>"
 
 
-@pytest.mark.parametrize("name", ["missing/junit.xml", "."])
+@pytest.mark.parametrize("name", ["missing/junit.xml", ".", "/proc/junit.xml"])
 def test_a_file_that_cannot_be_written_is_refused_before_the_run(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="cannot be written"):
         junit.check(tmp_path / name)
+
+
+def test_a_job_that_succeeded_did_so_without_its_report(
+    gswarm: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise GswarmError("cannot be written: No space left on device", where=str(path))
+
+    monkeypatch.setattr(junit, "_replace", full)
+    (tmp_path / "one.yaml").write_text("actions: [{action_id: a, action_type: noop}]")
+    ended = gswarm("run", "one.yaml", "--quiet", "--junit", "one.xml", "--log-file", "log")
+    warning = "warning: one.xml: cannot be written: No space left on device"
+    assert (ended.code, ended.err) == (0, f"{warning}\n")
+    assert warning in (tmp_path / "log").read_text()
+    (tmp_path / "one.yaml").write_text("actions: [{action_id: a, action_type: fly}]")
+    refused = gswarm("run", "one.yaml", "--junit", "one.xml")
+    assert refused.code == 2
+    assert warning in refused.err
+    assert "unknown action type `fly`" in refused.err
