@@ -50,9 +50,11 @@ def labels(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """``3.2 s``, ``4 min 10 s``, ``2 h 5 min``, ``3 d 2 h``."""
+    """``12 ms``, ``3.2 s``, ``4 min 10 s``, ``2 h 5 min``, ``3 d 2 h``."""
     if seconds is None:
         return NOTHING
+    if seconds < 0.095:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -176,7 +176,7 @@ def test_what_waits_says_for_what_and_what_is_tried_again_says_why() -> None:
         lines = drawn(console, tree)
         assert lines[1] == "… one   waiting for node1:gpu0, held by job 3 (serve llama)"
         assert lines[2].split(" two ")[1].startswith("  waiting for tiny on node1:disk, held by")
-        assert lines[2].endswith(" s")
+        assert lines[2].endswith((" ms", " s"))
         said = "attempt 1 failed: node1: no �answer; attempt 2 begins in 2.0 s"
         assert lines[3] == f"↻ three {said}"
         tree(TaskStarted(one))

@@ -35,7 +35,16 @@ def test_sizes(count: float | None, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(None, "-"), (3.21, "3.2 s"), (250, "4 min 10 s"), (7500, "2 h 5 min"), (266_400, "3 d 2 h")],
+    [
+        (None, "-"),
+        (0.0, "0 ms"),
+        (0.012, "12 ms"),
+        (0.096, "0.1 s"),
+        (3.21, "3.2 s"),
+        (250, "4 min 10 s"),
+        (7500, "2 h 5 min"),
+        (266_400, "3 d 2 h"),
+    ],
 )
 def test_durations(seconds: float | None, shown: str) -> None:
     assert output.duration(seconds) == shown
