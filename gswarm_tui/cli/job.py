@@ -101,12 +101,12 @@ def logs(
 
 
 @app.command()
-def cancel(ctx: typer.Context, job: JobId) -> None:
+def cancel(ctx: typer.Context, job: JobId, json: options.Json = False) -> None:
     """End a job: what runs is cancelled, on the nodes too."""
     from gswarm_tui.cli import job_cancel
 
     with history.open_history(ctx) as opened:
-        code = job_cancel.cancel(opened, opened.job(job), settings_of(ctx))
+        code = job_cancel.cancel(opened, opened.job(job), settings_of(ctx), as_json=json)
     raise typer.Exit(code)
 
 
@@ -158,6 +158,7 @@ def retry(
 def remove(
     ctx: typer.Context,
     jobs: Annotated[list[str], typer.Argument(metavar="ID", help="Numbers of jobs, or last.")],
+    json: options.Json = False,
 ) -> None:
     """Remove jobs that have ended, with their logs and documents."""
     from gswarm_tui.state.retention import remove_files
@@ -169,7 +170,10 @@ def remove(
         for job in found.values():
             opened.jobs.remove(job.id)
             remove_files(opened.home.logs, job.id)
-            output.show(f"job {job.id} ({job.name}) is removed")
+            if not json:
+                output.show(f"job {job.id} ({job.name}) is removed")
+    if json:
+        output.emit({"removed": list(found)})
 
 
 @app.command()

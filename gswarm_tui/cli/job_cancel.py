@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from gswarm_tui.cli import output
@@ -29,6 +29,7 @@ def cancel(
     job: JobRecord,
     settings: Settings,
     *,
+    as_json: bool = False,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
     """End a job and say how; returns an exit code. What has ended already stays as it is.
@@ -37,7 +38,7 @@ def cancel(
     process is gone, or never was, the nodes are asked from here.
     """
     if job.state in ENDED:
-        output.show(f"job {job.id} has ended already: {job.state}")
+        _tell(job.id, job.state, as_json=as_json, already=True)
         return EXIT_OK
     history.jobs.request_cancel(job.id)
     if job.state in _UNDER_WAY:
@@ -46,14 +47,37 @@ def cancel(
         while (job := _again(history, job)).state in _UNDER_WAY:
             if job.state is State.PENDING and time.monotonic() > begins_until:
                 break
-            if job.state is State.RUNNING and not said:
+            if job.state is State.RUNNING and not said and not as_json:
                 said = True
                 output.say(f"asked process {job.pid} on {job.host} to end job {job.id}; waiting")
             sleep(POLL_S)
     if job.state in (State.PENDING, State.LOST):
-        return _end_from_here(history, job, settings)
-    output.show(f"job {job.id}: {job.state}")
+        return _end_from_here(history, job, settings, as_json=as_json)
+    _tell(job.id, job.state, as_json=as_json)
     return EXIT_OK
+
+
+def _tell(
+    job_id: int,
+    state: State,
+    *,
+    as_json: bool,
+    already: bool = False,
+    unreachable: Mapping[str, str] | None = None,
+) -> None:
+    """Say how a job ended.
+
+    Args:
+        already: before its end was asked for.
+        unreachable: nodes that could not be asked, with the reason.
+    """
+    left = unreachable or {}
+    if as_json:
+        output.emit({"job": job_id, "state": state, "already": already, "unreachable": left})
+        return
+    output.show(f"job {job_id}{' has ended already' if already else ''}: {state}")
+    for node, reason in left.items():
+        output.say(f"{node} could not be asked, and may go on: {reason}", prose=True)
 
 
 def _again(history: History, job: JobRecord) -> JobRecord:
@@ -64,18 +88,18 @@ def _again(history: History, job: JobRecord) -> JobRecord:
     return now
 
 
-def _end_from_here(history: History, job: JobRecord, settings: Settings) -> int:
+def _end_from_here(history: History, job: JobRecord, settings: Settings, *, as_json: bool) -> int:
     """End a job that no process runs: what nodes still do for it, then its rows."""
     left: dict[str, str] = {}
     begun = [task for task in history.jobs.tasks(job.id) if task.attempt and _may_go_on(task.state)]
     nodes = sorted({node for task in begun for node in task.nodes})
     if begun:
         ended, left = asyncio.run(_end_on_nodes(job, nodes, settings))
-        output.say(f"nobody runs job {job.id} any more; ended on nodes: {ended}")
+        if not as_json:
+            tasks = output.number_of(ended, "task")
+            output.say(f"nobody runs job {job.id} any more; {tasks} under way on nodes ended")
     history.jobs.abandon(job.id)
-    output.show(f"job {job.id}: {State.CANCELLED}")
-    for node, reason in left.items():
-        output.say(output.clean(f"{node} could not be asked, and may go on: {reason}"))
+    _tell(job.id, State.CANCELLED, as_json=as_json, unreachable=left)
     return EXIT_UNREACHABLE if left else EXIT_OK
 
 

@@ -123,6 +123,7 @@ def ended(
 def cancel(
     ctx: typer.Context,
     target: Annotated[str, typer.Argument(metavar="ID", help="A task, 17/fetch; or a job, 17.")],
+    json: options.Json = False,
 ) -> None:
     """Cancel a task, or a whole job."""
     from gswarm_tui.cli import job_cancel
@@ -131,53 +132,74 @@ def cancel(
     with history.open_history(ctx) as opened:
         job = opened.job(number)
         if not slash:
-            raise typer.Exit(job_cancel.cancel(opened, job, settings_of(ctx)))
+            raise typer.Exit(job_cancel.cancel(opened, job, settings_of(ctx), as_json=json))
         task = opened.task(job, action_id)
         if task.state in ENDED:
-            output.show(f"{target} has ended already: {task.state}")
+            _tell_cancelled(task, as_json=json)
             return
         if not opened.jobs.is_alive(job):
             raise UsageError(
                 f"job {job.id} is run by nobody", hint=f"gswarm job cancel {job.id} ends all of it"
             )
         opened.jobs.request_cancel_task(job.id, action_id)
-    output.show(f"{target}: asked to end; what needs it is skipped")
+        _tell_cancelled(task, as_json=json)
+
+
+def _tell_cancelled(task: TaskRecord, *, as_json: bool) -> None:
+    """Say what became of a task whose end was asked for."""
+    already = task.state in ENDED
+    if as_json:
+        output.emit({"id": _id(task), "job": task.job_id, "state": task.state, "already": already})
+    elif already:
+        output.show(f"{_id(task)} has ended already: {task.state}")
+    else:
+        output.show(f"{_id(task)}: asked to end; what needs it is skipped")
 
 
 @app.command()
-def pause(ctx: typer.Context) -> None:
+def pause(ctx: typer.Context, json: options.Json = False) -> None:
     """Begin no more tasks, of any job; what runs goes on."""
     with history.open_history(ctx) as opened:
         opened.queue.pause()
-        running = opened.queue.status().running
-    output.show(
-        f"the queue is paused; {output.number_of(running, 'task')} under way will end as usual"
-    )
+        now = opened.queue.status()
+    running = output.number_of(now.running, "task")
+    if json:
+        output.emit(asdict(now))
+    else:
+        output.show(f"the queue is paused; {running} under way will end as usual")
 
 
 @app.command()
-def resume(ctx: typer.Context) -> None:
+def resume(ctx: typer.Context, json: options.Json = False) -> None:
     """Begin tasks again."""
     with history.open_history(ctx) as opened:
         opened.queue.resume()
-        waiting = opened.queue.status().waiting
-    output.show(f"the queue is open; {output.number_of(waiting, 'task')} waiting")
+        now = opened.queue.status()
+    if json:
+        output.emit(asdict(now))
+    else:
+        output.show(f"the queue is open; {output.number_of(now.waiting, 'task')} waiting")
 
 
 @app.command()
 def clear(
     ctx: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json: options.Json = False,
 ) -> None:
     """Cancel all that waits; what runs goes on."""
     with history.open_history(ctx) as opened:
         waiting = [task for task in opened.queue.tasks() if task.state is not State.RUNNING]
-        if not waiting:
-            output.show("nothing waits")
-            return
-        if not yes:
+        if waiting and not yes:
             _ask(waiting)
-        opened.queue.clear()
+        if waiting:
+            opened.queue.clear()
+    if json:
+        output.emit({"cancelled": [_id(task) for task in waiting]})
+        return
+    if not waiting:
+        output.show("nothing waits")
+        return
     for task in waiting:
         output.show(f"{_id(task)}: cancelled")
     output.say(f"{output.number_of(len(waiting), 'task')} cancelled")

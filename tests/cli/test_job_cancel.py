@@ -71,6 +71,8 @@ def test_what_has_ended_stays_as_it_is(gswarm: Command, story: Story) -> None:
     story.failed()
     ended = gswarm("job", "cancel", "1")
     assert (ended.code, ended.out) == (0, "job 1 has ended already: failed\n")
+    said = gswarm("job", "cancel", "1", "--json").document
+    assert said == {"job": 1, "state": "failed", "already": True, "unreachable": {}}
 
 
 def test_the_nodes_of_a_job_that_nobody_runs_are_asked_from_here(
@@ -83,7 +85,7 @@ def test_the_nodes_of_a_job_that_nobody_runs_are_asked_from_here(
     fleet["node3"].unreachable = "none of its tasks had begun there"
     ended = gswarm("job", "cancel", "1")
     assert (ended.code, ended.out) == (0, "job 1: cancelled\n")
-    assert "ended on nodes: 1\n" in ended.err
+    assert ended.err == "nobody runs job 1 any more; 1 task under way on nodes ended\n"
     assert fleet["node1"].running == [("other/one/1", "command.run")]
     assert fleet["node2"].calls == []
     now = story.jobs.get(1)
@@ -132,6 +134,15 @@ def test_a_job_that_is_begun_just_then_is_ended_by_who_runs_it(
 def test_a_queued_job_is_cancelled_by_its_number_too(gswarm: Command, story: Story) -> None:
     story.lost()
     assert gswarm("queue", "cancel", "1").out == "job 1: cancelled\n"
+
+
+def test_the_end_of_a_job_as_json(gswarm: Command, story: Story, fleet: FakeFleet) -> None:
+    story.lost("node3")
+    fleet["node3"].unreachable = "no route"
+    ended = gswarm("job", "cancel", "1", "--json")
+    assert (ended.code, ended.err) == (3, "")
+    said = {"job": 1, "state": "cancelled", "already": False}
+    assert ended.document == {**said, "unreachable": {"node3": "no route"}}
 
 
 def test_a_node_that_is_in_the_inventory_no_more_is_named(

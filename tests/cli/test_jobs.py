@@ -321,6 +321,22 @@ def test_clearing_the_queue_needs_a_yes_and_says_what_it_did(
     assert story.jobs.cancel_requests(job) == (False, ["b[x]"])
 
 
+def test_what_was_done_to_the_queue_as_json(gswarm: Command, story: Story) -> None:
+    story.waiting()
+    paused, status = gswarm("queue", "pause", "--json"), gswarm("queue", "status", "--json")
+    assert paused.document == status.document
+    assert paused.document["paused"] is True
+    assert gswarm("queue", "resume", "--json").document["paused"] is False
+    cancelled = gswarm("queue", "cancel", "last/a", "--json")
+    assert cancelled.document == {"id": "1/a", "job": 1, "state": "running", "already": False}
+    cleared = gswarm("queue", "clear", "--yes", "--json")
+    assert (cleared.document, cleared.err) == ({"cancelled": ["1/b[x]"]}, "")
+    story.failed()
+    ended = gswarm("queue", "cancel", "2/serve", "--json")
+    assert ended.document == {"id": "2/serve", "job": 2, "state": "failed", "already": True}
+    assert gswarm("job", "rm", "2", "--json").document == {"removed": [2]}
+
+
 def test_a_task_is_cancelled_by_its_id(gswarm: Command, story: Story) -> None:
     job = story.waiting()
     assert gswarm("queue", "cancel", "1/a").code == 0
