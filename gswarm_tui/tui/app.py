@@ -65,6 +65,7 @@ class GswarmApp(App[None]):
         first: what that screen shows; nothing by default.
         read_only: nothing can be changed from here.
         shell: how a shell is opened on a node; None where that cannot be.
+        no_shell: why it cannot.
         actor: who does what is asked for here; None where nobody can.
         talker: who asks services; None where nobody can.
         inventory: what the fleet is said to be; None where that is not known.
@@ -93,6 +94,7 @@ class GswarmApp(App[None]):
         first: FleetSnapshot | None = None,
         read_only: bool = False,
         shell: Shell | None = None,
+        no_shell: str = "a browser has no terminal that a shell could have",
         actor: Actor | None = None,
         talker: Talker | None = None,
         inventory: Inventory | None = None,
@@ -116,7 +118,7 @@ class GswarmApp(App[None]):
         if first is not None:
             self.set_reactive(GswarmApp.snapshot, first)
         self.read_only = read_only
-        self.shell = shell
+        self.shell, self.no_shell = shell, no_shell
         self.talker = talker
         self.inventory = inventory
         self.deeds = Deeds(self, actor)

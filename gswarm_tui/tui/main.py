@@ -203,6 +203,7 @@ def _demo(options: Options) -> GswarmApp:
         source,
         first=source.picture(time.time()),
         read_only=options.read_only,
+        no_shell="the demo has no machines to log in to",
         actor=demo(),
         talker=Echo(),
         inventory=source.inventory(),

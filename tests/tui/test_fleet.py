@@ -374,10 +374,58 @@ async def test_a_filter_that_is_none_says_so_and_the_last_good_one_counts() -> N
         assert names(stage) == ["beta"]
         await stage.press("backspace")
         await stage.type("utl>3")
-        said = "✗ there is no field `utl`; did you mean `util`?   the fields are util, "
-        assert said in stage.lines()[1]
+        assert stage.lines()[1].rstrip().endswith("✗ there is no field `utl`; did you mean `util`?")
+        await stage.press("enter")
+        stage.line_with("the fields are card, clock, command, cpu,")
         await stage.press("escape")
+        assert "the fields are" not in stage.text()
         assert names(stage) == ["alpha", "beta", "gamma"]
+
+
+async def test_how_many_fit_and_how_busy_they_are_is_said_and_only_they_are_looked_at() -> None:
+    async with on_stage(troubled()) as stage:
+        every = len(stage.view.query_one(AttentionTable).rows)
+        await stage.press("slash")
+        await stage.type("node = ill")
+        gpus = [gpu for each in troubled().nodes for gpu in each.gpus]
+        ill = [gpu.util_percent for gpu in gpus if gpu.node == "ill"]
+        known = [load for load in ill if load is not None]
+        busy = f"{sum(known) / len(known):.0f} % busy"
+        assert f"{len(ill)} of {len(gpus)} GPUs fit, {busy}" in stage.lines()[1]
+        looked_at = stage.view.query_one(AttentionTable).rows
+        assert {each.node for each in looked_at} == {"ill"}
+        assert 0 < len(looked_at) < every
+        await stage.press("escape")
+        assert "fit" not in stage.lines()[1]
+        assert len(stage.view.query_one(AttentionTable).rows) == every
+
+
+async def test_the_title_of_the_columns_to_sort_by_is_whole() -> None:
+    async with on_stage(racks()) as stage:
+        await stage.press("o")
+        stage.line_with("Sort by (again turns it round)")
+
+
+async def test_how_many_are_marked_is_said() -> None:
+    async with on_stage(racks()) as stage:
+        await stage.press("space", "space")
+        assert "2 marked" in stage.lines()[1]
+        await stage.press("ctrl+@")
+        assert "3 marked" in stage.lines()[1]
+        await stage.push(fleet(*racks().nodes[:2]))
+        assert "2 marked" in stage.lines()[1]
+        await stage.press("ctrl+@")
+        assert "marked" not in stage.lines()[1]
+
+
+async def test_why_there_is_no_shell_is_said() -> None:
+    async with on_stage(racks(), no_shell="the demo has no machines to log in to") as stage:
+        await stage.press("s")
+        assert "the demo has no machines to log in to" in stage.text()
+        await stage.press("enter")
+        await stage.open("node", "alpha")
+        await stage.press("s")
+        assert "the demo has no machines to log in to" in stage.text()
 
 
 async def test_the_focus_comes_back_from_the_filter_and_the_command() -> None:

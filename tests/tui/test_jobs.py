@@ -216,6 +216,17 @@ async def test_nothing_is_changed_in_read_only_mode() -> None:
         assert "--read-only" in stage.text()
 
 
+async def test_how_many_jobs_fit_is_said() -> None:
+    async with on_stage(PICTURE) as stage:
+        await stage.open("jobs")
+        await stage.press("slash")
+        await stage.type("failed")
+        count = len(PICTURE.jobs)
+        fit = len(stage.view.query_one(LineTable).rows)
+        assert 0 < fit < count
+        assert f"filter: failed   {fit} of {count} fit" in stage.lines()[1]
+
+
 def test_what_cannot_be_done_is_said() -> None:
     with pytest.raises(UsageError, match=r"nothing to cancel: job 6 has succeeded$"):
         job_acts.cancel([DONE])

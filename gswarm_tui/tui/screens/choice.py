@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,6 +15,10 @@ from textual.widgets.option_list import Option
 
 from gswarm_tui.tui.widgets.cells import Piece
 from gswarm_tui.tui.widgets.markup import content
+
+_LEAST: Final = 30
+_BORDER: Final = 6
+"""What stands around a title, in columns."""
 
 
 class ChoiceScreen(ModalScreen[str | None]):
@@ -27,7 +32,7 @@ class ChoiceScreen(ModalScreen[str | None]):
     DEFAULT_CSS = """
     ChoiceScreen { align: center middle; }
     ChoiceScreen OptionList {
-        width: auto; min-width: 30; max-width: 60; height: auto; max-height: 80%;
+        width: auto; max-width: 60; height: auto; max-height: 80%;
         border: round $primary; background: $panel;
     }
     """
@@ -45,6 +50,7 @@ class ChoiceScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         options = OptionList(*(Option(content([Piece(word)])) for word in self._words))
         options.border_title = content([Piece(self._heading)])
+        options.styles.min_width = max(_LEAST, cell_len(self._heading) + _BORDER)
         if self._now in self._words:
             options.highlighted = self._words.index(self._now)
         yield options

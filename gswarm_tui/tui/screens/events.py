@@ -15,7 +15,6 @@ from gswarm_tui.tui.views import SUBJECTS
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
 from gswarm_tui.tui.widgets.lines import Lines, wrapped
-from gswarm_tui.watch.filters import plain
 from gswarm_tui.watch.snapshot import Event, FleetSnapshot
 
 _TONES = {"info": Tone.PLAIN, "warning": Tone.WARN, "error": Tone.BAD}
@@ -56,10 +55,7 @@ class EventsView(View):
         yield Lines(id="details")
 
     def show(self, snapshot: FleetSnapshot) -> None:
-        fits = plain(self.filter)
-        self.query_one(LineTable).show(
-            [event for event in reversed(snapshot.events) if fits(_texts(event))]
-        )
+        self.query_one(LineTable).show(self.fitting(reversed(snapshot.events), _texts))
         self._show_details()
         self.gswarm.read_errors()
 

@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.widget import Widget
 
+from gswarm_tui import wording
 from gswarm_tui.errors import UsageError
 from gswarm_tui.tui.fleet_rows import FleetRow, fleet_rows, groupings
 from gswarm_tui.tui.screens.view import View
@@ -23,7 +24,7 @@ from gswarm_tui.tui.widgets.place import Place
 from gswarm_tui.tui.widgets.prompt import Prompt
 from gswarm_tui.watch.fields import NOBODY
 from gswarm_tui.watch.filters import Filter, parse
-from gswarm_tui.watch.snapshot import Concern, FleetSnapshot, Node
+from gswarm_tui.watch.snapshot import Attention, Concern, FleetSnapshot, Node
 
 _FEW = 16
 """Up to so many GPUs are shown as cards where nothing else was asked for."""
@@ -90,7 +91,10 @@ class FleetView(View):
         rows = fleet_rows(snapshot, wanted, "node")
         shows_cards = self._shows_cards(snapshot, rows)
         lines = self._lines_of_cards(snapshot) if shows_cards else len(snapshot.nodes)
-        self._show_attention(snapshot, lines)
+        self._show_attention(
+            _of(snapshot.attention, rows) if wanted.tests else snapshot.attention, lines
+        )
+        self.fit = _fit(snapshot, rows)
         if shows_cards:
             gpus = [gpu for row in rows for gpu in row.gpus]
             concerns: dict[tuple[str, int | None], Concern] = {}
@@ -118,6 +122,7 @@ class FleetView(View):
         table.show(rows)
 
     def note(self) -> str:
+        self.fit = "" if self._mistake else self.fit
         said = super().note()
         if self._mistake:
             said += f"   ✗ {self._mistake}"
@@ -135,26 +140,33 @@ class FleetView(View):
             try:
                 self._understood = (self.filter, parse(self.filter))
             except UsageError as error:
-                self._mistake = "   ".join(filter(None, (error.message, error.hint)))
+                self._mistake = error.message
         return self._understood[1]
 
-    def _show_attention(self, snapshot: FleetSnapshot, below: int) -> None:
+    def why_no_filter(self, text: str) -> str | None:
+        try:
+            parse(text)
+        except UsageError as error:
+            return "\n".join(filter(None, (error.message, error.hint)))
+        return None
+
+    def _show_attention(self, attention: Sequence[Attention], below: int) -> None:
         """Show what needs a look; above what takes so many lines, or beside it."""
         table = self.query_one(AttentionTable)
-        has_room = bool(snapshot.attention) and self.size.height >= _LOW
+        has_room = bool(attention) and self.size.height >= _LOW
         if has_room != self.has_class("-attention"):
             self.set_class(has_room, "-attention")
             self.refresh_bindings()
-        wide = self.size.width - table.room_for(snapshot.attention) >= _FOR_LINES
+        wide = self.size.width - table.room_for(attention) >= _FOR_LINES
         self.set_class(wide, "-wide")
         if wide:
-            table.styles.width = table.room_for(snapshot.attention)
+            table.styles.width = table.room_for(attention)
         else:
             table.styles.width = "100%"
             spare = self.size.height - _AROUND - below
             most = max(2, self.size.height // 6, spare)
-            table.styles.height = 1 + min(len(snapshot.attention), most)
-        table.show(snapshot.attention)
+            table.styles.height = 1 + min(len(attention), most)
+        table.show(attention)
 
     def _shows_cards(self, snapshot: FleetSnapshot, rows: Sequence[FleetRow]) -> bool:
         cards = self._cards
@@ -271,3 +283,23 @@ class FleetView(View):
             self.gswarm.open_view("node", node)
         else:
             self.gswarm.open_view("gpu", f"{node}:gpu{gpu}")
+
+
+def _of(attention: Iterable[Attention], rows: Iterable[FleetRow]) -> list[Attention]:
+    """What needs a look of the nodes and GPUs that are shown."""
+    nodes = {row.node.name for row in rows if row.node is not None}
+    gpus = {(gpu.node, gpu.index) for row in rows for gpu in row.gpus}
+    return [
+        each
+        for each in attention
+        if (each.node in nodes if each.gpu is None else (each.node, each.gpu) in gpus)
+    ]
+
+
+def _fit(snapshot: FleetSnapshot, rows: Iterable[FleetRow]) -> str:
+    """How many GPUs the filter lets through, and how busy they are."""
+    gpus = [gpu for row in rows for gpu in row.gpus]
+    loads = [gpu.util_percent for gpu in gpus if gpu.util_percent is not None]
+    busy = f", {sum(loads) / len(loads):.0f} % busy" if loads else ""
+    of = wording.number_of(sum(len(node.gpus) or node.gpu_count for node in snapshot.nodes), "GPU")
+    return f"{len(gpus)} of {of} fit{busy}"

@@ -21,7 +21,6 @@ from gswarm_tui.tui.widgets.fleet_table import STATES
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
 from gswarm_tui.tui.widgets.lines import Lines
 from gswarm_tui.watch.fields import HUNG
-from gswarm_tui.watch.filters import plain
 from gswarm_tui.watch.snapshot import Concern, FleetSnapshot, GpuState, Node, NodeState
 
 _WHOLE: Final = (Concern.UNREACHABLE, Concern.HUNG, Concern.SILENT)
@@ -116,8 +115,7 @@ class InventoryView(View):
             _row(spec, seen.get(name), wrong.get(name)) for name, spec in inventory.nodes.items()
         ]
         self.query_one("#about", Lines).show(list(_about(inventory, rows)))
-        fits = plain(self.filter)
-        self.query_one(LineTable).show([row for row in rows if fits(_texts(row))])
+        self.query_one(LineTable).show(self.fitting(rows, _texts))
 
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:

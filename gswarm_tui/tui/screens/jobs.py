@@ -28,7 +28,6 @@ from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, bar, pieces
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
 from gswarm_tui.tui.widgets.lines import Lines
-from gswarm_tui.watch.filters import plain
 from gswarm_tui.watch.snapshot import FleetSnapshot, Job
 
 _ORDER = list(State)
@@ -119,8 +118,8 @@ class JobsView(View):
             self._was_paused = snapshot.queue_paused
             self.refresh_bindings()
         self.query_one("#queue", Lines).show([queue_line(snapshot)])
-        fits = plain(self.filter)
-        self.table.show([_row(job, snapshot.time) for job in snapshot.jobs if fits(_texts(job))])
+        jobs = self.fitting(snapshot.jobs, _texts)
+        self.table.show([_row(job, snapshot.time) for job in jobs])
         self._show_details()
 
     @on(LineTable.Moved)

@@ -15,7 +15,6 @@ from gswarm_tui.tui.screens.placing_view import PlacingView
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
 from gswarm_tui.tui.widgets.lines import Lines
-from gswarm_tui.watch.filters import plain
 from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Model
 
 
@@ -44,10 +43,8 @@ class ModelView(PlacingView):
             self.query_one("#copies", LineTable).show([])
             return
         self.query_one("#facts", Lines).show(_facts(model, snapshot, self.size.height // 4))
-        fits = plain(self.filter)
-        self.query_one("#copies", LineTable).show(
-            [copy for copy in model.copies if fits((copy.device, copy.state, copy.revision))]
-        )
+        copies = self.fitting(model.copies, lambda each: (each.device, each.state, each.revision))
+        self.query_one("#copies", LineTable).show(copies)
 
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:

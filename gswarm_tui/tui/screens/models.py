@@ -14,7 +14,6 @@ from gswarm_tui.tui.widgets.cells import Piece, Tone
 from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.tui.widgets.lines import Lines
 from gswarm_tui.tui.widgets.model_table import ModelTable
-from gswarm_tui.watch.filters import plain
 from gswarm_tui.watch.snapshot import FleetSnapshot, Model
 
 
@@ -45,12 +44,9 @@ class ModelsView(PlacingView):
         yield Lines(id="legend")
 
     def show(self, snapshot: FleetSnapshot) -> None:
-        fits = plain(self.filter)
-        rows = [
-            row
-            for row in model_rows(snapshot)
-            if fits((row.name, row.model.source, row.model.type))
-        ]
+        rows = self.fitting(
+            model_rows(snapshot), lambda row: (row.name, row.model.source, row.model.type)
+        )
         table = self.query_one(ModelTable)
         table.show_models(rows, snapshot.nodes)
         self._show_around()

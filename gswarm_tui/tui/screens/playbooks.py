@@ -20,7 +20,6 @@ from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
 from gswarm_tui.tui.widgets.lines import Lines
-from gswarm_tui.watch.filters import plain
 from gswarm_tui.watch.snapshot import FleetSnapshot
 
 
@@ -76,8 +75,7 @@ class PlaybooksView(View):
         elif self._entries and all(entry.size_bytes is None for entry in self._entries):
             said.append("no playbook is here: `gswarm example --output examples` writes some")
         self.query_one("#folder", Lines).show(said)
-        fits = plain(self.filter)
-        self.query_one(LineTable).show([e for e in self._entries if fits((e.name,))])
+        self.query_one(LineTable).show(self.fitting(self._entries, lambda each: (each.name,)))
 
     def action_read(self) -> None:
         """List the folder, also when that takes long."""

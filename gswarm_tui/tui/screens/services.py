@@ -18,7 +18,6 @@ from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
 from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.tui.widgets.lines import Lines
 from gswarm_tui.tui.widgets.service_table import ServicesTable, state_of
-from gswarm_tui.watch.filters import plain
 from gswarm_tui.watch.snapshot import FleetSnapshot, Service
 
 
@@ -54,9 +53,7 @@ class ServicesView(View):
         return self.query_one(ServicesTable)
 
     def show(self, snapshot: FleetSnapshot) -> None:
-        fits = plain(self.filter)
-        known = (*snapshot.starting, *snapshot.services)
-        self.table.show([each for each in known if fits(_texts(each))])
+        self.table.show(self.fitting((*snapshot.starting, *snapshot.services), _texts))
         self._show_details()
 
     @on(LineTable.Moved)

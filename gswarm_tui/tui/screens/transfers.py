@@ -15,7 +15,6 @@ from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
 from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.tui.widgets.lines import Lines
 from gswarm_tui.tui.widgets.transfer_table import TransferTable
-from gswarm_tui.watch.filters import plain
 from gswarm_tui.watch.snapshot import FleetSnapshot, Job, Transfer
 
 _SLOTS: Final = "queue.max_transfers_per_node"
@@ -53,8 +52,7 @@ class TransfersView(View):
         return self.query_one(TransferTable)
 
     def show(self, snapshot: FleetSnapshot) -> None:
-        fits = plain(self.filter)
-        self.table.show([each for each in snapshot.transfers if fits(_texts(each))])
+        self.table.show(self.fitting(snapshot.transfers, _texts))
         of = len(snapshot.transfers) if self.filter else None
         self.query_one("#sum", Lines).show([_sum(self.table.rows, of, snapshot.jobs)])
         self._show_details()

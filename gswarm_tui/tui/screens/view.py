@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from textual import on
 from textual.actions import SkipAction
@@ -21,10 +21,13 @@ from gswarm_tui.tui.widgets.keys import Keys
 from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.tui.widgets.place import Place
 from gswarm_tui.tui.widgets.prompt import COMMAND, FILTER, Prompt, Refusal
+from gswarm_tui.watch.filters import plain
 from gswarm_tui.watch.snapshot import FleetSnapshot
 
 if TYPE_CHECKING:
     from gswarm_tui.tui.app import GswarmApp
+
+Thing = TypeVar("Thing")
 
 _AS_IT_COMES = "as it comes"
 
@@ -83,6 +86,8 @@ class View(Screen[None]):
         self._compositor = NarrowCompositor()
         self.subject = subject
         self.filter = ""
+        self.fit = ""
+        """How many the filter lets through, of how many, in words."""
         self._is_filtered = False
         """What the footer was made for."""
 
@@ -114,8 +119,29 @@ class View(Screen[None]):
         raise NotImplementedError
 
     def note(self) -> str:
-        """What is said beside the trail: what the filter leaves out."""
-        return f"   filter: {self.filter}" if self.filter else ""
+        """What is said beside the trail: what the filter leaves out, and what is marked."""
+        marked = sum(table.mark_count for table in self.query(LineTable))
+        said = [f"{marked} marked"] if marked else []
+        if self.filter:
+            said += [f"filter: {self.filter}", *([self.fit] if self.fit else [])]
+        return "".join(f"   {each}" for each in said)
+
+    def fitting(
+        self, things: Iterable[Thing], texts: Callable[[Thing], Iterable[str | None]]
+    ) -> list[Thing]:
+        """What the filter lets through; how many these are is said beside the trail.
+
+        Args:
+            texts: what the filter looks at.
+        """
+        every, fits = list(things), plain(self.filter)
+        found = [each for each in every if fits(texts(each))]
+        self.fit = f"{len(found)} of {len(every)} fit"
+        return found
+
+    def why_no_filter(self, text: str) -> str | None:
+        """Why a filter cannot be understood; None where it can."""
+        return None
 
     def compose(self) -> ComposeResult:
         yield Header()
@@ -144,9 +170,12 @@ class View(Screen[None]):
         for table in self.query(LineTable):
             table.instead = NOTHING_FITS if self.filter else ""
         self.show(snapshot)
-        header = self.query_one(Header)
-        header.trail = self.gswarm.trail()
-        app = self.gswarm
+        self._show_totals()
+
+    @on(LineTable.Marked)
+    def _show_totals(self) -> None:
+        header, app, snapshot = self.query_one(Header), self.gswarm, self.gswarm.snapshot
+        header.trail = app.trail()
         header.show_totals(snapshot, self.note(), app.unread_errors, read_only=app.read_only)
 
     def redraw(self) -> None:
@@ -222,6 +251,8 @@ class View(Screen[None]):
         if action not in self.CHANGES:
             return False
         refusal = self.gswarm.deeds.refusal
+        if refusal is None and action == "shell" and not self.has_shell():
+            refusal = self.gswarm.no_shell
         if refusal is not None:
             self.gswarm.deeds.tell(self._name_of(action), refusal)
             return True
@@ -320,6 +351,9 @@ class View(Screen[None]):
         if event.kind == FILTER:
             self.filter = event.text
             self.redraw()
+            why = self.why_no_filter(event.text)
+            if why is not None:
+                self.query_one(Prompt).refuse(event.text, why, FILTER)
         else:
             why = self.gswarm.obey(event.text)
             if why is not None:

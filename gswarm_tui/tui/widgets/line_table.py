@@ -107,6 +107,12 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         def control(self) -> LineTable[Any]:
             return self.table
 
+    @dataclass
+    class Marked(Message):
+        """Other rows are marked than before."""
+
+        table: LineTable[Any]
+
     def __init__(
         self,
         columns: Sequence[Column[Row]],
@@ -151,6 +157,11 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
     def current(self) -> Row | None:
         """The row that the cursor is on."""
         return self._rows[self.cursor] if self._rows else None
+
+    @property
+    def mark_count(self) -> int:
+        """How many rows are marked."""
+        return len(self._marks)
 
     @property
     def marked(self) -> list[Row]:
@@ -243,6 +254,7 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         if self.current is not None:
             self._marks ^= {self._key(self.current)}
             self._refresh_changed()
+            self.post_message(self.Marked(self))
             self.action_move(1)
 
     def action_mark_all(self) -> None:
@@ -250,6 +262,7 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         every = set(self._keys)
         self._marks = set() if self._marks == every else every
         self._refresh_changed()
+        self.post_message(self.Marked(self))
 
     def on_click(self, event: events.Click) -> None:
         line = event.y - 1 + round(self.scroll_y)

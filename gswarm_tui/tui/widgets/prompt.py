@@ -131,10 +131,11 @@ class Prompt(Input):
         # At once, not when it is the turn of `focus`: the next key may have come already.
         self.screen.set_focus(self)
 
-    def refuse(self, text: str, why: str) -> None:
-        """Ask once more for a command that cannot be obeyed."""
-        self.open(COMMAND, text)
-        self._refused = text
+    def refuse(self, text: str, why: str, kind: str = COMMAND) -> None:
+        """Ask once more for a command that cannot be obeyed, or a filter that is none."""
+        before = self._before
+        self.open(kind, text)
+        self._before, self._refused = before, text
         self.screen.query_one(Refusal).say(why)
 
     def give_back_to(self, widget: Widget, *others: Widget) -> None:
