@@ -13,6 +13,7 @@ from gswarm_tui.inventory import Inventory
 from gswarm_tui.playbook import conflicts, graph, leftover
 from gswarm_tui.playbook.actions import TYPES, Action
 from gswarm_tui.playbook.build import build
+from gswarm_tui.playbook.items import Items
 from gswarm_tui.playbook.language import conditions, foreach
 from gswarm_tui.playbook.language.expressions import NODES, ExpressionError, expressions, texts
 from gswarm_tui.playbook.language.lookup import Ancestor, Group, Single, Values
@@ -58,6 +59,7 @@ class _Planner:
         self._sources: dict[str, Source] = {}
         self._written: dict[str, str] = {}
         """For each action the written one that it was made of."""
+        self._items = Items(self._members)
         self._actions: dict[str, Action] = {}
         self._options: dict[str, Options] = {}
         self._runs: dict[str, bool | None] = {}
@@ -77,6 +79,7 @@ class _Planner:
         sources = self._references.sources
         ordered = sorted(graph.order(needs), key=lambda name: sources[name].always)
         self._expand()
+        self._needs_of_items()
         for name in ordered:
             if self._problems.is_full:
                 raise self._problems.error()
@@ -157,6 +160,18 @@ class _Planner:
         except foreach.ForEachError as error:
             self._add(name, ("for_each", *error.path), error)
             return {name: source}
+
+    def _needs_of_items(self) -> None:
+        """Find which one of the others is meant by dependencies with ``${each.…}``."""
+        for name, wanted in self._references.items.items():
+            judged = {name, *wanted}.isdisjoint(self._references.in_doubt | self._unjudged)
+            for needed, indices in wanted.items() if judged else ():
+                for index in indices:
+                    try:
+                        for member in self._members[name]:
+                            self._items.find(member, self._sources[member], needed, index)
+                    except ExpressionError as error:
+                        self._add(name, ("dependencies", index), error)
 
     def _refuse_too_many(self, name: str) -> None:
         if len(self._sources) > foreach.MAX_ACTIONS:
@@ -273,15 +288,19 @@ class _Planner:
             if name in self._actions and self._runs[name] is not False
         }
         sources, written = self._references.sources, self._written
-        ancestry = graph.Ancestry(
-            needs, ordered, {written[name] for name in conflicts.contested(running)}
+        contested = conflicts.contested(running)
+        ancestry = graph.Ancestry(needs, ordered, {written[name] for name in contested})
+        by_item = (
+            graph.Ancestry(*self._items.graph(needs, ordered), contested) if self._items else None
         )
         position = {name: index for index, name in enumerate(ordered)}
 
         def is_ordered(one: str, other: str) -> bool:
-            one, other = written[one], written[other]
-            if sources[one].always != sources[other].always:
+            if sources[written[one]].always != sources[written[other]].always:
                 return True
+            if by_item is not None:
+                return by_item.is_ordered(one, other)
+            one, other = written[one], written[other]
             return one != other and ancestry.is_ordered(one, other)
 
         for conflict in conflicts.find(
@@ -300,25 +319,20 @@ class _Planner:
         source = self._sources[other]
         self._problems.add(source.document, source.path, message, hint=hint)
 
-    def _needs(self, name: str) -> tuple[str, ...]:
-        return tuple(
-            member for needed in self._references.needs[name] for member in self._members[needed]
-        )
-
     def _result(self, ordered: list[str]) -> Plan:
         planned: list[PlannedAction] = []
         mask = self._playbook.mask
         count = 0
         for written in ordered:
-            needs = self._needs(written)
-            count += len(needs) * len(self._members[written])
+            needs = self._items.needs(written, self._references.needs[written])
+            count += sum(map(len, needs.values()))
             if count > MAX_NEEDS:
                 hint = "put one `noop` between: it needs all of them, and the others need it"
                 error = ExpressionError("actions of `for_each` need too many others", hint=hint)
                 self._add(written, (), error)
                 raise self._problems.error()
             planned += [
-                self._planned(member, written, needs, mask) for member in self._members[written]
+                self._planned(member, written, needed, mask) for member, needed in needs.items()
             ]
         playbook = self._playbook
         return Plan(

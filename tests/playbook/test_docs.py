@@ -147,9 +147,12 @@ def test_the_example_of_secrets_is_right(tmp_path: Path) -> None:
 
 def test_the_examples_of_actions_are_right(make_plan: Callable[..., Plan]) -> None:
     (always,), (each,) = examples("Always"), examples("For each")
-    each = each.replace("${nodes.a100}", "${nodes.all}").replace("action_id: fetch", "action_id: f")
+    each = each.replace("${nodes.a100}", "${nodes.all}").replace("fetch", "f")
     made = make_plan(f"actions:\n{each}{always}").actions
-    assert [one.action_id for one in made] == ["f[node1]", "f[node2]", "free"]
+    assert [one.action_id for one in made] == [
+        *("f[node1]", "f[node2]", "load[node1]", "load[node2]", "free"),
+    ]
+    assert made[3].needs == ("f[node2]",)
 
 
 def test_the_example_is_right(make_plan: Callable[[str], Plan]) -> None:

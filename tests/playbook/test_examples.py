@@ -96,3 +96,12 @@ async def test_the_refresh_reports_though_a_source_is_gone(
 def test_the_refresh_needs_its_token(inventory: Inventory) -> None:
     with pytest.raises(PlaybookError, match="the secret `hub`: the environment has no `HF_TOKEN`"):
         load(PLAYBOOKS / "refresh.yaml", environ={})
+
+
+def test_at_night_no_node_waits_for_another(inventory: Inventory) -> None:
+    needs = {one.action_id: one.needs for one in planned("nightly", inventory).actions}
+    assert [needs[f"{name}[node2]"] for name in ("load", "serve", "ask")] == [
+        ("fetch[node2]",),
+        ("load[node2]",),
+        ("serve[node2]",),
+    ]

@@ -1,12 +1,18 @@
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
-from gswarm_tui.errors import PlaybookError
+from gswarm_tui.errors import GswarmError, PlaybookError
+from gswarm_tui.jobs import Runner
+from gswarm_tui.models import Models
 from gswarm_tui.playbook import Plan
 from gswarm_tui.playbook.actions.noop import Noop, NoopResult
+from gswarm_tui.state.database import Database
+
+if TYPE_CHECKING:
+    from tests.playbook.conftest import FakeModels
 
 MakePlan: TypeAlias = Callable[..., Plan]
 
@@ -162,3 +168,65 @@ def test_too_many_needs_are_refused(make_plan: MakePlan) -> None:
         make_plan("vars: {l: []}\nactions:\n" + noop("'${vars.l}'") + text, l=[*range(2000)])
     assert caught.value.hint is not None
     assert "noop" in caught.value.hint
+
+
+CHAIN = """
+- {action_id: fetch, action_type: download, for_each: [node1, node2], model_name: m,
+   source: 'hf://o/m', device: '${each.value}:disk'}
+- {action_id: load, action_type: move, for_each: [node2, node1], model_name: m,
+   devices: ['${each.value}:disk', '${each.value}:dram'], dependencies: ['fetch[${each.value}]']}
+"""
+TELL = """
+- {action_id: tell, action_type: command, for_each: [node1], node: node1, argv: '${fetch.path}',
+   dependencies: ['fetch[${ each.value }]', 'load[${each.value}]']}
+"""
+
+
+def test_an_action_needs_only_the_one_of_its_item(make_plan: MakePlan) -> None:
+    assert {one.action_id: one.needs for one in make_plan(CHAIN + TELL).actions} == {
+        "fetch[node1]": (),
+        "fetch[node2]": (),
+        "load[node2]": ("fetch[node2]",),
+        "load[node1]": ("fetch[node1]",),
+        "tell[node1]": ("fetch[node1]", "fetch[node2]", "load[node1]"),  # it refers to all paths
+    }
+
+
+def test_what_needs_another_item_is_not_in_order_with_it(make_plan: MakePlan) -> None:
+    crossed = CHAIN.replace("'${each.value}:dram'", "'node1:dram'").replace("node2, node1", "node2")
+    make_plan(crossed)
+    with pytest.raises(PlaybookError, match="nothing says which is first"):
+        make_plan(
+            crossed.replace("'${each.value}:disk', 'node1:dram'", "'node1:disk', 'node2:dram'")
+        )
+    late = (
+        crossed + "- {action_id: end, action_type: delete, model_name: m, device: 'node2:disk',\n"
+    )
+    make_plan(late + "   dependencies: [load]}\n")
+    with pytest.raises(PlaybookError, match="nothing says which is first"):
+        make_plan(late.replace("node2:disk", "node1:disk") + "   dependencies: [load]}\n")
+
+
+def test_items_of_ten_thousand_are_no_trouble(make_plan: MakePlan) -> None:
+    items = str(list(range(10_000)))
+    made = make_plan(
+        f"- {{action_id: a, action_type: noop, for_each: {items}}}\n"
+        f"- {{action_id: b, action_type: noop, for_each: {items},"
+        " dependencies: ['a[${each.value}]']}\n"
+    )
+    assert made.actions[-1].needs == ("a[9999]",)
+
+
+async def test_a_node_that_fails_holds_up_no_other(
+    make_plan: MakePlan, models: Models, fake: "FakeModels", database: Database
+) -> None:
+    text = CHAIN.replace("model_name: m", "model_name: 'm-${each.value}'")
+    fake.failures["download", "m-node1"] = GswarmError("404")
+    result = await Runner(make_plan(text), models, database).run()
+    states = {task.task.action_id: str(task.state) for task in result.tasks}
+    assert states == {
+        "fetch[node1]": "failed",
+        "fetch[node2]": "succeeded",
+        "load[node2]": "succeeded",
+        "load[node1]": "skipped",
+    }

@@ -30,6 +30,7 @@ _EXPRESSION: Final[Schema] = {
     "type": "string",
     "pattern": r"^\$\{[^}]+\}$",
 }
+_NEEDED: Final = r"^[A-Za-z0-9_-]+(\[.*\$\{\s*each\..*\])?$"
 _TAKE_NONE: Final = frozenset({"action_id", "action_type", "dependencies", "when", "for_each"})
 """The keys of an action whose schema says already where expressions can be."""
 
@@ -103,7 +104,7 @@ def _of_type(word: str, written: type[Written], definitions: dict[str, Schema]) 
             keys[key] = _with_expressions(value)
     _set(keys, "action_id", {"type": "string", "pattern": _ID, "not": {"enum": list(OWNERS)}})
     _set(keys, "action_type", {"const": word})
-    ids = {"type": "array", "items": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}}
+    ids = {"type": "array", "items": {"type": "string", "pattern": _NEEDED}}
     _set(keys, "dependencies", {**ids, "type": ["array", "null"]})
     lists = {"additionalProperties": _or_expression({"type": "array"}), "type": "object"}
     each = _or_expression({"type": "array"}, lists, {"type": "null"})

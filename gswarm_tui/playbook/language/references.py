@@ -28,6 +28,7 @@ from gswarm_tui.playbook.language.scope import Source
 _KNOWN_TYPES: Final = f"the types are {', '.join(TYPES)}"
 _ACTION_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 _MAX_ID = 200
+_ONE_OF = re.compile(r"([A-Za-z0-9_-]+)\[.*\$\{\s*each\..*\]")
 _COMPARED: Final = "`${vars.engine} == vllm`"
 
 
@@ -50,11 +51,16 @@ class References:
             self._read_id(source)
         self.refers_to = {name: frozenset(self._references(name)) for name in self.sources}
         """The actions that expressions refer to."""
+        self.items: dict[str, dict[str, list[int]]] = {}
+        """Where an action needs, of what a `for_each` made of others, only one: the others, and
+        which of its dependencies say so."""
         self.needs: dict[str, list[str]] = {}
         """Those, and the dependencies before them."""
         for name in self.sources:
-            needed = [*self._dependencies(name), *sorted(self.refers_to[name])]
-            self.needs[name] = list(dict.fromkeys(needed))
+            whole = [*self._dependencies(name), *sorted(self.refers_to[name])]
+            items = self._item_dependencies(name)
+            self.needs[name] = list(dict.fromkeys([*whole, *items]))
+            self.items[name] = {n: where for n, where in items.items() if n not in whole}
 
     def type(self, name: str) -> str | None:
         """The word for an action's type, where both are there."""
@@ -233,7 +239,7 @@ class References:
         if not isinstance(written, list):
             return  # none, or of a wrong shape, which is found when it is built
         for index, needed in enumerate(written):
-            if not isinstance(needed, str):
+            if not isinstance(needed, str) or _ONE_OF.fullmatch(needed):
                 continue
             path = ("dependencies", index)
             full = source.scope.prefix + needed
@@ -244,7 +250,10 @@ class References:
                 except ExpressionError as error:
                     self._add(name, path, error.message)
             elif "${" in needed:
-                hint = "an action depends by itself on every action that it refers to"
+                hint = (
+                    "an action depends by itself on every action that it refers to; on the one of"
+                    " the same item it depends as `id[${each.value}]`"
+                )
                 self._add(
                     name, path, "a dependency is an action's id, not an expression", hint=hint
                 )
@@ -253,8 +262,36 @@ class References:
                 message = f"there is no action `{needed}` to depend on{meant}"
                 whole = needed.split("[")[0]
                 made = "[" in needed and source.scope.prefix + whole in self.sources
-                all_of_it = f"`{whole}` is all that its `for_each` makes" if made else None
+                all_of_it = None
+                if made:
+                    all_of_it = (
+                        f"`{whole}` is all that its `for_each` makes,"
+                        f" `{whole}[${{each.value}}]` the one of the same item"
+                    )
                 self._problems.add(source.document, (*source.path, *path), message, hint=all_of_it)
+
+    def _item_dependencies(self, name: str) -> dict[str, list[int]]:
+        """The actions of which only one item is needed, ``fetch[${each.value}]``."""
+        source, found = self.sources[name], dict[str, list[int]]()
+        written = source.raw.get("dependencies")
+        for index, needed in enumerate(written if isinstance(written, list) else ()):
+            one = _ONE_OF.fullmatch(needed) if isinstance(needed, str) else None
+            if one is None:
+                continue
+            full = source.scope.prefix + one[1]
+            try:
+                if full not in self.sources:
+                    meant = self._nearest(one[1], self._local(source))
+                    message = f"there is no action `{one[1]}` to depend on{meant}"
+                    raise ExpressionError(message)
+                self._check_always(full, source)
+                if self.sources[full].raw.get("for_each") is None:
+                    message = f"`{one[1]}` has no `for_each`, and is one action"
+                    raise ExpressionError(message, hint=f"write `{one[1]}`")
+                found.setdefault(full, []).append(index)
+            except ExpressionError as error:
+                self._add(name, ("dependencies", index), error.message, hint=error.hint)
+        return found
 
 
 def _called_otherwise(raw: Mapping[str, Any], key: str) -> str | None:
