@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -92,7 +93,7 @@ class Note:
 
     def __init__(self, folder: Path) -> None:
         self._run = CronRun(times.now(), Process.this())
-        self._path = folder / f"{self._run.started_at}-{os.getpid()}.json"
+        self._path = folder / f"{self._run.started_at}-{secrets.token_hex(4)}.json"
         self._write()
 
     @property
@@ -111,7 +112,7 @@ class Note:
         self._write()
 
     def _write(self) -> None:
-        new = self._path.with_suffix(f".{os.getpid()}")
+        new = self._path.with_suffix(".new")
         try:
             with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123 - with a mode
                 json.dump(asdict(self._run), file)

@@ -78,6 +78,15 @@ def wait_until_gone(pid: int) -> None:
     wait_for_state(pid, "Z")
 
 
+def connections(server: sshd.Server, *, at_least: int) -> int:
+    """How many connections the server has noted, which it does when it comes to it."""
+    deadline = time.monotonic() + 10
+    while (found := server.log.read_text().count("Connection from")) < at_least:
+        assert time.monotonic() < deadline, f"the server has noted {found} connections"
+        time.sleep(0.01)
+    return found
+
+
 def stop(pid: int) -> None:
     """Stop a process, as one stops that hangs in the kernel."""
     os.kill(pid, signal.SIGSTOP)
@@ -231,7 +240,7 @@ async def test_another_host_key_and_the_way_out(ssh_site: Site) -> None:
         for _ in range(2):
             with pytest.raises(HostKeyError, match=r"has changed.*known_hosts") as caught:
                 await fleet.node("node1").connect()
-    assert again.log.read_text().count("Connection from 127.0.0.1") == 2  # one is our own look
+    assert connections(again, at_least=2) == 2  # one is our own look at the port
     line = str(caught.value.hint).rsplit("set up anew: ")[1]
     subprocess.run(line, shell=True, check=True, capture_output=True)
     async with ssh_site.fleet(node) as fleet:
@@ -262,7 +271,7 @@ async def test_a_refused_key_is_not_tried_again(ssh_site: Site) -> None:
             with pytest.raises(AuthenticationError, match="does not accept the user"):
                 await fleet.node("node1").connect()
     assert server.log.read_text().count("Failed publickey") <= 1
-    assert server.log.read_text().count("Connection from") == 2  # one is our own look at the port
+    assert connections(server, at_least=2) == 2  # one is our own look at the port
 
 
 async def test_nobody_listens(ssh_site: Site) -> None:

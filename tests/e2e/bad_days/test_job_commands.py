@@ -160,4 +160,4 @@ def test_a_job_is_resumed_and_retried_in_the_background(lab: Lab, work: Work) ->
     attempts = [attempt["state"] for attempt in document["tasks"][0]["attempts"]]
     assert attempts == ["lost", "succeeded", "succeeded"]
     assert lab.gswarm("job", "rm", "1").code == 0
-    assert lab.asked("jobs") == {"jobs": []}
+    assert lab.asked("jobs") == {"jobs": [], "without_job": []}
