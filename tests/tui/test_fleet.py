@@ -406,6 +406,17 @@ async def test_the_title_of_the_columns_to_sort_by_is_whole() -> None:
         stage.line_with("Sort by (again turns it round)")
 
 
+async def test_what_stands_beside_the_nodes_takes_no_column_from_models_and_labels() -> None:
+    async with on_stage(simulated()[0], size=(300, 60)) as stage:
+        lines = [line for line in stage.lines() if " ● up " in line]
+        assert "WRONG" not in stage.lines()[2]
+        assert any("qwen2.5-vl-7b, bge-m3" in line for line in lines)
+        assert all("role=" in line and "…" not in line.split("/s  rack=")[1] for line in lines)
+        await stage.pilot.resize_terminal(225, 60)
+        await stage.pilot.pause()
+        assert any("WRONG" in line for line in stage.lines()[2:20])
+
+
 async def test_how_many_are_marked_is_said() -> None:
     async with on_stage(racks()) as stage:
         await stage.press("space", "space")

@@ -110,7 +110,8 @@ class FleetView(View):
                 rows = fleet_rows(snapshot, wanted, self._group_by, self._folded)
             table = self.query_one(FleetTable)
             table.styles.height = "1fr"
-            table.show(rows)
+            is_beside = self.has_class("-wide") and self.has_class("-attention")
+            table.show(rows, says_wrong=not is_beside)
 
     def _show_others(self, rows: Sequence[FleetRow]) -> None:
         """The nodes without a card stand as lines below the cards."""

@@ -9,7 +9,7 @@ from typing import Final
 from gswarm_tui import wording
 from gswarm_tui.tui.fleet_rows import FleetRow
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, fit, level, pieces
-from gswarm_tui.tui.widgets.column import GAP, in_room
+from gswarm_tui.tui.widgets.column import GAP, as_wide_as, in_room
 from gswarm_tui.tui.widgets.heat import Heat
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
 from gswarm_tui.tui.widgets.place import Place
@@ -29,6 +29,8 @@ _FIRST: Final = ("node", "state", "gpus", "util", "mem", "temp", "power", "users
 _WISHED: Final = {"models": 6, "card": 2, "net in": 11, "net out": -11, "labels": 2, "wrong": 2}
 """So much more than their width is there to be before these columns are shown. What goes out is not
 shown without what comes in, nor the other way round."""
+_SPARED: Final = 30
+"""So much of the room of a column that is not wanted goes to those before it."""
 _NEVER: Final = 1_000_000
 """No terminal is so wide."""
 
@@ -47,12 +49,18 @@ class FleetTable(LineTable[FleetRow]):
         )
         self.place = Place(from_top=True)
 
-    def show(self, rows: Sequence[FleetRow]) -> None:
-        """Show these rows, with room for the GPUs of the node that has most."""
+    def show(self, rows: Sequence[FleetRow], *, says_wrong: bool = True) -> None:
+        """Show these rows, with room for the GPUs of the node that has most.
+
+        Args:
+            says_wrong: whether what is wrong has a column; it needs none where it stands beside.
+        """
         nodes = [row for row in rows if row.node is not None]
         most = max((len(_node(row).gpus) for row in nodes), default=0)
-        columns = self._columns_of(8 if most <= 8 else 16)
-        self.set_columns(_placed(columns, nodes))
+        columns: Sequence[Column[FleetRow]] = self._columns_of(8 if most <= 8 else 16)
+        if not says_wrong:  # there is so much room that it is worth its while to share it well
+            columns = as_wide_as(columns, nodes)
+        self.set_columns(_placed(columns, nodes, () if says_wrong else ("wrong",)))
         super().show(rows)
 
     def _columns_of(self, gpus: int) -> tuple[Column[FleetRow], ...]:
@@ -72,7 +80,7 @@ class FleetTable(LineTable[FleetRow]):
             Column("disk free", _disk, 9, right=True, order=_disk_free),
             Column("net in", _net_in, 9, right=True, order=_net_in_rate),
             Column("net out", _net_out, 9, right=True, order=_net_out_rate),
-            Column("labels", _labels, 12, 1, order=lambda r: _labels(r) or None),
+            Column("labels", _labels, 12, 4, order=lambda r: _labels(r) or None),
             Column("wrong", _wrong, 20, 2, order=lambda r: _wrong(r).text or None),
             Column("address", lambda r: _node(r).address, 15, order=_address),
             Column("driver", lambda r: _node(r).driver or "", 11, order=lambda r: _node(r).driver),
@@ -103,7 +111,7 @@ def _tells(node: Node) -> bool:
 
 
 def _placed(
-    columns: Iterable[Column[FleetRow]], nodes: Sequence[FleetRow]
+    columns: Iterable[Column[FleetRow]], nodes: Sequence[FleetRow], unwanted: Container[str]
 ) -> list[Column[FleetRow]]:
     """The columns, each from the width on at which there is room for it and for all before it.
 
@@ -112,7 +120,9 @@ def _placed(
     known = any(_tells(_node(row)) for row in nodes)
     taken, found = 1, []
     for column in columns:
-        if known and not _has_some(column, nodes):
+        if column.title in unwanted:
+            taken += _SPARED
+        if column.title in unwanted or (known and not _has_some(column, nodes)):
             found.append(replace(column, least=_NEVER))
             continue
         taken += column.width + GAP + _WISHED.get(column.title, 0)
