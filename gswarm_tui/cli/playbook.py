@@ -14,7 +14,7 @@ import typer
 from gswarm_tui.cli import options, output
 from gswarm_tui.cli.context import Settings, settings_of
 from gswarm_tui.cli.run import warn
-from gswarm_tui.errors import EXIT_USAGE, GswarmError, PlaybookError
+from gswarm_tui.errors import EXIT_USAGE, GswarmError, PlaybookError, UsageError
 
 if TYPE_CHECKING:
     from gswarm_tui.playbook import Plan, Playbook
@@ -84,12 +84,18 @@ def graph(
         bool, typer.Option("--expand", help="Draw each action of a large for_each by itself.")
     ] = False,
     no_inventory: NoInventory = False,
+    json: options.Json = False,
 ) -> None:
     """Draw what needs what, in the terminal or as a picture."""
     from gswarm_tui.playbook.drawing import FOLD, FORMATS, lanes, steps_of
 
     _, plan = _read(settings_of(ctx), file, variables, no_inventory=no_inventory)
     steps = steps_of(plan, fold=len(plan.actions) if expand else FOLD)
+    if json:
+        if format is not Format.TEXT or target is not None:
+            raise UsageError("--json prints the steps: neither --format nor --output goes with it")
+        output.emit({"name": plan.name, "steps": [asdict(step) for step in steps]})
+        return
     if format is not Format.TEXT:
         drawn = FORMATS[format](plan.name, steps)
     elif target is not None:
@@ -113,11 +119,16 @@ def explain(
     file: File,
     variables: options.Variables = None,
     no_inventory: NoInventory = False,
+    json: options.Json = False,
 ) -> None:
     """Say in sentences what will happen where, in which order."""
+    from gswarm_tui.playbook.explain import document
     from gswarm_tui.playbook.explain import explain as sentences
 
     playbook, plan = _read(settings_of(ctx), file, variables, no_inventory=no_inventory)
+    if json:
+        output.emit(document(playbook, plan))
+        return
     for line in sentences(playbook, plan):
         output.show(line, prose=True)
 

@@ -67,7 +67,7 @@ class Schedule:
         """
         if self.fields is None:
             raise UsageError(
-                f"a systemd timer cannot say {self.text}: a user's timers begin when he logs in",
+                f"a systemd timer cannot say {self.text}: a user's timers begin at the login",
                 hint="give it times, or leave --systemd out: cron knows it",
             )
         cron = CronSim(self.fields, datetime(2000, 1, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from gswarm_tui.playbook.language.options import CONTINUE, STOP, Retry
 from gswarm_tui.playbook.language.schema import Playbook
@@ -18,6 +19,30 @@ def explain(playbook: Playbook, plan: Plan) -> Iterator[str]:
     below = _Dependents(plan)
     for line in (*_whole(playbook, plan), *_actions(plan, below)):
         yield clean(plan.mask(line))
+
+
+def document(playbook: Playbook, plan: Plan) -> dict[str, Any]:
+    """The same as a mapping that JSON can hold."""
+    below = _Dependents(plan)
+    said = {
+        "name": plan.name,
+        "description": plan.description,
+        "file": plan.file,
+        "says": list(_whole(playbook, plan)),
+        "actions": [
+            {
+                "action_id": planned.action_id,
+                "action_type": planned.action_type,
+                "always": planned.options.always,
+                "needs": list(planned.needs),
+                "does": planned.action.sentence(),
+                "says": list(_details(planned, plan, below)),
+            }
+            for planned in plan.actions
+        ],
+    }
+    masked: dict[str, Any] = plan.mask_json(said)
+    return masked
 
 
 def _whole(playbook: Playbook, plan: Plan) -> Iterator[str]:

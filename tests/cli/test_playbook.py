@@ -215,6 +215,19 @@ def test_the_explanation(gswarm: Command) -> None:
     ]
 
 
+def test_both_can_be_read_by_programs(gswarm: Command) -> None:
+    explained = gswarm("playbook", "explain", "p.yaml", "--json").document
+    assert explained["says"][0] == "nightly: A model served"
+    copy = explained["actions"][1]
+    assert (copy["action_id"], copy["action_type"]) == ("copy[node2]", "copy")
+    assert (copy["needs"], copy["always"]) == (["fetch"], False)
+    assert copy["says"][-1].startswith("If it fails, serve")
+    steps = gswarm("playbook", "graph", "p.yaml", "--json").document["steps"]
+    assert [step["id"] for step in steps][:3] == ["fetch", "copy[node2]", "copy[node3]"]
+    assert steps[0]["summary"] == "m from hf://org/m to node1:disk"
+    assert gswarm("playbook", "graph", "p.yaml", "--json", "--format", "svg").code == 2
+
+
 def test_the_schema_is_one(gswarm: Command) -> None:
     document = json.loads(gswarm("playbook", "schema").out)
     assert document["$schema"].startswith("https://json-schema.org/")
