@@ -55,6 +55,7 @@ def _show_checked(found: Checked, logs: int) -> None:
         [
             ("database", found.path),
             ("state", "sound" if found.ok else "damaged"),
+            *(("problem", problem) for problem in found.problems),
             ("version", found.version),
             ("size", output.size(found.size)),
             ("unused", output.size(found.free)),
@@ -63,8 +64,6 @@ def _show_checked(found: Checked, logs: int) -> None:
             *((table, count) for table, count in found.counts.items()),
         ]
     )
-    for problem in found.problems:
-        output.show(f"  {problem}")
     if not found.ok:
         from gswarm_tui.state.database import REPAIR
 

@@ -10,12 +10,12 @@ from typing import Final
 
 from gswarm_tui.errors import StateError
 from gswarm_tui.state import salvage
-from gswarm_tui.state.database import apply, explain, migrations, primary_code
+from gswarm_tui.state.database import CORRUPT, apply, explain, migrations, primary_code
 from gswarm_tui.state.salvage import UNREADABLE
 
 _NOT_ONE: Final = ["file is not a database"]
 # SQLITE_ERROR: a header with a format that is not known; the statements are known to be right.
-_DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+_DAMAGE: Final = (*CORRUPT, sqlite3.SQLITE_ERROR)
 
 
 @dataclass(frozen=True, slots=True)

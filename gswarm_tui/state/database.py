@@ -20,6 +20,7 @@ from typing import Final, Self, TypeAlias, final
 import psutil
 
 from gswarm_tui.errors import StateError
+from gswarm_tui.state import holders
 from gswarm_tui.state.filesystem import network_filesystem
 
 BUSY_TIMEOUT_S: Final = 5.0
@@ -29,7 +30,8 @@ CHECKED_EVERY_S: Final = 24 * 3600.0
 Value: TypeAlias = str | int | float | None
 
 _INCREMENTAL = 2  # of PRAGMA auto_vacuum
-_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+# TOOBIG: a row that says that it has gigabytes; gswarm writes none like that.
+CORRUPT: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_TOOBIG)
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _READ_ONLY = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 _NO_SPACE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
@@ -225,7 +227,7 @@ def quick_check(connection: sqlite3.Connection) -> list[str]:
     try:
         rows = connection.execute("PRAGMA quick_check(5)").fetchall()
     except sqlite3.DatabaseError as error:
-        if primary_code(error) not in _CORRUPT:
+        if primary_code(error) not in CORRUPT:
             raise
         return [str(error)]
     found = [line for row in rows for line in str(row[0]).splitlines() if line[:3] != "***"]
@@ -274,10 +276,11 @@ def explain(error: sqlite3.Error, path: Path) -> StateError:
     """What SQLite's error means for the person whose file it is."""
     code = primary_code(error)
     where, full = str(path), _is_full(path.parent)
-    if code in _CORRUPT or str(error) == "unsupported file format":
+    if code in CORRUPT or str(error) == "unsupported file format":
         return StateError(f"the database is damaged: {error}", where=where, hint=REPAIR)
     if code in _LOCKED:
-        message = f"the database was locked by another process for {BUSY_TIMEOUT_S:.0f} s"
+        who = holders.writer_of(path)
+        message = f"the database was locked for {BUSY_TIMEOUT_S:g} s by {who}"
         hint = "another gswarm is writing to it; try again when it has finished"
     elif code in (*_NO_SPACE, *_READ_ONLY) and (full or code == sqlite3.SQLITE_FULL):
         message = f"the database cannot be written: its disk is full ({error})"

@@ -21,10 +21,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 from gswarm_tui.errors import StateError
-from gswarm_tui.state import salvage
+from gswarm_tui.state import holders, salvage
 from gswarm_tui.state.check import must_exist, number, problems, version_of
 from gswarm_tui.state.database import Database, apply, explain, migrations
 from gswarm_tui.state.salvage import UNREADABLE
@@ -236,13 +234,9 @@ def _alone(path: Path) -> Iterator[int]:
 def _holder(file: int) -> str:
     """The process that keeps us from the lock, as far as the kernel says."""
     if sys.platform != "linux":
-        return "another process"
+        return holders.NOBODY_KNOWN
     form = "hhqqi4x"  # struct flock of Linux on 64 bits: type, whence, start, length, pid
     start, length = _LOCK_BYTES
     asked = struct.pack(form, fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
     pid = struct.unpack(form, fcntl.fcntl(file, fcntl.F_GETLK, asked))[4]
-    try:
-        command = " ".join(psutil.Process(pid).cmdline()) if pid > 0 else ""
-    except psutil.Error:
-        command = ""
-    return f"process {pid} ({command})" if command else "another process"
+    return holders.named(pid)

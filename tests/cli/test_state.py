@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,7 @@ def test_a_damaged_database_is_found_and_repaired(gswarm: Command, path: Path) -
     (path.parent / "gswarm.db.checked").unlink()
     found = gswarm("state", "check")
     assert found.code == 1
+    assert re.search(r"^state +damaged\nproblem +file is not a database$", found.out, re.MULTILINE)
     assert "file is not a database" in found.out
     assert "gswarm state repair" in found.err
     listed = gswarm("model", "list")

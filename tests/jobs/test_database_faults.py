@@ -75,7 +75,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Databa
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (locked, "was locked by another process"),
+        (locked, "was locked for 0.05 s by"),
         (read_only, "cannot be written: attempt to write a readonly database"),
         (damaged, "the database is damaged"),
     ],

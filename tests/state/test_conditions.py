@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import sqlite3
 import subprocess
@@ -178,11 +179,12 @@ def test_a_lock_of_another_process_is_said(tmp_path: Path, monkeypatch: pytest.M
     path = tmp_path / "gswarm.db"
     with Database(path) as database:
         database.execute(ADD, ("a", ""))
-        with held_by_another(path):
-            with pytest.raises(StateError, match="locked by another process"):
+        with held_by_another(path) as holder:
+            who = rf"locked for 0.05 s by process {holder.pid} \({re.escape(sys.executable)} -c"
+            with pytest.raises(StateError, match=who):
                 database.execute(ADD, ("b", ""))
             with (
-                pytest.raises(StateError, match="locked by another process"),
+                pytest.raises(StateError, match=who),
                 database.transaction(),
             ):
                 pytest.fail("two writers at once")

@@ -130,7 +130,7 @@ def test_a_locked_file_is_said_to_be_locked(
         Database(path) as first,
         Database(path) as second,
         first.transaction(),
-        pytest.raises(StateError, match="locked by another process"),
+        pytest.raises(StateError, match=r"locked for 0\.01 s by another process"),
     ):
         second.execute("DELETE FROM models")
 

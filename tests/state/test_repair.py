@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gswarm_tui.errors import StateError
@@ -259,6 +259,7 @@ def test_without_a_database_there_is_nothing_to_check(tmp_path: Path) -> None:
         max_size=6,
     )
 )
+@example([(0.9375, b"\x08\x80\x88\x80\x80\x80\x00", 4)])  # a row of gigabytes
 def test_whatever_is_overwritten_what_is_saved_can_be_used(
     damage: list[tuple[float, bytes, int]],
 ) -> None:
