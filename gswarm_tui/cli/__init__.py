@@ -6,10 +6,15 @@ what was asked is wrong, 3 when a node could not be reached, 130 after Ctrl-C.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gswarm_tui.errors import GswarmError
 
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
@@ -48,9 +53,7 @@ def in_sentences(call: Callable[[], int], *, debug: bool) -> int:
         output.flush()
         return code
     except output.OutputError as error:
-        output.print_error(error, debug=debug)
-        _drop_output()
-        return error.exit_code
+        return _without_output(error, debug=debug)
     except GswarmError as error:
         output.print_error(error, debug=debug)
         return error.exit_code
@@ -58,8 +61,20 @@ def in_sentences(call: Callable[[], int], *, debug: bool) -> int:
         _drop_output()
         return EXIT_BROKEN_PIPE
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+            # The help and the version are printed by typer; all else that writes says where.
+            said = output.OutputError(f"stdout cannot be written: {error.strerror}")
+            return _without_output(said, debug=debug)
         output.print_bug(error, debug=debug)
         return EXIT_FAILED
+
+
+def _without_output(error: GswarmError, *, debug: bool) -> int:
+    from gswarm_tui.cli import output
+
+    output.print_error(error, debug=debug)
+    _drop_output()
+    return error.exit_code
 
 
 def _drop_output() -> None:

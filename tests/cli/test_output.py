@@ -113,10 +113,12 @@ def test_with_json_nothing_is_shown() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
-def test_a_full_disk_under_stdout_is_no_bug(tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", [["example", "-o", ".", "--json"], ["run", "--help"]])
+def test_a_full_disk_under_stdout_is_no_bug(tmp_path: Path, arguments: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(
-            [sys.executable, "-m", "gswarm_tui.cli", "example", "-o", str(tmp_path), "--json"],
+            [sys.executable, "-m", "gswarm_tui.cli", *arguments],
+            cwd=tmp_path,
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
