@@ -219,7 +219,8 @@ def says(task: JobTask) -> Piece:
     """What a task does, how far it is, why it waits or what went wrong, in one line."""
     if task.error and task.state in (State.FAILED, State.RETRYING, State.SKIPPED):
         tone = Tone.DIM if task.state is State.SKIPPED else Tone.BAD
-        return Piece(task.error.partition("\n")[0], tone)
+        said = task.error.partition("\n")[0]
+        return Piece(f"tolerated: {said}", Tone.WARN) if task.tolerated else Piece(said, tone)
     if task.waiting and task.state in (State.READY, State.RUNNING):
         return Piece(task.waiting, Tone.WARN)
     if task.progress and task.state is State.RUNNING:
@@ -230,7 +231,7 @@ def says(task: JobTask) -> Piece:
 def about(task: JobTask, details: JobDetails, now: float) -> Iterator[tuple[str, Piece]]:
     """Everything that is known of a task, by name."""
     yield "does", Piece(f"{task.type} {task.summary}".strip())
-    yield "state", state_piece(task.state)
+    yield "state", state_piece(task.state, tolerated=task.tolerated)
     seconds = took_s(task.started_at, task.finished_at, now)
     if task.attempt:
         yield "attempt", Piece(f"{task.attempt}, {spent(seconds)}")

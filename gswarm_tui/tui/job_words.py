@@ -33,21 +33,26 @@ _COUNTED: Final = (
 _DAY_S: Final = 86_400
 
 
-def state_piece(state: State) -> Piece:
-    """``▶ running``."""
+def state_piece(state: State, *, tolerated: bool = False) -> Piece:
+    """``▶ running``, ``✖ failed (tolerated)``."""
     shape, tone = SHAPES[state]
+    if tolerated:
+        return Piece(f"{shape} {state} (tolerated)", Tone.WARN)
     return Piece(f"{shape} {state}", tone)
 
 
 def counted(job: Job) -> Cell:
-    """``3/12, 1 failed, 2 running``."""
+    """``3/12, 1 failed, 1 failed (tolerated), 2 running``."""
     counts = dict(job.counts)
-    all_of_them = sum(counts.values())
-    said = [Piece(f"{counts.get(State.SUCCEEDED, 0)}/{all_of_them}")]
+    said = [Piece(f"{counts.get(State.SUCCEEDED, 0)}/{sum(counts.values())}")]
     for state, word in _COUNTED:
-        if counts.get(state):
+        tolerated = job.tolerated if state is State.FAILED else 0
+        others = counts.get(state, 0) - tolerated
+        if others:
             tone = SHAPES[state][1] if state is State.FAILED else Tone.DIM
-            said.append(Piece(f", {counts[state]} {word}", tone))
+            said.append(Piece(f", {others} {word}", tone))
+        if tolerated:
+            said.append(Piece(f", {tolerated} {word} (tolerated)", Tone.WARN))
     return said
 
 
@@ -59,6 +64,8 @@ def tally(job: Job, room: int) -> Cell:
     for state, _ in _COUNTED:
         if counts.get(state):
             shape, tone = SHAPES[state]
+            if state is State.FAILED and counts[state] == job.tolerated:
+                tone = Tone.WARN
             piece = Piece(f" {shape}{counts[state]}", tone)
             left -= len(piece.text)
             if left < 0:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from gswarm_tui.cli import EXIT_INTERRUPTED, in_sentences
 from gswarm_tui.cli.context import Settings
@@ -70,6 +70,10 @@ class Options:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, hint="see: gswarm-tui --help")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message:  # argparse's own says nothing where it cannot be written
+            print(message, end="", file=file or sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,6 +18,7 @@ class JobTask:
         progress: how far it is, at what rate and for how much longer, as its log says it.
         hint: what can be done about its error.
         retry_at: when the next attempt is due.
+        tolerated: it failed, and the job goes on all the same.
     """
 
     id: str
@@ -34,6 +35,7 @@ class JobTask:
     error: str | None = None
     error_kind: str | None = None
     hint: str | None = None
+    tolerated: bool = False
 
     def seconds(self, now: float) -> float:
         """How long its last attempt took, or takes so far; 0 before the first."""

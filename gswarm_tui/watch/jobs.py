@@ -98,6 +98,7 @@ class JobWatch:
             waiting=self._waiting(summary),
             error=record.error or summary.reason,
             user=record.user or None,
+            tolerated=summary.tolerated,
         )
         return known if known == made else made
 

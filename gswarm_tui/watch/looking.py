@@ -86,6 +86,7 @@ class JobFocus:
             error=record.error,
             error_kind=record.error_kind,
             hint=record.hint,
+            tolerated=record.tolerated,
         )
 
     def _log(self, record: TaskRecord) -> Path | None:

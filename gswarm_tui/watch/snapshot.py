@@ -339,6 +339,7 @@ class Job:
 
     Args:
         counts: how many of its tasks are in each state.
+        tolerated: how many of those that failed did not keep it from going on.
         running: ids of the tasks that run.
     """
 
@@ -353,6 +354,7 @@ class Job:
     waiting: str | None = None
     error: str | None = None
     user: str | None = None
+    tolerated: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from gswarm_tui.errors import UsageError
 from gswarm_tui.state.states import State
 from gswarm_tui.tui import job_acts
 from gswarm_tui.tui.acting import Recording
-from gswarm_tui.tui.job_words import briefly, done_percent, tally
-from gswarm_tui.tui.widgets.cells import pieces
+from gswarm_tui.tui.job_words import briefly, counted, done_percent, tally
+from gswarm_tui.tui.widgets.cells import Tone, pieces
 from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.watch.simulated import SimulatedSource
 from gswarm_tui.watch.simulation.hostile import NASTY
@@ -304,3 +304,12 @@ async def test_what_is_done_again_stands_in_the_plan() -> None:
         await stage.open("jobs")
         await stage.press("j", "R")
         stage.line_with("job 8 (roll-out): 2 tasks will run")
+
+
+def test_failures_that_are_tolerated_are_counted_apart() -> None:
+    counts = ((State.SUCCEEDED, 3), (State.FAILED, 2))
+    both = counted(job(9, "a", State.FAILED, counts=counts, tolerated=1))
+    assert "".join(piece.text for piece in pieces(both)) == "3/5, 1 failed, 1 failed (tolerated)"
+    only = counted(job(9, "a", State.SUCCEEDED, counts=counts, tolerated=2))
+    assert "".join(piece.text for piece in pieces(only)) == "3/5, 2 failed (tolerated)"
+    assert Tone.BAD not in [piece.tone for piece in pieces(only)]
