@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from rich.cells import cell_len
 
-from gswarm_tui.tui.widgets.cells import Cell, pieces
+from gswarm_tui.tui.widgets.cells import Cell, Piece, fit, pieces
 
 Row = TypeVar("Row")
 
@@ -62,6 +62,15 @@ def in_room(columns: Sequence[Column[Row]], width: int) -> list[tuple[int, Colum
         rooms |= full or wider
         grow = {index: each for index, each in grow.items() if index not in full} if full else {}
     return [(index, column, rooms[index]) for index, column in shown]
+
+
+def cells(columns: Sequence[Column[Row]], row: Row, width: int) -> list[Piece]:
+    """What stands in the columns for a row, in a table of this width."""
+    found: list[Piece] = []
+    for _, column, room in in_room(columns, width):
+        found += fit(pieces(column.cell(row)), room, right=column.right)
+        found.append(Piece(" " * GAP))
+    return found
 
 
 def as_wide_as(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> list[Column[Row]]:

@@ -21,12 +21,24 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, fit, pieces
-from gswarm_tui.tui.widgets.column import GAP, Row, in_order, in_room
+from gswarm_tui.tui.widgets.column import GAP, Row, cells, in_order, in_room
 from gswarm_tui.tui.widgets.column import Column as Column
 from gswarm_tui.tui.widgets.differences import changed_spans
 from gswarm_tui.tui.widgets.place import Place
 
 _MARK = "▌"
+
+
+@dataclass
+class OfARow(Message):
+    """Something about a row of a table."""
+
+    table: LineTable[Any]
+    row: Any
+
+    @property
+    def control(self) -> LineTable[Any]:
+        return self.table
 
 
 class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False):
@@ -85,27 +97,11 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
 
     cursor: reactive[int] = reactive(0, repaint=False)
 
-    @dataclass
-    class Chosen(Message):
+    class Chosen(OfARow):
         """Enter, or a second click on a row."""
 
-        table: LineTable[Any]
-        row: Any
-
-        @property
-        def control(self) -> LineTable[Any]:
-            return self.table
-
-    @dataclass
-    class Moved(Message):
+    class Moved(OfARow):
         """The cursor is on another row; None where there is none."""
-
-        table: LineTable[Any]
-        row: Any
-
-        @property
-        def control(self) -> LineTable[Any]:
-            return self.table
 
     @dataclass
     class Marked(Message):
@@ -393,11 +389,7 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         heading = None if self._heading is None else self._heading(row)
         if heading is not None:
             return fit(pieces(heading), max(0, width - 1))
-        found: list[Piece] = []
-        for _, column, room in in_room(self._columns, width):
-            found += fit(pieces(column.cell(row)), room, right=column.right)
-            found.append(Piece(" " * GAP))
-        return found
+        return cells(self._columns, row, width)
 
     def _style(self, name: str, *, under: bool = False) -> Style:
         """The style of a tone, below the cursor or not."""
