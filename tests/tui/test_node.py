@@ -192,11 +192,13 @@ async def test_a_program_that_is_not_there_is_told_of(monkeypatch: pytest.Monkey
         assert "/nonexistent/ssh could not be started: No such file" in stage.text()
 
 
-async def test_without_a_way_to_a_shell_there_is_no_key() -> None:
+async def test_without_a_way_to_a_shell_its_key_is_not_shown_and_says_why() -> None:
     async with on_stage(racks()) as stage:
         await stage.open("node", "beta")
         assert "Shell" not in stage.text()
         await stage.press("s")
+        assert "a browser has no terminal that a shell could have" in stage.text()
+        await stage.press("escape")
         assert isinstance(stage.app.screen, NodeView)
 
 
