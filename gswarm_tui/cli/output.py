@@ -92,6 +92,8 @@ def _wrapped(text: str, stream: TextIO) -> str:
 def _wrapped_line(line: str, width: int) -> str:
     if _width(line) <= width or line.lstrip().startswith("hint: "):  # which may be copied
         return line
+    if not line.strip():
+        return ""
     indent = line[: len(line) - len(line.lstrip())]
     first, *others = re.findall(r"\S+\s*", line)
     lines = [indent + first]

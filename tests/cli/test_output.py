@@ -10,6 +10,7 @@ import pytest
 
 from gswarm_tui.cli import output
 from gswarm_tui.cli.progress import Lines, reporter
+from gswarm_tui.errors import GswarmError
 from gswarm_tui.progress import Progress, ignore
 from gswarm_tui.wording import describe
 
@@ -184,6 +185,15 @@ def test_a_sentence_breaks_between_words(
         "  hint: gswarm jobs --since 24h",
         sentence,
     ]
+
+
+def test_a_line_of_blanks_is_an_empty_one_however_long(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "20")
+    output.print_error(GswarmError(f"it said:\n{' ' * 30}\n\t{' ' * 30}\nno"))
+    assert capsys.readouterr().err == "error: it said:\n\n\nno\n"
 
 
 def test_a_sentence_below_its_table_breaks_between_words(
