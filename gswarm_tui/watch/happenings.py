@@ -58,17 +58,18 @@ def _of_nodes(before: FleetSnapshot, after: FleetSnapshot) -> Iterator[_Said]:
 
 
 def _of_node(old: Node, new: Node) -> Iterator[_Said]:
-    if new.state is not old.state:
+    """What it is like at first contact, and what its first metrics tell, was so before."""
+    was_seen = old.sampled_at is not None
+    if new.state is not old.state and old.state is not NodeState.CONNECTING:
         if new.state is NodeState.UP:
-            again = " again" if old.state is NodeState.UNREACHABLE else ""
-            yield "info", new.name, f"answers{again}"
+            yield "info", new.name, "answers again" if was_seen else "answers"
         elif new.state is NodeState.UNREACHABLE:
             yield "error", new.name, f"does not answer: {new.error or 'no reason is known'}"
-    if new.silent_s > 0 and old.silent_s <= 0:
+    if new.silent_s > 0 and old.silent_s <= 0 and was_seen:
         yield "error", new.name, "the GPU driver does not answer"
     elif old.silent_s > 0 and new.silent_s <= 0 and new.state is NodeState.UP:
         yield "info", new.name, "the GPU driver answers again"
-    if old.gpus is not new.gpus:
+    if old.gpus is not new.gpus and was_seen:
         known = {gpu.index: gpu for gpu in old.gpus}
         for gpu in new.gpus:
             yield from _of_gpu(known.get(gpu.index), gpu)

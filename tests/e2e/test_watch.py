@@ -93,9 +93,8 @@ async def test_a_helper_that_is_killed_is_started_again(ssh_site: Site) -> None:
         await seen.until(lambda: seen.node("node1").state is NodeState.UNREACHABLE)
         await seen.until(lambda: len(seen.node("node1").gpus) == 2)
         said = [event.text for event in seen.newest.events]
-        assert said[0] == "answers"
-        assert said[1].startswith("does not answer: connection lost")
-        assert said[2] == "answers again"
+        assert said[0].startswith("does not answer: connection lost")
+        assert said[1] == "answers again"
 
 
 async def test_a_server_that_is_not_there_is_found_when_it_is(ssh_site: Site) -> None:

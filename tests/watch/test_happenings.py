@@ -65,6 +65,29 @@ def test_what_happens_to_nodes(before: Node, after: Node, expected: tuple[str, s
     assert said(*pictures) == [(expected[0], "n1", expected[1])]
 
 
+NEW = Node("n1", "n1", NodeState.CONNECTING, 0.0, gpu_count=1)
+LOST = with_gpu(state=GpuState.LOST)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (NEW, replace(NEW, state=NodeState.UP), []),
+        (NEW, replace(DOWN, sampled_at=None), []),
+        (replace(NEW, state=NodeState.UP), LOST, []),
+        (replace(NEW, state=NodeState.UP), with_gpu(state=GpuState.MISSING), []),
+        (replace(NEW, state=NodeState.UP), replace(UP, silent_s=6.0), []),
+        (replace(DOWN, sampled_at=None), replace(NEW, state=NodeState.UP), ["answers"]),
+        (DOWN, LOST, ["answers again", "gpu0: the driver has lost it"]),
+    ],
+)
+def test_what_was_so_when_it_was_first_looked_at_is_no_event(
+    before: Node, after: Node, expected: list[str]
+) -> None:
+    pictures = (FleetSnapshot(1.0, nodes=(before,)), FleetSnapshot(2.0, nodes=(after,)))
+    assert [each[2] for each in said(*pictures)] == expected
+
+
 HELD = Gpu(
     *("n1", 0, GpuState.OK),
     idle_since=0.0,
