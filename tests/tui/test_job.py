@@ -14,7 +14,7 @@ from gswarm_tui.tui.widgets.graph import Graph
 from gswarm_tui.watch.details import JobDetails
 from gswarm_tui.watch.simulation.hostile import NASTY, disfigure
 
-from .some_jobs import DETAILS, NOW, PICTURE, RUNNING, TASKS, WITH_DETAILS, job, task
+from .some_jobs import DETAILS, JOBS, NOW, PICTURE, RUNNING, TASKS, WITH_DETAILS, job, task
 from .stage import SIZES, SMALL, Stage, harmless, on_stage
 
 Same = Callable[[Stage, str], None]
@@ -129,9 +129,26 @@ async def test_before_the_details_are_there_and_those_of_another_job() -> None:
 async def test_a_job_that_is_not_there() -> None:
     async with on_stage(PICTURE) as stage:
         await stage.open("job", "4711")
-        assert "there is no job of that number" in stage.text()
+        stage.line_with("it is being read")
+        stage.line_with("its tasks are being read")
+        await stage.push(replace(PICTURE, time=NOW + 6))
+        stage.line_with("there is no job 4711")
+        assert "being read" not in stage.text()
         await stage.press("C")
-        assert "there is no job to cancel" in stage.text()
+        stage.line_with("┃ there is no job 4711")
+
+
+@pytest.mark.parametrize("key", ["c", "C", "r", "R", "F", "X"])
+async def test_a_job_that_was_removed(key: str) -> None:
+    async with on_stage(WITH_DETAILS, toasts=True) as stage:
+        await stage.open("job", "9")
+        await stage.push(replace(PICTURE, jobs=JOBS[1:]))
+        stage.line_with("job 9 was removed")
+        assert "being read" not in stage.text()
+        await stage.press(key)
+        stage.line_with("that cannot be done")
+        stage.line_with("┃ job 9 was removed")
+        assert not stage.notices()
 
 
 async def test_logs_of_the_task_and_of_the_job() -> None:

@@ -36,6 +36,8 @@ _NAMES = 11
 _MOST_LINES = 200
 """Of an error; the rest is in the log."""
 _LONGEST = 20_000
+_READ_S = 5.0
+"""Within so long a picture has a job that there is, also one that is not among the newest."""
 
 
 class JobView(View):
@@ -82,6 +84,9 @@ class JobView(View):
         self._known: Known = {}
         self._is_turned = False
         """Whether the cursor was put on the task that the job is opened for."""
+        self._first_at: float | None = None
+        """The time of the first picture that was drawn."""
+        self._was_there = False
 
     @property
     def job_id(self) -> int:
@@ -110,10 +115,16 @@ class JobView(View):
 
     def show(self, snapshot: FleetSnapshot) -> None:
         job, details = snapshot.job(self.job_id), self._details(snapshot)
+        self._was_there |= job is not None or details is not None
+        if self._first_at is None and snapshot.time:
+            self._first_at = snapshot.time
+        gone = self._gone(snapshot)
+        self.query_one(Graph).instead = "" if gone is None else "Esc goes back"
         chain, seconds = ((), 0.0) if details is None else longest_chain(details, snapshot.time)
         facts = self.query_one("#job", Lines)
         goes_on = job is not None and job.state not in ENDED
-        facts.show([*_facts(job, details, snapshot.time), *_chain(chain, seconds, goes_on)])
+        known = [gone] if gone is not None else _facts(job, details, snapshot.time)
+        facts.show([*known, *_chain(chain, seconds, goes_on)])
         if details is None:
             self.query_one(Graph).show([])
         else:
@@ -138,6 +149,16 @@ class JobView(View):
         """Those of this job: a picture may still have another one's."""
         details = snapshot.job_details
         return details if details is not None and details.job == self.job_id else None
+
+    def _gone(self, snapshot: FleetSnapshot) -> str | None:
+        """That there is no such job, where that is so."""
+        if snapshot.job(self.job_id) is not None or self._details(snapshot) is not None:
+            return None
+        if self._was_there:
+            return f"job {self.job_id} was removed"
+        if self._first_at is None or snapshot.time - self._first_at < _READ_S:
+            return None
+        return f"there is no job {self.job_id}"
 
     def _laid_out(self, details: JobDetails) -> Layout:
         shape = structure(details, self._unfolded)
@@ -202,6 +223,13 @@ class JobView(View):
         if task is not None:
             self.describe({f"{task.id} of job {self.job_id}": task})
 
+    def holds_back(self, action: str) -> bool:
+        gone = self._gone(self.gswarm.snapshot)
+        if action in self.CHANGES and gone is not None and self.gswarm.deeds.refusal is None:
+            self.gswarm.deeds.tell("that cannot be done", gone)
+            return True
+        return super().holds_back(action)
+
     @property
     def _job(self) -> list[Job]:
         job = self.gswarm.snapshot.job(self.job_id)
@@ -235,11 +263,7 @@ class JobView(View):
 def _facts(job: Job | None, details: JobDetails | None, now: float) -> Iterator[Cell]:
     """What is known of the job itself."""
     if job is None:
-        yield Piece(
-            "this job is not among the newest ones"
-            if details
-            else "it is being read, or there is no job of that number"
-        )
+        yield Piece("this job is not among the newest ones" if details else "it is being read")
     else:
         seconds = took_s(job.started_at, job.finished_at, now)
         said = [state_piece(job.state), Piece(f"  {job.name}  ", Tone.TITLE)]
