@@ -186,7 +186,11 @@ CARDS = fleet(node("one", *(gpu("one", index) for index in range(8))))
 SCENES: dict[type[DOMNode], tuple[Scene, ...]] = {
     View: (Scene(at("transfers")), Scene(at("node"))),
     FleetView: (Scene(as_at_first, troubled()),),
-    MachineView: (Scene(at("node")), Scene(at("node", "ctrl+d"))),
+    MachineView: (
+        Scene(at("node")),
+        Scene(at("node", "ctrl+d")),
+        Scene(at("gpu", "ctrl+d")),
+    ),
     PlacingView: (Scene(at("models")),),
     ServicesView: (Scene(at("services")),),
     TransfersView: (Scene(at("transfers")),),

@@ -13,7 +13,7 @@ from gswarm_tui.tui.screens.gpu import GpuView
 from gswarm_tui.watch.snapshot import Hardware, Link, MigInstance
 
 from .fleets import GB, NOW, fleet, gpu, node, process, racks, showcase, simulated, troubled
-from .stage import SIZES, Stage, harmless, on_stage
+from .stage import SIZES, SMALL, Stage, harmless, on_stage
 
 SameAsBefore = Callable[[Stage, str], None]
 TALL = (120, 70)
@@ -114,6 +114,20 @@ async def test_its_keys() -> None:
         assert "uuid: GPU-beta-1" in stage.text()
         await stage.press("escape")
         assert isinstance(stage.app.screen, GpuView)
+
+
+async def test_what_is_below_is_reached_by_keys() -> None:
+    snapshot, history = simulated()
+    async with on_stage(snapshot, size=SMALL, history=history) as stage:
+        await stage.open("gpu", "gpu-01:gpu0")
+        page = stage.view.query_one("#page")
+        assert page.scroll_y == 0
+        assert "compute capability" not in stage.text()
+        await stage.press(*["ctrl+d"] * 4)
+        assert page.scroll_y > 0
+        assert "compute capability" in stage.text()
+        await stage.press(*["ctrl+u"] * 4)
+        assert page.scroll_y == 0
 
 
 async def test_typed_with_its_name() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from textual import on
-from textual.containers import Container, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.widget import Widget
 
 from gswarm_tui.tui.facts import (
@@ -41,7 +41,7 @@ class GpuView(MachineView):
     """
 
     def body(self) -> Iterable[Widget]:
-        with VerticalScroll(id="page", can_focus=False), Container():
+        with VerticalScroll(id="page", can_focus=False):
             yield Lines(id="facts")
             yield Plots(height=5)
             yield ProcessTable()
