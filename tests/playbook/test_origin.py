@@ -67,3 +67,26 @@ def test_what_looks_like_a_secret_is_read_from_the_environment_again(
     assert made.actions[0].summary == "***"
     with pytest.raises(PlaybookError, match="the environment has no `A_TOKEN`"):
         plan(reload(Origin.from_json(kept), environ={}), inventory)
+
+
+READ_AND_NOT = """
+description: "${env.A_TOKEN}"
+vars:
+  folder: {type: text, default: /tmp, description: "such as ${HOME}/x or ${env.A_TOKEN}"}
+  engine: {type: text, default: "a${b", choices: ["a${b", "${env.A_TOKEN}"]}
+  given: "a ${b"
+actions:
+  - {action_id: a, action_type: noop, message: "${env.A_TOKEN}"}
+"""
+
+
+def test_only_what_is_read_as_expressions_is_looked_at(
+    tmp_path: Path, inventory: Inventory
+) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text(READ_AND_NOT)
+    given = {"given": "x", "engine": "a${b"}
+    playbook = load(file, given, environ={"A_TOKEN": "first-token"})
+    assert plan(playbook, inventory).actions
+    lines = [notice.where.removeprefix(str(file)) for notice in playbook.notices()]
+    assert lines == [":2:14", ":8:48"]

@@ -16,7 +16,10 @@ from gswarm_tui.errors import UsageError
 from gswarm_tui.playbook.language import variables
 from gswarm_tui.playbook.language.expressions import (
     ENV,
+    SECRETS,
+    VARS,
     ExpressionError,
+    Path,
     Reference,
     expressions,
     texts,
@@ -97,7 +100,7 @@ class Playbook:
         hidden = self._reader.hidden()
         for scope in self.scopes:
             for path, text in texts(scope.document.data):
-                for reference in expressions(text):
+                for reference in _references(text) if _is_read(scope, path) else ():
                     if reference.owner == ENV and reference.field in hidden:
                         found[_looks_secret(reference, scope.document.position(path))] = None
         return list(found)
@@ -171,6 +174,24 @@ def read(
     if problems:
         raise problems.error()
     return playbook
+
+
+def _is_read(scope: Scope, path: Path) -> bool:
+    """Whether a text may have expressions: of what a variable says about itself, its default."""
+    if path[0] != VARS or len(path) == 1:
+        return path[0] != SECRETS
+    variable = scope.declared[str(path[1])]
+    return path[: len(variable.path)] == variable.path
+
+
+def _references(text: str) -> list[Reference]:
+    """Those of a text; none where it is not read as expressions, such as a default that another
+    value has taken the place of.
+    """
+    try:
+        return expressions(text)
+    except ExpressionError:
+        return []
 
 
 def _looks_secret(reference: Reference, where: str) -> Notice:
