@@ -138,7 +138,11 @@ def _noted(settings: Settings, name: str | None) -> AbstractContextManager[Note 
         return nullcontext()
     from gswarm_tui.cron.history import noted
 
-    return noted(settings.home().cron, name)
+    return noted(
+        settings.home().cron,
+        name,
+        warn=lambda said: output.say(f"warning: {said}", prose=True),
+    )
 
 
 def read_overlap(written: str) -> Overlap:

@@ -109,14 +109,14 @@ def _run(
                 manner.note.end(EXIT_OK, "skipped: another run of it was under way")
             return EXIT_OK
     result, told = ended
-    if manner.note is not None:
-        manner.note.end(result.exit_code, plan.mask(_why(result)))
     if manner.junit is not None:
         from gswarm_tui.cli import junit
 
         with manner.warned():
             junit.write(manner.junit, result, mask=plan.mask)
     show_end(result, settings, manner, mask=plan.mask, told=told)
+    if manner.note is not None:
+        manner.note.end(result.exit_code, plan.mask(_why(result)))
     return result.exit_code
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -91,9 +91,10 @@ class CronRun:
 class Note:
     """What is written down of the run of this process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
         self._run = CronRun(times.now(), Process.this())
         self._path = folder / f"{self._run.started_at}-{secrets.token_hex(4)}.json"
+        self._warn = warn
         self._write()
 
     @property
@@ -103,13 +104,21 @@ class Note:
     def job(self, job_id: int) -> None:
         """It has come to be a job."""
         self._run = replace(self._run, job=job_id)
-        self._write()
+        self._write_again()
 
     def end(self, exit_code: int, error: str | None) -> None:
         self._run = replace(
             self._run, finished_at=times.now(), exit_code=exit_code, error=error or None
         )
-        self._write()
+        self._write_again()
+
+    def _write_again(self) -> None:
+        """Write what is new; the run goes on, and ends, as it does without that."""
+        try:
+            self._write()
+        except StateError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):  # `forget` is no failure
+                self._warn(str(error))
 
     def _write(self) -> None:
         new = self._path.with_suffix(".new")
@@ -123,15 +132,18 @@ class Note:
 
 
 @contextmanager
-def noted(folder: Path, name: str) -> Iterator[Note]:
+def noted(
+    folder: Path, name: str, *, warn: Callable[[str], None] = lambda said: None
+) -> Iterator[Note]:
     """Write down how the run called ``name`` goes; an error that leaves here is its end, and so is
     leaving without one.
 
     Args:
         folder: `Home.cron`; the same in the other functions.
+        warn: is told why something of a run that has begun cannot be written.
 
     Raises:
-        StateError: it cannot be written.
+        StateError: its beginning cannot be written.
     """
     try:
         (folder / name).mkdir(mode=0o700, exist_ok=True)
@@ -139,7 +151,7 @@ def noted(folder: Path, name: str) -> Iterator[Note]:
         message = f"what runs cannot be noted: {error.strerror}"
         raise StateError(message, where=str(folder / name)) from error
     _prune(folder, name)
-    note = Note(folder / name)
+    note = Note(folder / name, warn)
     try:
         yield note
         if not note.has_ended:
@@ -174,7 +186,7 @@ def last(folder: Path, name: str) -> CronRun | None:
 
 
 def forget(folder: Path, name: str) -> None:
-    """A cron job is no more."""
+    """A cron job is no more; a run of it that is under way goes on, and is noted no more."""
     shutil.rmtree(folder / name, ignore_errors=True)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from gswarm_tui.cli import main, running
+from gswarm_tui.cron.history import forget
 from gswarm_tui.errors import GswarmError, UnreachableError
 from gswarm_tui.models.results import DownloadResult, HealthResult, ServeResult
 from gswarm_tui.progress import Progress
@@ -315,6 +316,26 @@ def test_what_goes_wrong_before_there_is_a_job_is_in_the_files_too(call: Call) -
     assert call("--log-file", "log", "--junit", "junit.xml", playbook="broken.yaml") == 2
     assert "error: broken.yaml:1:39: unknown action type `fly`" in Path("log").read_text()
     assert "unknown action type `fly`" in Path("junit.xml").read_text()
+
+
+def test_a_run_goes_on_where_its_cron_job_is_removed(
+    call: Call, fake: FakeModels, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "home" / "cron"
+    download = fake.download
+
+    async def removed_meanwhile(*arguments: Any, **options: Any) -> DownloadResult:
+        forget(folder, "nightly")
+        (folder / "nightly").touch()  # what cannot be noted is no reason to fail either
+        return await download(*arguments, **options)
+
+    fake.download = removed_meanwhile  # type: ignore[method-assign]
+    assert call("--cron", "nightly", "--junit", "junit.xml") == 0
+    assert Path("junit.xml").exists()
+    *_, verdict, warning = capsys.readouterr().err.splitlines()
+    assert verdict.startswith("job 1: 3 tasks done")
+    assert warning.startswith("warning: ")
+    assert warning.endswith("what runs cannot be noted: Not a directory")
 
 
 def test_a_broken_playbook_ends_with_2(call: Call, capsys: pytest.CaptureFixture[str]) -> None:

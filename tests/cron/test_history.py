@@ -81,6 +81,20 @@ def test_it_is_forgotten(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_run_goes_on_where_it_is_forgotten_or_cannot_be_noted(tmp_path: Path) -> None:
+    said: list[str] = []
+    with noted(tmp_path, "nightly", warn=said.append) as note:
+        forget(tmp_path, "nightly")
+        note.job(17)
+    assert (list(tmp_path.iterdir()), said) == ([], [])
+    with suppress(LockedOutError), noted(tmp_path, "nightly", warn=said.append):
+        forget(tmp_path, "nightly")
+        (tmp_path / "nightly").touch()
+        raise LockedOutError("the run's own failure")
+    (one,) = said
+    assert one.endswith("what runs cannot be noted: Not a directory")
+
+
 def test_a_folder_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="cannot be noted"), noted(tmp_path / "x", "nightly"):
         pass
