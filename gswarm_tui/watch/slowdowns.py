@@ -37,7 +37,8 @@ class Slowdowns:
         for place in over:
             del self._seen_at[place]
             gpu = _gpu(after, place)
-            if gpu is not None and gpu.state is GpuState.OK:
+            # Where nobody tells, nothing is known to have ended.
+            if gpu is not None and gpu.state is GpuState.OK and gpu.throttle is not None:
                 text = f"gpu{place[1]}: clocks are not held down any more"
                 yield Event(after.time, "info", place[0], text)
 

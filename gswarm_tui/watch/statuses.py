@@ -178,7 +178,8 @@ def _with_replicas(node: str, copies: Sequence[Copy], status: NodeStatus) -> tup
         for place in _places(each) if model else ():
             key = (model or "", revision, f"{node}:{place}")
             if key in files:
-                if files[key].engine != "ready":
+                held_as = files[key].engine
+                if held_as is None or _rank(state) < _rank(held_as):
                     files[key] = replace(files[key], engine=state, phase=phase, started_at=since)
             elif key not in held or _rank(state) < _rank(held[key].state):
                 why = text(each.get("reason"))

@@ -315,6 +315,7 @@ def _log_unheard(operation: Operation, task: asyncio.Task[Any]) -> None:
     if task.cancelled():
         return
     error = task.exception()
-    if error is not None and not operation.calls:
+    # Who has cancelled it hears only that it has ended.
+    if error is not None and (operation.cancelled.is_set() or not operation.calls):
         known = isinstance(error, HelperError) and error.kind != Kind.INTERNAL
         log.error("%s of %s: %s", operation.kind, operation.model, error, exc_info=not known)

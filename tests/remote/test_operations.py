@@ -194,3 +194,21 @@ async def test_work_of_a_task_whose_controller_is_gone_outlasts_another_who_canc
     assert len(table) == 1
     work.finish.set()
     assert await ask(table, task_of("j"), work) == "result"
+
+
+async def test_what_goes_wrong_as_work_is_cancelled_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def work(report: Any, cancelled: Any) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise HelperError(Kind.FAILED, "processes 12, 13 do not end") from None
+
+    table, call = OperationTable(), cast("Call", Requester())
+    asking = asyncio.ensure_future(table.run(call, kind="command", key="a", work=work))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    assert "processes 12, 13 do not end" in caplog.text

@@ -124,10 +124,14 @@ def test_what_was_slowed_when_it_was_first_seen_is_no_event_but_its_end_is() -> 
     slowdowns = Slowdowns()
     assert slowdowns.between(at(0.0), at(1.0, SLOW)) == []
     assert slowdowns.between(at(1.0, SLOW), at(2.0, SLOW)) == []
-    assert [each.level for each in slowdowns.between(at(2.0, SLOW), at(60.0, GPU))] == ["info"]
+    free = replace(GPU, throttle=())
+    assert [each.level for each in slowdowns.between(at(2.0, SLOW), at(60.0, free))] == ["info"]
     slowdowns.between(at(61.0), at(62.0, SLOW))
     gone = replace(GPU, state=GpuState.LOST)
     assert slowdowns.between(at(62.0, SLOW), at(99.0, gone)) == []
+    slowdowns.between(at(100.0), at(101.0, SLOW))
+    untold = replace(GPU, throttle=None)
+    assert slowdowns.between(at(101.0, SLOW), at(140.0, untold)) == []
 
 
 def test_what_goes_on_is_no_event() -> None:

@@ -160,6 +160,13 @@ def test_an_engine_that_begins_beside_one_that_runs_takes_nothing_back() -> None
         assert (alone.state, alone.engine) == ("ready", None)
 
 
+def test_of_engines_that_begin_and_that_failed_the_order_does_not_matter() -> None:
+    both = [{**ON_CPU, "state": "failed"}, {**ON_CPU, "id": "r2", "state": "starting"}]
+    for replicas in (both, both[::-1]):
+        (dram,) = read(copies=[STAGED], replicas=replicas).copies
+        assert dram.engine == "starting"
+
+
 def test_an_engine_of_another_revision_is_another_copy() -> None:
     copies = read(copies=[STAGED], replicas=[{**ON_CPU, "revision": "def"}]).copies
     assert [(copy.revision, copy.engine) for copy in copies] == [("abc", None), ("def", None)]

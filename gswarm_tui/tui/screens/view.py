@@ -120,8 +120,9 @@ class View(Screen[None]):
 
     def note(self) -> str:
         """What is said beside the trail: what the filter leaves out, and what is marked."""
-        marked = sum(table.mark_count for table in self.query(LineTable))
-        said = [f"{marked} marked"] if marked else []
+        marks = [table.marks for table in self.query(LineTable)]
+        marked, hidden = sum(each.count for each in marks), sum(each.hidden for each in marks)
+        said = [f"{marked} marked" + f", {hidden} hidden" * bool(hidden)] if marked else []
         if self.filter:
             said += [f"filter: {self.filter}", *([self.fit] if self.fit else [])]
         return "".join(f"   {each}" for each in said)
@@ -164,11 +165,13 @@ class View(Screen[None]):
 
     def draw(self) -> None:
         """Draw the newest picture."""
-        if not self.is_mounted:
+        # As the application ends, the parts of its screens go first.
+        if not (self.is_mounted and self.is_attached and self.app.is_running):
             return
         snapshot = self.gswarm.snapshot
         for table in self.query(LineTable):
             table.instead = NOTHING_FITS if self.filter else ""
+            table.hides = bool(self.filter)
         self.show(snapshot)
         self._show_totals()
 
