@@ -236,6 +236,13 @@ class GswarmApp(App[None]):
         if word != HOME:
             self.open_view(word, subject)
 
+    def back_to(self, word: str) -> None:
+        """Go back to a screen on the way here; to a new one where there is none."""
+        if all(word != view.WORD for view in self.views):
+            self.go_to(word)
+        while word != self.views[-1].WORD:
+            self.pop_screen()
+
     def go_back(self) -> None:
         if len(self.views) > 1:
             self.pop_screen()

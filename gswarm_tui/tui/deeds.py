@@ -134,4 +134,5 @@ class Deeds:
             and done.job is not None
             and self._app.views[-1].subject == deed.file
         ):
-            self._app.go_to("job", str(done.job))
+            self._app.back_to("jobs")
+            self._app.open_view("job", str(done.job))

@@ -85,6 +85,10 @@ async def done(stage: Stage, *groups: str) -> None:
 
 async def chosen(stage: Stage, name: str) -> PlaybookView:
     await stage.open("playbooks")
+    return await picked(stage, name)
+
+
+async def picked(stage: Stage, name: str) -> PlaybookView:
     await settle(stage)
     table: LineTable[Any] = stage.view.query_one(LineTable)
     while table.current.name != name:
@@ -227,6 +231,24 @@ async def test_values_are_explained_then_it_is_run_and_its_job_is_shown(folder: 
         await done(stage, "deeds")
         assert actor.done == [deed]
         assert (stage.view.WORD, stage.view.subject) == ("job", "9")
+        assert stage.app.trail() == ("Fleet", "Jobs", "Job 9")
+
+
+@pytest.mark.usefixtures("folder")
+async def test_from_the_job_of_a_playbook_the_way_back_is_the_jobs_as_they_were() -> None:
+    async with on_stage(PICTURE, inventory=INVENTORY, actor=Recording(job=9)) as stage:
+        await stage.open("jobs")
+        jobs = stage.view
+        await stage.press("n")
+        await picked(stage, "good.yaml")
+        await stage.press("ctrl+r")
+        await settle(stage)
+        await done(stage, "deeds")
+        await stage.press("enter")
+        await done(stage, "deeds")
+        assert stage.app.trail() == ("Fleet", "Jobs", "Job 9")
+        await stage.press("escape")
+        assert stage.view is jobs
 
 
 async def test_a_file_that_was_mended_is_read_again_before_it_is_run(folder: Path) -> None:
