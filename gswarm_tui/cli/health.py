@@ -105,14 +105,18 @@ def _node_checks(spec: NodeSpec, answer: Mapping[str, Any]) -> Iterator[Check]:
 
 
 def _gpu_check(spec: NodeSpec, answer: Mapping[str, Any]) -> Check:
-    """GPUs can be read, and those that the inventory expects are there."""
+    """GPUs can be read, each of them, and those that the inventory expects are there."""
     found = answer["gpus"]
     if found is None:
         return Check(spec.name, "GPUs", False, answer["gpus_error"])
     there = {gpu["index"] for gpu in found}
     missing = [f"gpu{index}" for index in spec.capabilities.gpus or () if index not in there]
+    lost = [f"gpu{gpu['index']}" for gpu in found if gpu.get("lost")]
+    wrong = [f"{', '.join(lost)} {'is' if len(lost) == 1 else 'are'} lost"] if lost else []
     if missing:
-        return Check(spec.name, "GPUs", False, f"the inventory has {', '.join(missing)} too")
+        wrong.append(f"the inventory has {', '.join(missing)} too")
+    if wrong:
+        return Check(spec.name, "GPUs", False, "; ".join(wrong))
     return Check(spec.name, "GPUs", True, f"{len(found) or 'none'} found")
 
 

@@ -142,6 +142,14 @@ def test_health_names_what_is_wrong(gswarm: Command, fleet: FakeFleet) -> None:
     assert gswarm("health").code == 3
 
 
+def test_a_gpu_that_is_lost_is_not_well(gswarm: Command, fleet: FakeFleet) -> None:
+    fleet["node2"].info = {**INFO, "gpus": [{**GPUS[0], "index": n, "lost": n > 0} for n in (0, 1)]}
+    ended = gswarm("health", "node2")
+    (line,) = [line for line in ended.out.splitlines() if "GPUs" in line]
+    assert line.split(maxsplit=3) == ["node2", "GPUs", "no", "gpu1 is lost"]
+    assert ended.code == 1
+
+
 def test_down_stops_idle_helpers_and_what_is_staged(gswarm: Command, fleet: FakeFleet) -> None:
     fleet["node1"].has("tiny")
     fleet["node1"].has("tiny", tier="dram")
