@@ -54,11 +54,11 @@ def failures(result: JobResult, *, told: Collection[str] = ()) -> Iterator[str]:
     """What failed and why, and what was not done because of it.
 
     Args:
-        told: tasks whose failure the reader has just been told of in full.
+        told: tasks whose failure the reader has just been told of in full. Where those are not all
+            that failed, all are told: a part of them would look like all.
     """
-    untold = [
-        task for task in result.tasks if task.error is not None and task.task.action_id not in told
-    ]
+    failed = [task for task in result.tasks if task.error is not None]
+    untold = [] if all(task.task.action_id in told for task in failed) else failed
     for task in untold:
         yield from _error(f"{state_of(task)}: {task.task.action_id}", task.error)
     if result.error is not None:
