@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gswarm_tui.cli import output
 from gswarm_tui.cli.following import result_of
-from gswarm_tui.cli.jobs import said_of, ways_on
+from gswarm_tui.cli.jobs import show_why, ways_on
 from gswarm_tui.jobs import sentences
 from gswarm_tui.state.overview import JobSummary, seconds_of
 from gswarm_tui.state.states import State
@@ -43,11 +43,9 @@ def show(history: History, job: JobRecord, *, command: str) -> None:
         ],
         apart=("what",),
     )
-    for line in _failures(summary, tasks, command):
-        output.show(line, prose=True)
+    _show_failures(summary, tasks, command)
     if job.state is not State.FAILED:
-        for line in said_of(summary, command=command):
-            output.show(line, prose=True)
+        show_why(summary, command=command)
 
 
 def _about(summary: JobSummary) -> Iterator[tuple[str, object]]:
@@ -81,22 +79,20 @@ def _what(task: TaskRecord) -> str:
     return does
 
 
-def _failures(summary: JobSummary, tasks: Sequence[TaskRecord], command: str) -> Iterator[str]:
+def _show_failures(summary: JobSummary, tasks: Sequence[TaskRecord], command: str) -> None:
     job = summary.job
     failed = [task for task in tasks if task.state is State.FAILED]
     for task in failed:
-        yield ""
-        yield f"{sentences.state_of(task)}: {task.action_id}: {task.error}"
+        output.show(f"\n{sentences.state_of(task)}: {task.action_id}: {task.error}", prose=True)
         if task.hint is not None:
-            yield f"  hint: {task.hint}"
-        yield f"  its log: {command} job logs {job.id} {task.action_id}"
+            output.show(f"  hint: {task.hint}")
+        output.show(f"  its log: {command} job logs {job.id} {task.action_id}")
     if job.error is not None:
-        yield ""
-        yield f"job {job.id}: {job.error}"
+        output.show(f"\njob {job.id}: {job.error}", prose=True)
     if job.state is State.FAILED:
-        yield ""
+        output.show()
         for purpose, again in ways_on(summary, command=command):
-            yield f"{purpose}: {again}"
+            output.show(f"{purpose}: {again}")
 
 
 def _first_line(text: str) -> str:

@@ -124,30 +124,33 @@ def _show(listed: list[JobSummary], *, command: str, chosen: bool) -> None:
         ],
     )
     for summary in listed:
-        for line in said_of(summary, command=command):
-            output.show(line, prose=True)
+        show_why(summary, command=command)
 
 
-def said_of(summary: JobSummary, *, command: str) -> Iterator[str]:
-    """Why a job did not succeed, and what to do about it; nothing for one that did or runs."""
+def show_why(summary: JobSummary, *, command: str) -> None:
+    """Print why a job did not succeed, and what to type; nothing for one that did or runs."""
     job = summary.job
-    if job.state not in (State.FAILED, State.LOST, State.CANCELLED, State.PENDING):
-        return
-    yield ""
+    which = f"job {job.id} ({job.name})"
+    resume = f"{command} job resume {job.id}"
     if job.state is State.FAILED:
-        yield f"job {job.id} ({job.name}) failed: {_reason(summary)}"
+        said = f"{which} failed: {_reason(summary)}"
         ways = [("all of it", f"{command} job show {job.id}")]
         ways += ways_on(summary, command=command)
-        yield f"  {'; '.join(': '.join(way) for way in ways)}"
     elif job.state is State.LOST:
-        yield f"job {job.id} ({job.name}) was lost: the process that ran it is gone{_at(job)}"
-        yield f"  nodes may have gone on; to go on from there: {command} job resume {job.id}"
+        said = (
+            f"{which} was lost: the process that ran it is gone{_at(job)}; nodes may have gone on"
+        )
+        ways = [("to go on from there", resume)]
     elif job.state is State.CANCELLED:
-        yield f"job {job.id} ({job.name}) was cancelled"
-        yield f"  to go on from there: {command} job resume {job.id}"
+        said, ways = f"{which} was cancelled", [("to go on from there", resume)]
+    elif job.state is State.PENDING:
+        said = f"{which} has not begun: no process runs it yet"
+        ways = [("to run it here", resume)]
     else:
-        yield f"job {job.id} ({job.name}) has not begun: no process runs it yet"
-        yield f"  to run it here: {command} job resume {job.id}"
+        return
+    output.show(f"\n{said}", prose=True)
+    for purpose, typed in ways:
+        output.show(f"  {purpose}: {typed}")
 
 
 def ways_on(summary: JobSummary, *, command: str) -> Iterator[tuple[str, str]]:

@@ -252,7 +252,7 @@ def show_end(
         log = job_log(settings.home().logs, result.job_id)
         output.say(f"{verdict}; log: {log}", prose=True)
         for line in job_report.afterwards(result):
-            output.say(f"  {line}", prose=True)
+            output.say(f"  {line}")
     elif is_data:
         output.say(verdict, prose=True)
 

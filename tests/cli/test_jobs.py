@@ -35,9 +35,25 @@ def test_what_ran_and_why_it_failed_is_one_command(gswarm: Command, story: Story
     ]
     said = ended.out.splitlines()
     assert "job 1 (deploy) failed: serve: node1:gpu0: the engine ended" in said
-    ways = "  all of it: gswarm job show 1; to do again what failed: gswarm job retry 1"
-    assert ways in said
-    assert "  nodes may have gone on; to go on from there: gswarm job resume 2" in said
+    ways = ["  all of it: gswarm job show 1", "  to do again what failed: gswarm job retry 1"]
+    assert said[-2:] == ways
+    assert "  to go on from there: gswarm job resume 2" in said
+
+
+def test_on_a_terminal_commands_are_left_whole(
+    gswarm: Command, story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story.failed()
+    story.lost()
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "30")
+    listed = gswarm("jobs").out.splitlines()
+    assert "  to do again what failed: gswarm job retry 1" in listed
+    assert "  to go on from there: gswarm job resume 2" in listed
+    assert "job 2 (nightly) was lost: the" in listed
+    shown = gswarm("job", "show", "1").out.splitlines()
+    assert "  its log: gswarm job logs 1 serve" in shown
+    assert "to do again what failed: gswarm job retry 1" in shown
 
 
 def test_a_job_that_lost_tasks_to_the_queue_says_so(gswarm: Command, story: Story) -> None:
@@ -56,7 +72,7 @@ def test_a_job_that_was_cut_by_its_limit_goes_on_with_more(gswarm: Command, stor
         story.jobs.end(job, name, State.CANCELLED)
     story.jobs.finish(job, State.FAILED, exit_code=5, error="the job took longer than 3 s")
     way = "to go on from there: gswarm job resume 1 --timeout TIME\n"
-    assert gswarm("jobs").out.endswith(f"all of it: gswarm job show 1; {way}")
+    assert gswarm("jobs").out.endswith(f"all of it: gswarm job show 1\n  {way}")
     shown = gswarm("job", "show", "1").out
     assert shown.endswith(f"job 1: the job took longer than 3 s\n\n{way}")
 
