@@ -12,6 +12,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from gswarm_tui.tui.screens.chat import ChatScreen
+from gswarm_tui.tui.screens.choice import ChoiceScreen
 from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.tui.screens.help import HelpScreen
 from gswarm_tui.tui.screens.playbook import PlaybookView
@@ -152,6 +153,7 @@ async def test_esc_says_that_it_takes_the_filter_away() -> None:
         (lambda: ChatScreen(service(), Echo()), "pgup Up  pgdn Down  ⏎ Send  esc Leave"),
         (lambda: DescribeScreen("llama", service()), "esc Close"),
         (lambda: HelpScreen("Fleet", "What there is.", [], []), "esc Close"),
+        (lambda: ChoiceScreen("by", ["a", "b"]), "⏎ Select  esc Leave"),
         (lambda: ServiceLogScreen(service(), Echo()), "r Read it again  esc Close"),
     ],
 )

@@ -14,6 +14,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from gswarm_tui.tui.widgets.cells import Piece
+from gswarm_tui.tui.widgets.keys import Keys
 from gswarm_tui.tui.widgets.markup import content
 
 _LEAST: Final = 30
@@ -54,6 +55,7 @@ class ChoiceScreen(ModalScreen[str | None]):
         if self._now in self._words:
             options.highlighted = self._words.index(self._now)
         yield options
+        yield Keys(lambda active: active.binding.action in ("select", "dismiss"))
 
     def action_down(self) -> None:
         self.query_one(OptionList).action_cursor_down()
