@@ -2,7 +2,8 @@
 
 One small file for each run in a folder for each name in `Home.cron`: written when the run begins
 and again when it ends, so that one that was killed is seen as such, and that two at once do not
-write over each other.
+write over each other. Earlier versions kept the last run of each name, as ``NAME.json`` beside its
+folder.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -34,6 +36,9 @@ from gswarm_tui.processes import Process
 
 KEPT: Final = 200
 """Runs of each name, the newest."""
+
+_HALF_WRITTEN_S: Final = 3600.0
+"""So old, a file that is being written is one whose writer was killed."""
 
 ENDINGS: Final[Mapping[int, str]] = {
     EXIT_OK: "succeeded",
@@ -169,7 +174,8 @@ def noted(
 
 def names(folder: Path) -> list[str]:
     """The names of which a run is known."""
-    return sorted(path.name for path in folder.iterdir() if path.is_dir())
+    found = {path.name for path in folder.iterdir() if path.is_dir()}
+    return sorted(found | {path.stem for path in folder.glob("*.json")})
 
 
 def runs(folder: Path, name: str) -> Iterator[CronRun]:
@@ -188,13 +194,27 @@ def last(folder: Path, name: str) -> CronRun | None:
 def forget(folder: Path, name: str) -> None:
     """A cron job is no more; a run of it that is under way goes on, and is noted no more."""
     shutil.rmtree(folder / name, ignore_errors=True)
+    _of_before(folder, name).unlink(missing_ok=True)
 
 
 def _prune(folder: Path, name: str) -> None:
-    for path in islice(_newest_first(folder, name), KEPT - 1, None):
-        path.unlink(missing_ok=True)
+    """Make room for one more run, and remove what one that was killed had half written."""
+    with suppress(OSError):
+        for path in islice(_newest_first(folder, name), KEPT - 1, None):
+            path.unlink(missing_ok=True)
+        for path in (folder / name).glob("*.new"):
+            if time.time() - path.stat().st_mtime > _HALF_WRITTEN_S:
+                path.unlink(missing_ok=True)
 
 
 def _newest_first(folder: Path, name: str) -> Iterator[Path]:
     # Names begin with the moment, and moments compare as texts.
     yield from sorted((folder / name).glob("*.json"), reverse=True)
+    before = _of_before(folder, name)
+    if before.exists():
+        yield before
+
+
+def _of_before(folder: Path, name: str) -> Path:
+    """Where earlier versions kept the last run of that name."""
+    return folder / f"{name}.json"

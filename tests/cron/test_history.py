@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -71,6 +72,38 @@ def test_a_file_that_says_nothing(tmp_path: Path, text: str) -> None:
         pass
     (tmp_path / "nightly" / "9999.json").write_text(text)
     assert [run.went for run in runs(tmp_path, "nightly")] == ["succeeded"]
+
+
+def test_the_run_that_an_earlier_version_noted_is_the_oldest(tmp_path: Path) -> None:
+    with noted(tmp_path, "nightly") as note:
+        note.job(1)
+    (file,) = (tmp_path / "nightly").iterdir()
+    file.replace(tmp_path / "nightly.json")
+    (tmp_path / "nightly").rmdir()
+    assert names(tmp_path) == ["nightly"]
+    with noted(tmp_path, "nightly") as note:
+        note.job(2)
+    assert [run.job for run in runs(tmp_path, "nightly")] == [2, 1]
+    assert names(tmp_path) == ["nightly"]
+    for number in range(KEPT):
+        (tmp_path / "nightly" / f"2020-{number:04}.json").touch()
+    with noted(tmp_path, "nightly"):
+        pass
+    assert not (tmp_path / "nightly.json").exists()
+    (tmp_path / "nightly.json").touch()
+    forget(tmp_path, "nightly")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_had_half_written_is_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "nightly"
+    folder.mkdir()
+    for name in ("killed.new", "another-writes.new"):
+        (folder / name).touch()
+    os.utime(folder / "killed.new", (1e9, 1e9))
+    with noted(tmp_path, "nightly"):
+        pass
+    assert [path.name for path in folder.glob("*.new")] == ["another-writes.new"]
 
 
 def test_it_is_forgotten(tmp_path: Path) -> None:
