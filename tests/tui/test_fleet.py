@@ -429,6 +429,35 @@ async def test_how_many_are_marked_is_said() -> None:
         assert "marked" not in stage.lines()[1]
 
 
+async def test_a_filter_hides_what_is_marked_and_takes_no_mark() -> None:
+    async with on_stage(racks()) as stage:
+        await stage.press("space", "space")  # alpha and beta
+        await stage.press("slash", *"node=beta")
+        assert "2 marked, 1 hidden" in stage.lines()[1]
+        await stage.press("enter", "d")
+        assert "name: beta" in stage.text()
+        assert "name: alpha" not in stage.text()
+        await stage.press("escape", "escape")
+        assert "2 marked " in stage.lines()[1]
+        await stage.push(fleet(*racks().nodes[1:]))
+        assert "1 marked " in stage.lines()[1]
+
+
+async def test_a_node_in_several_groups_is_marked_once_and_a_heading_never() -> None:
+    shared = node("both", gpu("both", 0), gpu("both", 1, processes=(process("eve"),)))
+    async with on_stage(fleet(shared, *racks().nodes), size=LARGE) as stage:
+        await choose(stage, "n", "user")
+        table = stage.view.query_one(FleetTable)
+        assert len(table.rows) == 2 + 5  # two headings, and one node in both groups
+        await stage.press("g", "space")
+        assert "marked" not in stage.lines()[1]
+        await stage.press("ctrl+@")
+        assert "4 marked " in stage.lines()[1]
+        assert len(table.marked) == 4
+        await stage.press("g", "enter")
+        assert "4 marked, 2 hidden" in stage.lines()[1]
+
+
 async def test_why_there_is_no_shell_is_said() -> None:
     async with on_stage(racks(), no_shell="the demo has no machines to log in to") as stage:
         await stage.press("s")

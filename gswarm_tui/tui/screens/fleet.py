@@ -94,6 +94,7 @@ class FleetView(View):
         self._show_attention(
             _of(snapshot.attention, rows) if wanted.tests else snapshot.attention, lines
         )
+        self.query_one(FleetTable).hides = bool(self.filter or self._folded or shows_cards)
         self.fit = _fit(snapshot, rows)
         if shows_cards:
             gpus = [gpu for row in rows for gpu in row.gpus]

@@ -24,6 +24,7 @@ from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, fit, pieces
 from gswarm_tui.tui.widgets.column import GAP, Row, cells, in_order, in_room
 from gswarm_tui.tui.widgets.column import Column as Column
 from gswarm_tui.tui.widgets.differences import changed_spans
+from gswarm_tui.tui.widgets.marks import Marks
 from gswarm_tui.tui.widgets.place import Place
 
 _MARK = "▌"
@@ -53,6 +54,8 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         heading: for rows that head others: what stands across the whole line; None for all others.
             Rows are sorted between their headings.
         marks: whether something can be done to several rows at once.
+        subject: what is marked of a row: rows of the same one are marked together; None where it
+            has none. Without it, its key.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -117,18 +120,22 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         empty: str = "nothing here",
         heading: Callable[[Row], Cell | None] | None = None,
         marks: bool = True,
+        subject: Callable[[Row], Hashable] | None = None,
         id: str | None = None,  # noqa: A002 - Textual's word
     ) -> None:
         super().__init__(id=id)
         self._has_marks = marks
         self._columns = tuple(columns)
         self._key = key
+        self._subject = subject or key
         self.empty = empty
         self.instead = ""
         """What is shown instead of `empty`: that a filter leaves no row."""
         self._heading = heading
         self._rows: tuple[Row, ...] = ()
-        self._marks: set[Hashable] = set()
+        self.marks = Marks()
+        self.hides = False
+        """Whether a filter or a fold hides rows that are there: these stay marked."""
         self._keys: list[Hashable] = []
         """Of the rows."""
         self.place = Place()
@@ -155,17 +162,12 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         return self._rows[self.cursor] if self._rows else None
 
     @property
-    def mark_count(self) -> int:
-        """How many rows are marked."""
-        return len(self._marks)
-
-    @property
     def marked(self) -> list[Row]:
-        """The marked rows, else the one that the cursor is on."""
-        marked = [row for row in self._rows if self._key(row) in self._marks]
-        if marked or self.current is None:
-            return marked
-        return [self.current]
+        """The marked rows that are shown, one of each subject; else that under the cursor."""
+        marked = {self._subject(row): row for row in self._rows if self._subject(row) in self.marks}
+        if not marked and self.current is not None:
+            return [self.current]
+        return list(marked.values())
 
     def show(self, rows: Sequence[Row]) -> None:
         """Show these rows; lines that are the same as before are not drawn again."""
@@ -175,9 +177,8 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         old, self._keys = self._keys, [self._key(row) for row in self._rows]
         places = {key: place for place, key in enumerate(self._keys)}
         place = self._place(places, old)
-        if self._marks and self._marks.isdisjoint(places):
+        if self.marks.show(map(self._subject, self._rows), hides=self.hides):
             self.place.lose_marks()
-        self._marks.intersection_update(places)
         self.virtual_size = Size(self.size.width, len(self._rows) + 1)
         self.set_reactive(LineTable.cursor, place)
         if was_seen:
@@ -248,15 +249,14 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         """Mark the row, or not any more, and go to the next one."""
         self.place.choose()
         if self.current is not None:
-            self._marks ^= {self._key(self.current)}
+            self.marks.turn(self._subject(self.current))
             self._refresh_changed()
             self.post_message(self.Marked(self))
             self.action_move(1)
 
     def action_mark_all(self) -> None:
         self.place.choose()
-        every = set(self._keys)
-        self._marks = set() if self._marks == every else every
+        self.marks.turn_all()
         self._refresh_changed()
         self.post_message(self.Marked(self))
 
@@ -315,7 +315,7 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         if index >= len(self._rows):
             return ("blank", self.size.width, bool(self._rows), self.instead or self.empty)
         row = self._rows[index]
-        marked = self._key(row) in self._marks
+        marked = self._subject(row) in self.marks
         return (row, self.size.width, index == self.cursor, marked, self.has_focus)
 
     def render_line(self, y: int) -> Strip:
@@ -378,7 +378,7 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
 
     def _line(self, index: int, width: int) -> Strip:
         row, under = self._rows[index], index == self.cursor
-        marked = self._key(row) in self._marks
+        marked = self._subject(row) in self.marks
         segments = [Segment(_MARK if marked else " ", self._style("mark", under=under))]
         for piece in self._pieces(row, width):
             segments.append(Segment(piece.text, self._style(piece.tone, under=under)))

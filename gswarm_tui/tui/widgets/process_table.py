@@ -51,6 +51,7 @@ class ProcessTable(LineTable[ProcessRow]):
             ),
             lambda row: (row.gpu, row.process.pid),
             empty="no process is on a GPU",
+            subject=lambda row: row.process.pid,
             id=id,
         )
 
