@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -13,6 +13,8 @@ from gswarm_tui.cli import output
 if TYPE_CHECKING:
     from gswarm_tui.cron.history import CronRun
     from gswarm_tui.home import Home
+    from gswarm_tui.state.jobs import Jobs
+    from gswarm_tui.state.records import JobRecord
 
 _AS_MEANT = ("succeeded", "skipped", "running")
 
@@ -35,11 +37,34 @@ class Failed:
         }
 
 
-def failed(home: Home, *, name: str | None, begin: datetime | None) -> list[Failed]:
+def of_playbook(home: Home, jobs: Jobs, name: str) -> list[str]:
+    """The cron job of that name, and those that run the playbook of that name: whatever they are
+    called, the last job of theirs that is known says so."""
+    from gswarm_tui.cron import history
+
+    found = []
+    for each in history.names(home.cron):
+        known = (jobs.get(run.job) for run in history.runs(home.cron, each) if run.job is not None)
+        last = next((job for job in known if job is not None), None)
+        if name in (each, last and last.name):
+            found.append(each)
+    return found
+
+
+def made(home: Home, jobs: Jobs, name: str) -> list[JobRecord]:
+    """The jobs that are known of the cron job of that name, the newest first."""
+    from gswarm_tui.cron import history
+
+    ids = {run.job for run in history.runs(home.cron, name) if run.job is not None}
+    found = map(jobs.get, sorted(ids, reverse=True))
+    return [job for job in found if job is not None]
+
+
+def failed(home: Home, *, names: Collection[str] | None, begin: datetime | None) -> list[Failed]:
     """Those that ended badly without a job, each name's newest first.
 
     Args:
-        name: only that cron job's.
+        names: only those of these cron jobs.
         begin: only later ones.
     """
     from gswarm_tui.cron import history
@@ -47,7 +72,7 @@ def failed(home: Home, *, name: str | None, begin: datetime | None) -> list[Fail
     return [
         Failed(each, run)
         for each in history.names(home.cron)
-        if name in (None, each)
+        if names is None or each in names
         for run in history.runs(home.cron, each)
         if run.job is None
         and run.went not in _AS_MEANT

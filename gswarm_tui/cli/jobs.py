@@ -27,7 +27,8 @@ def jobs(
         str | None, typer.Option("--status", metavar="STATE", help="Only those in this state.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="Only those of this playbook.")
+        str | None,
+        typer.Option("--name", metavar="NAME", help="Only those of this playbook, or cron job."),
     ] = None,
     since: Annotated[
         str | None,
@@ -46,12 +47,17 @@ def jobs(
     with history.open_history(ctx) as opened:
         most = limit or (20 if begin is None else _UNTIL_NOW)
         found = opened.jobs.recent(state=state, name=name, limit=most)
+        names = None
+        if name is not None:
+            names = cron_runs.of_playbook(opened.home, opened.jobs, name)
+            also = cron_runs.made(opened.home, opened.jobs, name)
+            found = _merged(found, [job for job in also if state in (None, job.state)], most)
         found = [job for job in found if begin is None or _is_newer(job, begin)]
         listed = summaries(opened.database, found)
     if begin is None and len(found) == most:
         begin = datetime.fromisoformat(found[-1].created_at)
     home = opened.home
-    runs = [] if state is not None else cron_runs.failed(home, name=name, begin=begin)
+    runs = [] if state is not None else cron_runs.failed(home, names=names, begin=begin)
     if json:
         made = [_document(summary) for summary in listed]
         output.emit({"jobs": made, "without_job": [one.document() for one in runs]})
@@ -61,6 +67,13 @@ def jobs(
         _show(listed, command=history.command(settings_of(ctx)), chosen=chosen)
     for line in cron_runs.told(runs, home):
         output.show(line)
+
+
+def _merged(some: list[JobRecord], others: list[JobRecord], most: int) -> list[JobRecord]:
+    """The jobs of both, each once and the newest first."""
+    ids = {job.id: job for job in (*some, *others)}
+    found = [ids[key] for key in sorted(ids, reverse=True)]
+    return found if most == _UNTIL_NOW else found[:most]
 
 
 def state_named(word: str, known: Any) -> State:

@@ -236,6 +236,22 @@ def test_what_cron_began_and_made_no_job_is_told_with_the_jobs(
     assert gswarm("jobs", "--since", "2999-01-01").err.startswith("no job is like that")
 
 
+def test_a_cron_job_may_have_another_name_than_its_playbook(
+    gswarm: Command, machine: Machine, playbook: Path
+) -> None:
+    playbook.write_text("name: nightly\nactions: [{action_id: a, action_type: noop}]\n")
+    run = ("run", "nightly.yaml", "--quiet", "--cron", "other")
+    assert gswarm(*run).code == 0
+    assert gswarm("run", "nightly.yaml", "--quiet").code == 0
+    playbook.write_text("nothing: right\n")
+    assert gswarm(*run).code == 2
+    for name, ids in (("nightly", [2, 1]), ("other", [1]), ("third", [])):
+        found = gswarm("jobs", "--name", name, "--json").document
+        assert [job["id"] for job in found["jobs"]] == ids
+        assert [one["name"] for one in found["without_job"]] == ["other"] * bool(ids)
+    assert gswarm("jobs", "--name", "other", "--status", "failed", "--json").document["jobs"] == []
+
+
 def test_where_there_is_no_job_it_says_why(
     gswarm: Command, machine: Machine, playbook: Path, home: Home
 ) -> None:
