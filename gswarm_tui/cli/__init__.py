@@ -58,7 +58,7 @@ def in_sentences(call: Callable[[], int], *, debug: bool) -> int:
         output.print_error(error, debug=debug)
         return error.exit_code
     except BrokenPipeError:
-        _drop_output()
+        output.drop(sys.stdout)
         return EXIT_BROKEN_PIPE
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
@@ -73,13 +73,8 @@ def _without_output(error: GswarmError, *, debug: bool) -> int:
     from gswarm_tui.cli import output
 
     output.print_error(error, debug=debug)
-    _drop_output()
+    output.drop(sys.stdout)
     return error.exit_code
-
-
-def _drop_output() -> None:
-    """Give stdout somewhere to go: Python flushes it once more when it exits."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _open_closed() -> None:

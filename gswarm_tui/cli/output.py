@@ -67,12 +67,26 @@ def emit(document: Any) -> None:
 def say(text: str, *, prose: bool = False) -> None:
     """Print a diagnostic on stderr, without what could steer a terminal.
 
+    Where that cannot be written (its disk is full), what is done goes on without it.
+
     Args:
         prose: on a terminal, break lines between words; what is copied as a whole is left to the
             terminal, which breaks it anywhere.
     """
     text = clean(text, keep="\n\t")
-    print(_wrapped(text, sys.stderr) if prose else text, file=sys.stderr)  # noqa: T201
+    try:
+        print(_wrapped(text, sys.stderr) if prose else text, file=sys.stderr)  # noqa: T201
+    except BrokenPipeError:
+        raise
+    except OSError:
+        drop(sys.stderr)
+
+
+def drop(stream: TextIO) -> None:
+    """Have a stream go nowhere from now on: Python flushes it once more when it exits."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def show(text: str = "", *, prose: bool = False) -> None:

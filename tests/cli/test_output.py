@@ -114,6 +114,17 @@ def test_with_json_nothing_is_shown() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+def test_what_is_done_goes_on_where_stderr_cannot_be_written() -> None:
+    code = (
+        "import sys; from gswarm_tui.cli import output;"
+        " [output.say(text) for text in 'ab']; output.show('done')"
+    )
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=full)
+    assert (ended.returncode, ended.stdout) == (0, b"done\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
 @pytest.mark.parametrize("arguments", [["example", "-o", ".", "--json"], ["run", "--help"]])
 def test_a_full_disk_under_stdout_is_no_bug(tmp_path: Path, arguments: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
