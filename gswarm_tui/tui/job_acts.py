@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from typing import Final
 
 from gswarm_tui.errors import UsageError
 from gswarm_tui.state.states import ENDED, State
 from gswarm_tui.tui.acting import Deed
+from gswarm_tui.tui.job_words import queue_counts
 from gswarm_tui.watch.details import JobDetails, JobTask
 from gswarm_tui.watch.snapshot import Job
 
@@ -31,19 +31,40 @@ def cancel(jobs: Sequence[Job]) -> Deed:
     return Deed(f"cancel {_named(fit)}", commands, about=_about(fit), losses=losses)
 
 
-def cancel_task(job_id: int, task: JobTask, details: JobDetails) -> Deed:
-    """End one task of a job."""
-    if task.state in ENDED:
-        raise UsageError(f"{task.id} has ended already: {task.state}")
-    losses = [f"{task.id} is ended on its node"] if task.state is State.RUNNING else []
-    skipped = _after(task.id, details)
+def cancel_tasks(job_id: int, step: str, tasks: Sequence[JobTask], details: JobDetails) -> Deed:
+    """End a task of a job, or all of a ``for_each`` that have not ended.
+
+    Args:
+        step: what they have in common: the id of the one, the name of the ``for_each``.
+
+    Raises:
+        UsageError: all of them have ended.
+    """
+    running = [task.id for task in tasks if task.state is State.RUNNING]
+    others = [task.id for task in tasks if task.state not in (*ENDED, State.RUNNING)]
+    fit = [*others, *running]  # the end of one that runs would let another one begin
+    if not fit:
+        if len(tasks) == 1:
+            raise UsageError(f"{step} has ended already: {tasks[0].state}")
+        raise UsageError(f"all {len(tasks)} tasks of {step} have ended already")
+    losses = []
+    if running:
+        losses.append(
+            f"{running[0]} is ended on its node"
+            if len(running) == 1
+            else f"ended on their nodes: {_some(running)}"
+        )
+    skipped = [each for each in _after(fit, details) if each not in fit]
     if skipped:
-        losses.append(f"what needs it is skipped: {', '.join(skipped)}")
+        losses.append(f"what needs {_it(fit)} is skipped: {_some(skipped)}")
+    if others and (len(fit) > 1 or not losses):
+        losses.append(f"{others[0]} is not done" if len(fit) == 1 else f"not done: {_some(others)}")
+    title = f"{step} of" if len(tasks) == 1 else f"{_tasks(len(fit))} of {step},"
     return Deed(
-        f"cancel {task.id} of job {job_id}",
-        (("queue", "cancel", f"{job_id}/{task.id}"),),
+        f"cancel {title} job {job_id}",
+        tuple([("queue", "cancel", f"{job_id}/{each}") for each in fit]),
         about=f"job {job_id}",
-        losses=tuple(losses or [f"{task.id} is not done"]),
+        losses=tuple(losses),
     )
 
 
@@ -94,14 +115,10 @@ def hold_queue(jobs: Sequence[Job], *, paused: bool) -> Deed:
         jobs: all that there are, for what it comes to.
     """
     word = "resume" if paused else "pause"
-    counts = Counter[State]()
-    for job in jobs:
-        counts.update(dict(job.counts) if job.state in _UNDER_WAY else {})
-    running = counts[State.RUNNING]
-    waiting = sum(count for state, count in counts.items() if state not in ENDED) - running
-    does = f"{_tasks(waiting)} that wait begin as there is room"
-    if not paused:
-        does = f"{_tasks(running)} that run go on; {_tasks(waiting)} that wait do not begin"
+    does = "what runs goes on, nothing else begins"
+    if paused:
+        does = "what waits begins as there is room"
+    does = f"{does}: {queue_counts(jobs)}"
     return Deed(f"{word} the queue", (("queue", word),), about="queue", does=(does,))
 
 
@@ -175,21 +192,29 @@ def _done_again(job: Job, stays: Container[State]) -> str:
 def _done_from(start: str, details: JobDetails | None) -> str:
     if details is None:
         return f"{start} and all that need it run again, however they ended"
-    again = [start, *_after(start, details)]
-    named = ", ".join(again[:_NAMED]) + (
-        f" and {len(again) - _NAMED} more" if again[_NAMED:] else ""
-    )
-    return f"run again, however they ended: {named}; {len(again)} of {_tasks(len(details.tasks))}"
+    again = [start, *_after([start], details)]
+    count = f"{len(again)} of {_tasks(len(details.tasks))}"
+    return f"run again, however they ended: {_some(again)}; {count}"
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first of many, and how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _it(names: Sequence[str]) -> str:
+    return "it" if len(names) == 1 else "them"
 
 
 def _tasks(count: int) -> str:
     return f"{count} task{'' if count == 1 else 's'}"
 
 
-def _after(name: str, details: JobDetails) -> list[str]:
-    """The tasks that need this one, directly or through others."""
+def _after(names: Sequence[str], details: JobDetails) -> list[str]:
+    """The tasks that need one of these, directly or through others."""
     found: dict[str, None] = {}
-    stack = [name]
+    stack = list(names)
     while stack:
         current = stack.pop()
         for task in details.tasks:

@@ -14,7 +14,7 @@ from gswarm_tui.playbook import graph
 from gswarm_tui.playbook.drawing import FOLD, Step, lanes
 from gswarm_tui.playbook.drawing.steps import depth_first
 from gswarm_tui.state.states import State
-from gswarm_tui.tui.job_words import SHAPES, spent, state_piece, took_s
+from gswarm_tui.tui.job_words import SHAPES, spent, state_piece, took_s, word
 from gswarm_tui.tui.widgets.cells import Piece, Tone, fit
 from gswarm_tui.watch.details import JobDetails, JobTask
 
@@ -158,6 +158,13 @@ def told_of(tasks: Sequence[JobTask]) -> JobTask:
     return min(tasks, key=lambda task: _FIRST.index(task.state))
 
 
+def states_of(tasks: Sequence[JobTask]) -> Piece:
+    """``8 running, 2 waiting``: how many of the tasks that are shown as one are in which state."""
+    counts = Counter(task.state for task in tasks)
+    said = [f"{counts[state]} {word(state)}" for state in _FIRST if counts[state]]
+    return Piece(", ".join(said), SHAPES[told_of(tasks).state][1])
+
+
 def _rows(
     step: str,
     drawn: Sequence[str],
@@ -202,9 +209,8 @@ def _first(
         Piece("  "),
     ]
     if len(mine) > 1:
-        counts = Counter(task.state for task in mine)
-        known = [f"{counts[state]} {state}" for state in _FIRST if counts[state]]
-        return [*said, Piece(f"× {len(mine)}: {', '.join(known)}", SHAPES[state][1])]
+        states = states_of(mine)
+        return [*said, Piece(f"× {len(mine)}: {states.text}", states.tone)]
     (task,) = mine
     said.append(state_piece(state))
     seconds = took_s(task.started_at, task.finished_at, now)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from gswarm_tui import wording
@@ -22,37 +23,37 @@ SHAPES: Final[Mapping[State, tuple[str, Tone]]] = {
     State.LOST: ("?", Tone.WARN),
 }
 _COUNTED: Final = (
-    (State.FAILED, "failed"),
-    (State.RUNNING, "running"),
-    (State.RETRYING, "retrying"),
-    (State.READY, "waiting"),
-    (State.LOST, "lost"),
-    (State.CANCELLED, "cancelled"),
-    (State.SKIPPED, "skipped"),
+    *(State.FAILED, State.RUNNING, State.RETRYING, State.READY),
+    *(State.LOST, State.CANCELLED, State.SKIPPED),
 )
 _DAY_S: Final = 86_400
+
+
+def word(state: State) -> str:
+    """A state as the screens call it: what is ready for its turn is waiting."""
+    return "waiting" if state is State.READY else str(state)
 
 
 def state_piece(state: State, *, tolerated: bool = False) -> Piece:
     """``▶ running``, ``✖ failed (tolerated)``."""
     shape, tone = SHAPES[state]
     if tolerated:
-        return Piece(f"{shape} {state} (tolerated)", Tone.WARN)
-    return Piece(f"{shape} {state}", tone)
+        return Piece(f"{shape} {word(state)} (tolerated)", Tone.WARN)
+    return Piece(f"{shape} {word(state)}", tone)
 
 
 def counted(job: Job) -> Cell:
     """``3/12, 1 failed, 1 failed (tolerated), 2 running``."""
     counts = dict(job.counts)
     said = [Piece(f"{counts.get(State.SUCCEEDED, 0)}/{sum(counts.values())}")]
-    for state, word in _COUNTED:
+    for state in _COUNTED:
         tolerated = job.tolerated if state is State.FAILED else 0
         others = counts.get(state, 0) - tolerated
         if others:
             tone = SHAPES[state][1] if state is State.FAILED else Tone.DIM
-            said.append(Piece(f", {others} {word}", tone))
+            said.append(Piece(f", {others} {word(state)}", tone))
         if tolerated:
-            said.append(Piece(f", {tolerated} {word} (tolerated)", Tone.WARN))
+            said.append(Piece(f", {tolerated} {word(state)} (tolerated)", Tone.WARN))
     return said
 
 
@@ -61,7 +62,7 @@ def tally(job: Job, room: int) -> Cell:
     counts = dict(job.counts)
     said = [Piece(f"{counts.get(State.SUCCEEDED, 0)}/{sum(counts.values())}")]
     left = room - len(said[0].text)
-    for state, _ in _COUNTED:
+    for state in _COUNTED:
         if counts.get(state):
             shape, tone = SHAPES[state]
             if state is State.FAILED and counts[state] == job.tolerated:
@@ -123,17 +124,19 @@ def briefly(seconds: float | None) -> str:
 
 def queue_line(snapshot: FleetSnapshot) -> Cell:
     """The queue of all jobs' tasks: open or paused, and how many run and wait."""
-    totals = dict.fromkeys(State, 0)
-    for job in snapshot.jobs:
-        if job.state not in ENDED:
-            for state, count in job.counts:
-                totals[state] += count
     said = [Piece("queue ", Tone.TITLE)]
     if snapshot.queue_paused:
         said.append(Piece("‖ paused: nothing begins, what runs goes on", Tone.WARN))
     else:
         said.append(Piece("▶ open", Tone.GOOD))
-    said.append(Piece(f"   {totals[State.RUNNING]} running, {totals[State.READY]} waiting"))
-    if totals[State.RETRYING]:
-        said.append(Piece(f", {totals[State.RETRYING]} retrying"))
-    return said
+    return [*said, Piece(f"   {queue_counts(snapshot.jobs)}")]
+
+
+def queue_counts(jobs: Iterable[Job]) -> str:
+    """``7 running, 5 waiting, 1 retrying``: the tasks of all jobs that are in the queue."""
+    totals = Counter[State]()
+    for job in jobs:
+        if job.state not in ENDED:
+            totals.update(dict(job.counts))
+    said = f"{totals[State.RUNNING]} running, {totals[State.READY]} waiting"
+    return f"{said}, {totals[State.RETRYING]} retrying" if totals[State.RETRYING] else said

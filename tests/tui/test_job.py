@@ -219,6 +219,31 @@ async def test_many_of_a_for_each_are_one_until_they_are_asked_for() -> None:
         assert "pull[0]  " not in stage.text()
 
 
+async def test_cancelling_a_folded_for_each_ends_all_that_have_not_ended() -> None:
+    states = (*[State.RUNNING] * 8, *[State.READY] * 2, State.SUCCEEDED)
+    each = tuple(task(f"w[{n}]", state) for n, state in enumerate(states))
+    details = replace(DETAILS, tasks=(*each, task("end", State.PENDING, *[t.id for t in each])))
+    counts = ((State.RUNNING, 8), (State.READY, 2), (State.SUCCEEDED, 1))
+    picture = replace(PICTURE, jobs=(job(9, "n", State.RUNNING, counts=counts),))
+    actor = Recording()
+    async with on_stage(replace(picture, job_details=details), actor=actor) as stage:
+        await stage.open("job", "9")
+        stage.line_with("w  × 11: 8 running, 2 waiting, 1 succeeded")
+        stage.line_with("1/11, 8 running, 2 waiting")
+        stage.line_with("w × 11")
+        stage.line_with("tasks       8 running, 2 waiting, 1 succeeded")
+        await stage.press("c")
+        (deed,) = actor.proposed
+        assert deed.title == "cancel 10 tasks of w, job 9"
+        waiting_first = [8, 9, *range(8)]
+        assert deed.commands == tuple(("queue", "cancel", f"9/w[{n}]") for n in waiting_first)
+        assert deed.losses == (
+            "ended on their nodes: w[0], w[1], w[2], w[3], w[4], w[5] and 2 more",
+            "what needs them is skipped: end",
+            "not done: w[8], w[9]",
+        )
+
+
 def test_a_thousand_lanes_leave_room_for_the_text() -> None:
     details = many(300)
     found = rows(lay_out(details, {"pull"}), details, (), NOW, 80)

@@ -246,12 +246,12 @@ def test_what_cannot_be_done_is_said() -> None:
     with pytest.raises(UsageError, match="there is no job to cancel"):
         job_acts.cancel([])
     with pytest.raises(UsageError, match="fetch has ended already"):
-        job_acts.cancel_task(9, DETAILS.tasks[0], DETAILS)
+        job_acts.cancel_tasks(9, "fetch", DETAILS.tasks[:1], DETAILS)
 
 
 def test_what_is_lost_is_named() -> None:
     assert job_acts.cancel([RUNNING]).losses == ("job 9 (nightly): serve is ended",)
-    deed = job_acts.cancel_task(9, DETAILS.tasks[2], DETAILS)
+    deed = job_acts.cancel_tasks(9, "serve", DETAILS.tasks[2:3], DETAILS)
     assert deed.commands == (("queue", "cancel", "9/serve"),)
     assert deed.losses == ("serve is ended on its node", "what needs it is skipped: try")
     assert "job 8 (roll-out)" in job_acts.remove([FAILED]).losses[0]
@@ -292,11 +292,21 @@ def test_a_plan_says_how_many_tasks_are_done_again() -> None:
         "run again, however they ended: serve, try; 2 of 4 tasks",
     )
     assert job_acts.hold_queue(JOBS, paused=False).does == (
-        "2 tasks that run go on; 2 tasks that wait do not begin",
+        "what runs goes on, nothing else begins: 3 running, 0 waiting",
     )
     assert job_acts.hold_queue([DONE], paused=True).does == (
-        "0 tasks that wait begin as there is room",
+        "what waits begins as there is room: 0 running, 0 waiting",
     )
+
+
+async def test_the_plan_for_the_queue_has_the_counts_of_its_line() -> None:
+    counts = {State.RUNNING: 7, State.READY: 5, State.PENDING: 20, State.RETRYING: 1}
+    busy = job(9, "busy", State.RUNNING, counts=tuple(counts.items()))
+    async with on_stage(replace(PICTURE, jobs=(busy, DONE))) as stage:
+        await stage.open("jobs")
+        stage.line_with("▶ open   7 running, 5 waiting, 1 retrying")
+        await stage.press("p")
+        stage.line_with("nothing else begins: 7 running, 5 waiting, 1 retrying")
 
 
 async def test_what_is_done_again_stands_in_the_plan() -> None:

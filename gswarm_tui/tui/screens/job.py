@@ -20,6 +20,7 @@ from gswarm_tui.tui.job_graph import (
     lay_out,
     looked_for,
     rows,
+    states_of,
     structure,
     told_of,
 )
@@ -172,7 +173,12 @@ class JobView(View):
             pane.show([])
             return
         width = max(20, (pane.size.width or self.size.width) - _NAMES - 4)
-        lines: list[Cell] = [Piece(task.id, Tone.TITLE)]
+        lines: list[Cell] = []
+        group = self._under_cursor
+        if len(group) > 1:
+            lines.append(Piece(f"{self.query_one(Graph).step} × {len(group)}", Tone.TITLE))
+            lines += [*_wrapped("tasks", states_of(group), width), "one of them:"]
+        lines.append(Piece(task.id, Tone.TITLE))
         for name, value in about(task, details, snapshot.time):
             lines += _wrapped(name, value, width)
         pane.show(lines)
@@ -184,12 +190,17 @@ class JobView(View):
     @property
     def current(self) -> JobTask | None:
         """The task under the cursor; of several that are shown as one, that which is told of."""
+        tasks = self._under_cursor
+        return told_of(tasks) if tasks else None
+
+    @property
+    def _under_cursor(self) -> list[JobTask]:
+        """The tasks that the step under the cursor stands for."""
         details, step = self._details(self.gswarm.snapshot), self.query_one(Graph).step
         if details is None or step is None or self._layout is None:
-            return None
-        members = self._layout[1].members.get(step, ())
-        tasks = [task for name in members if (task := details.task(name)) is not None]
-        return told_of(tasks) if tasks else None
+            return []
+        members = set(self._layout[1].members.get(step, ()))
+        return [task for task in details.tasks if task.id in members]
 
     # Keys
 
@@ -239,9 +250,13 @@ class JobView(View):
         self.gswarm.deeds.begin(lambda: job_acts.cancel(self._job))
 
     def action_cancel_task(self) -> None:
-        task, details = self.current, self._details(self.gswarm.snapshot)
-        if task is not None and details is not None:
-            self.gswarm.deeds.begin(lambda: job_acts.cancel_task(self.job_id, task, details))
+        """End the task under the cursor; of a folded ``for_each``, all that have not ended."""
+        tasks, details = self._under_cursor, self._details(self.gswarm.snapshot)
+        step = self.query_one(Graph).step
+        if tasks and step is not None and details is not None:
+            self.gswarm.deeds.begin(
+                lambda: job_acts.cancel_tasks(self.job_id, step, tasks, details)
+            )
 
     def action_resume(self) -> None:
         self.gswarm.deeds.begin(lambda: job_acts.resume(self._job))
