@@ -146,6 +146,14 @@ def _theme(value: Any) -> str:
     return str(value)
 
 
+class _SomeWrongError(ValueError):
+    """Some entries of a mapping are wrong; the others are looked at all the same."""
+
+    def __init__(self, message: str, others: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.others = others
+
+
 def _keys(value: Any) -> Mapping[str, str]:
     """A mapping of actions to keys; in the environment ``go-to=ctrl+g sort=s``."""
     if isinstance(value, str):
@@ -154,14 +162,15 @@ def _keys(value: Any) -> Mapping[str, str]:
         return {}
     if not isinstance(value, dict):
         raise ValueError(f"expected a mapping such as {{go-to: ctrl+g}}, found {value!r}")
-    wrong = [
-        f"`{action}` needs the name of a key, such as ctrl+g, not {key!r}"
+    wrong = {
+        action: f"`{action}` needs the name of a key, such as ctrl+g, not {key!r}"
         for action, key in value.items()
         if not isinstance(key, str | int) or isinstance(key, bool) or not str(key).strip()
-    ]
+    }
+    others = {str(a): str(key).strip() for a, key in value.items() if a not in wrong}
     if wrong:
-        raise ValueError("; ".join(wrong))
-    return {str(action): str(key).strip() for action, key in value.items()}
+        raise _SomeWrongError("; ".join(wrong.values()), others)
+    return others
 
 
 SETTINGS: Final = (
@@ -184,31 +193,58 @@ _SECTIONS = tuple(dict.fromkeys(setting.section for setting in SETTINGS))
 _Values = dict[tuple[str, str], Any]
 """Values by section and field."""
 
+Mistakes = list[tuple[str, str]]
+"""``file:line:column``, or the variable, and a sentence."""
 
-def load(home: Home, environ: Mapping[str, str] | None = None) -> Config:
+
+def load(
+    home: Home,
+    environ: Mapping[str, str] | None = None,
+    wrong_keys: Callable[[TuiConfig], tuple[Mistakes, str | None]] | None = None,
+) -> Config:
     """The settings of a data directory.
 
     Args:
         environ: the process's own by default; an empty variable counts as not set.
+        wrong_keys: what is wrong with the keys of actions, and a hint; whoever shows the actions
+            knows.
 
     Raises:
-        UsageError: the file cannot be read, is no YAML, or has unknown keys or wrong values (all
-            of them, each with file, line and column), or a variable has a wrong value.
+        UsageError: the file cannot be read, is no YAML, or has unknown keys or wrong values, or a
+            variable has a wrong value: all of them, each with its place.
     """
     values: _Values = {}
+    mistakes: Mistakes = []
     if home.config.exists():
         from gswarm_tui.yamlfile import load_yaml
 
-        values |= _from_file(load_yaml(home.config))
-    values |= _from_environment(os.environ if environ is None else environ)
+        values |= _from_file(load_yaml(home.config), mistakes)
+    values |= _from_environment(os.environ if environ is None else environ, mistakes)
 
     def of(section: str) -> dict[str, Any]:
         return {field: value for (its, field), value in values.items() if its == section}
 
-    return Config(QueueConfig(**of("queue")), Retention(**of("retention")), TuiConfig(**of("tui")))
+    tui, hint = TuiConfig(**of("tui")), None
+    if wrong_keys is not None:
+        more, hint = wrong_keys(tui)
+        mistakes += more
+    refuse(mistakes, hint)
+    return Config(QueueConfig(**of("queue")), Retention(**of("retention")), tui)
 
 
-def _from_environment(environ: Mapping[str, str]) -> _Values:
+def refuse(mistakes: Mistakes, hint: str | None = None) -> None:
+    """Say all mistakes at once.
+
+    Raises:
+        UsageError: there are some.
+    """
+    if mistakes:
+        (where, first), *others = mistakes
+        lines = [f"{place}: {message}" for place, message in others]
+        raise UsageError("\n".join([first, *lines]), where=where, hint=hint)
+
+
+def _from_environment(environ: Mapping[str, str], mistakes: Mistakes) -> _Values:
     values: _Values = {}
     for setting in SETTINGS:
         text = environ.get(setting.variable, "").strip()
@@ -216,16 +252,17 @@ def _from_environment(environ: Mapping[str, str]) -> _Values:
             try:
                 values[setting.section, setting.field] = setting.read(text)
             except ValueError as error:
-                raise UsageError(str(error), where=f"${setting.variable}") from None
+                mistakes.append((f"${setting.variable}", str(error)))
+                continue
             if setting.field == "keys":
                 read = values[setting.section, setting.field]
                 values[setting.section, "key_places"] = dict.fromkeys(read, f"${setting.variable}")
     return values
 
 
-def _from_file(document: Document) -> _Values:
+def _from_file(document: Document, mistakes: Mistakes) -> _Values:
     values: _Values = {}
-    problems = [*_unknown_keys(document)]
+    mistakes += _unknown_keys(document)
     sections = document.data if isinstance(document.data, dict) else {}
     for setting in SETTINGS:
         section = sections.get(setting.section)
@@ -235,16 +272,14 @@ def _from_file(document: Document) -> _Values:
             values[setting.section, setting.field] = setting.read(section[setting.key])
         except ValueError as error:
             where = document.position((setting.section, setting.key))
-            problems.append((where, f"{setting.section}.{setting.key}: {error}"))
+            mistakes.append((where, f"{setting.section}.{setting.key}: {error}"))
+            if isinstance(error, _SomeWrongError):
+                values[setting.section, setting.field] = error.others
     if ("tui", "keys") in values:
         values["tui", "key_places"] = {
             action: document.key_position(("tui", "keys", action))
             for action in values["tui", "keys"]
         }
-    if problems:
-        first, *others = problems
-        lines = [f"{where}: {message}" for where, message in others]
-        raise UsageError("\n".join([first[1], *lines]), where=first[0])
     return values
 
 

@@ -22,7 +22,7 @@ from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.reactive import reactive
 
-from gswarm_tui.config import TuiConfig
+from gswarm_tui.config import Mistakes, TuiConfig, refuse
 from gswarm_tui.nearest import did_you_mean
 from gswarm_tui.tui import keymap, theme
 from gswarm_tui.tui.deeds import Deeds
@@ -102,14 +102,8 @@ class GswarmApp(App[None]):
     ) -> None:
         super().__init__()
         self.keys = {} if config is None else config.keys
-        if config is not None and self.keys:
-            from gswarm_tui.tui.screens.playbook import PlaybookView
-
-            screens: list[type[View]] = [*VIEWS.values(), PlaybookView]
-            keymap.check(
-                config,
-                {each.TITLE or each.WORD: (each, *each.KEYED, GswarmApp) for each in screens},
-            )
+        if config is not None:
+            refuse(*wrong_keys(config))
         keymap.apply(self.keys, self)
         for each in theme.ALL.values():
             self.register_theme(each)
@@ -325,3 +319,16 @@ def _errors_since(time: float, snapshot: FleetSnapshot) -> int:
     """How many errors there were after that; events are in the order of time."""
     late = takewhile(lambda event: event.time > time, reversed(snapshot.events))
     return sum(event.level == "error" for event in late)
+
+
+def wrong_keys(config: TuiConfig) -> tuple[Mistakes, str | None]:
+    """What is wrong with the keys that the user wants, and a hint."""
+    if not config.keys:
+        return [], None
+    from gswarm_tui.tui.screens.playbook import PlaybookView
+
+    screens: list[type[View]] = [*VIEWS.values(), PlaybookView]
+    places: keymap.Places = {
+        each.TITLE or each.WORD: (each, *each.KEYED, GswarmApp) for each in screens
+    }
+    return keymap.mistakes(config, places)

@@ -15,8 +15,7 @@ from textual.binding import Binding, BindingsMap
 from textual.dom import DOMNode
 from textual.keys import Keys, _character_to_key
 
-from gswarm_tui.config import TuiConfig
-from gswarm_tui.errors import UsageError
+from gswarm_tui.config import Mistakes, TuiConfig
 from gswarm_tui.nearest import did_you_mean, in_nearness
 
 _APART = re.compile(r"[^a-z0-9]+")
@@ -43,7 +42,7 @@ _AS_SENT: Final[Mapping[str, tuple[str, ...]]] = {
 """Other words for a key, and keys of which terminals do not agree what they send."""
 
 _SHOWN: Final = 8
-"""So many key names are said where one is none."""
+"""So many names are said where one is none."""
 
 Places = Mapping[str, Sequence[type[DOMNode]]]
 """By the name of a screen: what has keys on it, the screen and the application among them."""
@@ -76,17 +75,20 @@ def read_key(text: str) -> tuple[str, ...]:
     return ("+".join([*sorted(set(modifiers)), key]),)
 
 
-def check(wanted: TuiConfig, places: Places) -> None:
+def mistakes(wanted: TuiConfig, places: Places) -> tuple[Mistakes, str | None]:
     """Whether there is each action that is given a key, and whether it can have that key.
 
-    Raises:
-        UsageError: an action or a key is none, or the key is that of another action on the same
-            screen; all such mistakes, each with its place.
+    An action or a key may be none, or the key that of another action on the same screen; with a
+    hint for the first that nothing known is like.
     """
     known = sorted({name for some in places.values() for name in _keys_of(some)} - {""})
     unknown = [name for name in wanted.keys if name not in known]
     said = [(name, f"there is no action `{name}`{did_you_mean(name, known)}") for name in unknown]
-    hint = f"the actions are {', '.join(known)}" if unknown else None
+    strange = next((name for name in unknown if not did_you_mean(name, known)), None)
+    hint = None
+    if strange is not None:
+        near = ", ".join(in_nearness(strange, known)[:_SHOWN])
+        hint = f"an action is called as the help screen (?) has it: {near} …"
     given: dict[str, list[str]] = {}
     for name, text in wanted.keys.items():
         for word in text.split(","):
@@ -100,13 +102,10 @@ def check(wanted: TuiConfig, places: Places) -> None:
                     "ctrl+, alt+ or shift+ can stand before it"
                 )
     said += _clashes(given, places)
-    if said:
-        order = list(wanted.keys)
-        said.sort(key=lambda each: order.index(each[0]))
-        at = [(wanted.key_places.get(name, "tui.keys"), f"tui.keys: {why}") for name, why in said]
-        (where, first), *others = at
-        lines = [first, *(f"{place}: {message}" for place, message in others)]
-        raise UsageError("\n".join(lines), where=where, hint=hint)
+    order = list(wanted.keys)
+    said.sort(key=lambda each: order.index(each[0]))
+    at = [(wanted.key_places.get(name, "tui.keys"), f"tui.keys: {why}") for name, why in said]
+    return at, hint
 
 
 def _written(word: str) -> list[str]:

@@ -218,9 +218,9 @@ def _demo(options: Options) -> GswarmApp:
 def _config(settings: Settings) -> TuiConfig:
     """What the user wants; where no theme is set, the one that suits the terminal."""
     from gswarm_tui import config
-    from gswarm_tui.tui import theme
+    from gswarm_tui.tui import app, theme
 
-    wanted = config.load(settings.home()).tui
+    wanted = config.load(settings.home(), wrong_keys=app.wrong_keys).tui
     return replace(wanted, theme=wanted.theme or theme.suited(os.environ))
 
 

@@ -12,6 +12,7 @@ from gswarm_tui.errors import UsageError
 from gswarm_tui.home import Home
 from gswarm_tui.tui import keymap, theme
 from gswarm_tui.tui.acting import Recording
+from gswarm_tui.tui.app import wrong_keys
 from gswarm_tui.tui.widgets.line_table import LineTable
 
 from .some_jobs import PICTURE
@@ -110,7 +111,28 @@ async def test_an_action_that_is_none() -> None:
     with pytest.raises(UsageError, match="there is no action `cancle`; did you mean `cancel`") as e:
         async with on_stage(PICTURE, config=TuiConfig(keys={"cancle": "f4"})):
             pass
-    assert "page-down" in str(e.value.hint)
+    assert e.value.hint is None
+
+
+async def test_actions_that_are_called_like_it_are_named_where_none_is_meant() -> None:
+    *_, hint = await refused({"superkey": "f4"})
+    assert hint.startswith("an action is called as the help screen (?) has it: ")
+    assert hint.count(",") == 7
+
+
+def test_what_is_wrong_with_the_settings_and_with_the_keys_is_said_at_once(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.config.write_text(
+        "tui:\n  theme: lihgt\n  keys:\n    mark: ''\n    cancle: f4\n    sort: d\n"
+        "    retry: superkey\n"
+    )
+    with pytest.raises(UsageError) as caught:
+        load(home, {"GSWARM_QUEUE_RETRY_COUNT": "many"}, wrong_keys)
+    where = [line.removeprefix(f"{home.config}:") for line in str(caught.value).splitlines()]
+    assert [line.partition(" ")[0] for line in where] == [
+        *("2:10:", "4:5:", "$GSWARM_QUEUE_RETRY_COUNT:", "5:5:", "6:5:", "7:5:")
+    ]
+    assert "`sort`: `d` is the key of" in where[4]
 
 
 async def test_all_actions_that_are_none_are_said_with_their_places(tmp_path: Path) -> None:
