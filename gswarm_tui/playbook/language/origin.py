@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from gswarm_tui.credentials import is_hidden
+from gswarm_tui.credentials import is_secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Origin:
             "folder": self.folder,
             "texts": dict(self.texts),
             "overrides": dict(self.overrides),
-            "environment": {n: v for n, v in self.environment.items() if not is_hidden(n, v)},
+            "environment": {n: v for n, v in self.environment.items() if not is_secret(n, v)},
         }
 
     @classmethod

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
-from gswarm_tui.credentials import is_hidden
+from gswarm_tui.credentials import is_secret
 from gswarm_tui.errors import PlaybookError
 from gswarm_tui.playbook.language.expressions import ExpressionError
 from gswarm_tui.playbook.language.origin import Origin
@@ -79,7 +79,7 @@ class Reader:
 
     def hidden(self) -> dict[str, str]:
         """Those of the variables that were read until now that look like secrets."""
-        return {n: value for n, value in self._environment.items() if is_hidden(n, value)}
+        return {n: value for n, value in self._environment.items() if is_secret(n, value)}
 
     def secret_env(self, name: str) -> str:
         """A secret from the environment, which is not noted.
