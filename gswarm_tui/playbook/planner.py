@@ -52,7 +52,7 @@ class _Planner:
     def __init__(self, playbook: Playbook, site: Site) -> None:
         self._playbook = playbook
         self._site = site
-        self._problems = Problems(playbook.document, lambda text: playbook.mask(text))
+        self._problems = Problems(playbook.document, lambda text: playbook.mask.cut(text))
         self._references = References(playbook.actions, self._problems)
         self._members: dict[str, tuple[str, ...]] = {}
         """What each written action became: itself, or what its `for_each` made."""

@@ -84,6 +84,14 @@ def test_longer_values_are_hidden_first() -> None:
     assert Mask(["pass", "password"])("password pass") == "*** ***"
 
 
+def test_what_is_cut_short_is_hidden_as_well() -> None:
+    value = "hf_" + "0123456789" * 3
+    mask = Mask([value, "**********abc", "short"])
+    assert mask.cut(f"{value!r:.20}, <{value[:11]}>, {value}x") == "'***, <***>, ***x"
+    assert mask.cut("hf_012345 is shor") == "hf_012345 is shor"
+    assert mask.cut("**********") == "***"
+
+
 def test_each_line_of_a_value_is_hidden() -> None:
     mask = Mask(["-- begin --\nMIIEow\nab\n-- end --"])
     assert mask("MIIEow") == "***"
@@ -131,3 +139,76 @@ def test_a_token_is_for_a_hub(make_plan: Callable[[str], Plan]) -> None:
     )
     with pytest.raises(PlaybookError, match="a token is for a model on a hub"):
         make_plan(text + ", source: 'file:///m'}")
+
+
+LOOKS_SECRET = """
+vars: {text: "${env.MY_TOKEN}", tok: %s}
+actions:
+  - {action_id: c, action_type: noop, message: "${vars.tok}", for_each: %s}
+"""
+TOKENS = ["hf_LEAKME123", "hf_" + "LEAKME123" * 20]
+
+
+@pytest.mark.parametrize("token", TOKENS)
+@pytest.mark.parametrize(
+    ("default", "items", "message"),
+    [
+        ("x", '["${vars.text}", y]', "and ${vars.text} looks like a secret"),
+        ("x", '{name: [a], with: ["is ${env.MY_TOKEN}"]}', "and is ${env.MY_TOKEN} looks like"),
+        ('{type: integer, default: "${env.MY_TOKEN}"}', "[a]", "not a whole number: it is '***"),
+        (
+            '{type: text, default: "${env.MY_TOKEN}", choices: [a]}',
+            "[a]",
+            "the default of `tok` is not one of its choices",
+        ),
+    ],
+)
+def test_what_looks_like_a_secret_is_in_no_id_and_no_error(
+    tmp_path: Path, inventory: Inventory, token: str, default: str, items: str, message: str
+) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text(LOOKS_SECRET % (default, items))
+    with pytest.raises(PlaybookError) as caught:
+        plan(load(file, environ={"MY_TOKEN": token}), inventory)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(f"{file}:")
+    assert "LEAKME" not in f"{caught.value}{caught.value.hint}"
+
+
+@pytest.mark.parametrize("token", TOKENS)
+@pytest.mark.parametrize(
+    "action",
+    [
+        'action_type: command, node: "${env.MY_TOKEN}", argv: [ls]',
+        'action_type: command, node: node1, argv: ["-${env.MY_TOKEN}"]',
+        'action_type: copy, model_name: m, devices: ["${env.MY_TOKEN}:disk"]',
+        'action_type: noop, when: "${env.MY_TOKEN} <"',
+        'action_type: noop, timeout: "${env.MY_TOKEN}"',
+        'action_type: noop, priority: "${env.MY_TOKEN}"',
+        'action_type: serve, model_name: m, device: "node1:gpu0", port: "${env.MY_TOKEN}"',
+        'action_type: "download", model_name: m, device: "node1:disk", source: "${env.MY_TOKEN}"',
+    ],
+)
+def test_what_looks_like_a_secret_is_in_no_error_of_an_action(
+    tmp_path: Path, inventory: Inventory, token: str, action: str
+) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text(f"- {{action_id: a, {action}}}")
+    with pytest.raises(PlaybookError) as caught:
+        plan(load(file, environ={"MY_TOKEN": token}), inventory)
+    assert "LEAKME" not in f"{caught.value}{caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    ("token", "said"), [("abcd", "hidden like one"), ("abc", "fewer than 4 characters")]
+)
+def test_it_says_whether_what_looks_like_a_secret_is_hidden(
+    tmp_path: Path, inventory: Inventory, token: str, said: str
+) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text('- {action_id: a, action_type: noop, message: "${env.MY_TOKEN}"}')
+    playbook = load(file, environ={"MY_TOKEN": token})
+    shown = plan(playbook, inventory).actions[0].summary
+    (notice,) = playbook.notices()
+    assert said in notice.message
+    assert (shown == "***") is ("fewer" not in said)

@@ -22,6 +22,7 @@ from gswarm_tui.playbook.language.expressions import (
 )
 from gswarm_tui.playbook.language.lookup import Values
 from gswarm_tui.playbook.language.scope import Source
+from gswarm_tui.playbook.language.secrets import Mask
 from gswarm_tui.playbook.language.site import Site
 
 MAX_ACTIONS: Final = 100_000
@@ -65,13 +66,28 @@ def expand(name: str, source: Source, site: Site) -> Iterator[tuple[str, Source]
         ForEachError: it is no list, or has more items than there can be.
     """
     written = source.raw["for_each"]
+    lookup = Values(source, {}, site, running=False)
     try:
-        value = substitute(written, Values(source, {}, site, running=False))
+        value = substitute(written, lookup)
     except ExpressionError as error:
         raise ForEachError((), error.message, hint=error.hint) from None
+    _refuse_secrets(written, source, lookup)
     items = list(_items(value, written))
     for label, each in zip(_labels(items), items, strict=True):
         yield f"{name}[{label}]", replace(source, each=each)
+
+
+def _refuse_secrets(written: Any, source: Source, lookup: Values) -> None:
+    """Items are in the ids of actions, which are shown everywhere."""
+    mask = Mask(source.scope.reader.hidden().values())
+    for path, text in texts(written):
+        value = substitute(text, lookup)
+        if mask.json(value) != value:
+            raise ForEachError(
+                path,
+                f"items of `for_each` are in the ids of actions, and {text} looks like a secret",
+                hint="go by names that anybody may read, and name the secret under `secrets:`",
+            )
 
 
 def _items(value: Any, written: Any) -> Iterator[Mapping[str, Any]]:

@@ -31,7 +31,7 @@ from gswarm_tui.playbook.language.origin import Origin
 from gswarm_tui.playbook.language.problems import Problems
 from gswarm_tui.playbook.language.reader import Reader
 from gswarm_tui.playbook.language.scope import Scope, Source
-from gswarm_tui.playbook.language.secrets import Mask
+from gswarm_tui.playbook.language.secrets import MIN_LENGTH, Mask
 from gswarm_tui.playbook.language.variables import Given
 from gswarm_tui.state.states import Priority
 from gswarm_tui.yamlfile import Document
@@ -102,7 +102,8 @@ class Playbook:
             for path, text in texts(scope.document.data):
                 for reference in _references(text) if _is_read(scope, path) else ():
                     if reference.owner == ENV and reference.field in hidden:
-                        found[_looks_secret(reference, scope.document.position(path))] = None
+                        where = scope.document.position(path)
+                        found[_looks_secret(reference, where, hidden[reference.field])] = None
         return list(found)
 
     def origin(self) -> Origin:
@@ -154,7 +155,7 @@ def read(
     reader = reader or Reader()
     reader.note(document)
     frame, actions_path = read_frame(document)
-    problems = Problems(document)
+    problems = Problems(document, lambda text: Mask(reader.hidden().values()).cut(text))
     files = Files(reader, problems)
     scope = files.read(document, frame, actions_path, Given(overrides))
     job = _Job(frame, scope, problems)
@@ -194,10 +195,13 @@ def _references(text: str) -> list[Reference]:
         return []
 
 
-def _looks_secret(reference: Reference, where: str) -> Notice:
+def _looks_secret(reference: Reference, where: str, value: str) -> Notice:
+    here = "here it is hidden like one, on nodes it is not"
+    if len(value) < MIN_LENGTH:
+        here = f"with fewer than {MIN_LENGTH} characters it cannot be hidden like one"
     return Notice(
         where,
-        f"{reference} looks like a secret: here it is hidden like one, on nodes it is not",
+        f"{reference} looks like a secret: {here}",
         "name it under `secrets:`, whose values go into `env` of a command or `token` of a"
         " download and are in no argument",
     )

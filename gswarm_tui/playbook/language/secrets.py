@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from typing import Any, Final, final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -16,6 +17,8 @@ from gswarm_tui.yamlfile import Document
 MIN_LENGTH: Final = 4
 """Shorter values are refused: hiding them everywhere would make text unreadable."""
 HIDDEN: Final = "***"
+_BEGIN: Final = 10
+"""Characters by which the beginning of a longer value is known."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -86,6 +89,7 @@ class Mask:
     def __init__(self, values: Iterable[str]) -> None:
         parts = {part for value in values for part in (value, *value.splitlines())}
         hidden = sorted((p for p in parts if len(p) >= MIN_LENGTH), key=len, reverse=True)
+        self._hidden = hidden
         self._pattern = re.compile("|".join(map(re.escape, hidden))) if hidden else None
 
     def has_hidden(self, value: object) -> bool:
@@ -94,6 +98,19 @@ class Mask:
 
     def __call__(self, text: str) -> str:
         return text if self._pattern is None else self._pattern.sub(HIDDEN, text)
+
+    def cut(self, text: str) -> str:
+        """Like a call, of a text that may cut values short, as messages do: nothing of one stays
+        that begins with its first characters.
+        """
+        text = self(text)
+        for value in self._hidden:
+            begin = value[:_BEGIN]
+            while len(value) > _BEGIN and (start := text.find(begin)) >= 0:
+                pairs = zip(value, text[start:], strict=False)
+                same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+                text = text[:start] + HIDDEN + text[start + same :]
+        return text
 
     def json(self, value: Any) -> Any:
         """A copy of what JSON can hold, with every text in it masked."""
