@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -14,16 +15,35 @@ NOBODY_KNOWN: Final = "another process"
 _WRITER: Final = 120
 """The byte of ``-shm`` that whoever writes has locked (WAL_WRITE_LOCK of SQLite's wal.c)."""
 
-_SHOWN: Final = 200
+_FLAGS: Final = re.compile(r"-[bBdEiIOPqsSuvx]+")
+"""Options of Python that may stand before its script."""
 
 
 def named(pid: int) -> str:
-    """``process 4242 (gswarm run nightly.yaml)``, or that it is not known which."""
-    command = ""
+    """``process 4242 (gswarm)``, or that it is not known which.
+
+    Only the program and its script: arguments may be secret, and an error is kept in logs.
+    """
+    words: list[str] = []
     if pid > 0:
         with suppress(psutil.Error):
-            command = " ".join(" ".join(psutil.Process(pid).cmdline()).split())[:_SHOWN]
-    return f"process {pid} ({command})" if command else NOBODY_KNOWN
+            process = psutil.Process(pid)
+            words = [process.name()]
+            if words[0].startswith("python"):
+                words += _script(process.cmdline()[1:])
+    return f"process {pid} ({' '.join(words)})" if words else NOBODY_KNOWN
+
+
+def _script(arguments: list[str]) -> list[str]:
+    """What Python was started with: ``-m module``, a script's name, or nothing for ``-c``."""
+    for place, word in enumerate(arguments):
+        if word == "-m":
+            return arguments[place : place + 2]
+        if not word.startswith("-"):
+            return [Path(word).name]
+        if not _FLAGS.fullmatch(word):
+            break
+    return []
 
 
 def writer_of(path: Path) -> str:
