@@ -50,9 +50,14 @@ def labels(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """``12 ms``, ``3.2 s``, ``4 min 10 s``, ``2 h 5 min``, ``3 d 2 h``."""
+    """``12 ms``, ``3.2 s``, ``4 min 10 s``, ``2 h 5 min``, ``3 d 2 h``.
+
+    What a clock that was set back makes negative took no time.
+    """
     if seconds is None:
         return NOTHING
+    if seconds < 0:
+        return "0 s"
     if seconds < 0.095:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
@@ -67,8 +72,14 @@ def duration(seconds: float | None) -> str:
 
 
 def limit(seconds: float) -> str:
-    """A time that somebody has set, as exactly as it was: ``3 s``, ``0.25 s``, ``2 h 5 min``."""
-    return f"{seconds:g} s" if seconds < 60 else duration(seconds)
+    """A time that somebody has set, as exactly as it was: ``3 s``, ``0.25 s``, ``1 min 30.5 s``."""
+    if seconds < 60:
+        return f"{seconds:g} s"
+    minutes, rest = divmod(round(seconds, 3), 60)
+    whole, minutes = divmod(int(minutes), 60)
+    days, hours = divmod(whole, 24)
+    parts = ((days, "d"), (hours, "h"), (minutes, "min"), (round(rest, 3), "s"))
+    return " ".join(f"{count:g} {unit}" for count, unit in parts if count)
 
 
 def estimate(seconds: float, *, moves: bool) -> str:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
+from gswarm_tui import wording
 from gswarm_tui.watch.fields import Row, memory_percent
 from gswarm_tui.watch.snapshot import Attention, FleetSnapshot, Gpu, GpuState, Node, NodeState
 from gswarm_tui.wording import NOTHING, clean, number_of, size
@@ -89,7 +90,7 @@ def totals(rows: Sequence[Row]) -> str:
         facts.append(f"{taken} of {whole} memory")
     power = [gpu.power_w for gpu in gpus if gpu.power_w is not None]
     if power:
-        facts.append(f"{sum(power):.0f} W" if sum(power) < 1000 else f"{sum(power) / 1000:.1f} kW")
+        facts.append(wording.power(sum(power)))
     return ", ".join(facts)
 
 

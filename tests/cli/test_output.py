@@ -12,7 +12,7 @@ from gswarm_tui.cli import output
 from gswarm_tui.cli.progress import Lines, reporter
 from gswarm_tui.errors import GswarmError
 from gswarm_tui.progress import Progress, ignore
-from gswarm_tui.wording import describe
+from gswarm_tui.wording import describe, limit
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,7 @@ def test_sizes(count: float | None, shown: str) -> None:
     ("seconds", "shown"),
     [
         (None, "-"),
+        (-5.0, "0 s"),
         (0.0, "0 ms"),
         (0.012, "12 ms"),
         (0.096, "0.1 s"),
@@ -49,6 +50,22 @@ def test_sizes(count: float | None, shown: str) -> None:
 )
 def test_durations(seconds: float | None, shown: str) -> None:
     assert output.duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.25, "0.25 s"),
+        (3.0, "3 s"),
+        (90.5, "1 min 30.5 s"),
+        (90.0, "1 min 30 s"),
+        (7200.0, "2 h"),
+        (7501.0, "2 h 5 min 1 s"),
+        (90_000.0, "1 d 1 h"),
+    ],
+)
+def test_limits_are_as_they_were_set(seconds: float, shown: str) -> None:
+    assert limit(seconds) == shown
 
 
 def test_times_are_those_of_the_users_clock(monkeypatch: pytest.MonkeyPatch) -> None:

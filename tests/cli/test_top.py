@@ -231,6 +231,11 @@ def test_a_screen_holds_a_third_of_what_needs_a_look_and_says_what_it_does_not()
     assert "more" not in "".join(few)
 
 
+def test_watts_are_those_of_the_screens() -> None:
+    for power_w, said in ((999.7, "1.0 kW"), (999.4, "999 W")):
+        assert topview.totals([(ONE, replace(BUSY, power_w=power_w))]).endswith(f", {said}")
+
+
 def test_only_the_nodes_that_are_asked_for(gswarm: Command, show: Show) -> None:
     scripted = show(ONE)
     gswarm("top", "--node", "node[1-2]", "--interval", "0.5")
