@@ -182,10 +182,10 @@ def _say(job_id: int, settings: Settings, manner: Manner) -> None:
     if manner.as_json:
         output.show(json.dumps({"job": job_id}))
         return
-    if manner.quiet:
-        return
     output.show(f"job {job_id}")
     output.flush()
+    if manner.quiet:
+        return
     command = history.command(settings)
     output.say(f"follow it: {command} job show {job_id} --watch")
     output.say(f"end it:    {command} job cancel {job_id}")

@@ -293,6 +293,20 @@ def test_options_that_are_wrong_end_with_2_before_anything_is_done(
     assert "job 1" not in out + err
 
 
+@pytest.mark.parametrize("quiet", [False, True])
+def test_the_number_of_a_job_that_was_handed_over_is_data(
+    call: Call, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, quiet: bool
+) -> None:
+    async def hand_over(*_: object) -> int:
+        return 17
+
+    monkeypatch.setattr("gswarm_tui.cli.detached._hand_over", hand_over)
+    assert call("--detach", *["--quiet"] * quiet) == 0
+    out, err = capsys.readouterr()
+    assert out == "job 17\n"
+    assert ("follow it" not in err) is quiet
+
+
 def test_quiet_is_quiet_unless_it_fails(
     call: Call, fake: FakeModels, capsys: pytest.CaptureFixture[str]
 ) -> None:
