@@ -71,6 +71,11 @@ class Row:
     result: TaskResult | None = None
     is_final: bool = False
 
+    @property
+    def is_tolerated(self) -> bool:
+        """It failed, and the job goes on all the same."""
+        return self.result is not None and self.result.tolerated
+
 
 @final
 class Tree:
@@ -172,7 +177,9 @@ class Tree:
     def _headline(self) -> Text:
         counts = Counter(row.state for row in self._rows.values())
         ended = f"{counts[State.SUCCEEDED]} of {len(self._rows)} done"
-        failed = f", {counts[State.FAILED]} failed" if counts[State.FAILED] else ""
+        failures = Counter({State.FAILED: counts[State.FAILED]})
+        tolerated = sum(row.is_tolerated for row in self._rows.values())
+        failed = f", {sentences.counted(failures, tolerated)}" if counts[State.FAILED] else ""
         elapsed = output.duration(time.monotonic() - self._began)
         return Text.assemble((self._title, "bold"), f"  {ended}{failed}  ", (elapsed, "dim"))
 
@@ -198,6 +205,7 @@ class Tree:
             frame = int(time.monotonic() * _REFRESHES_A_SECOND) % len(_FRAMES)
             icon = _FRAMES[frame]
         icon = ascii_icon if self._ascii_only else icon
+        style = "yellow" if row.is_tolerated else style
         # An id that `for_each` made has an item of a list in it.
         name = output.clean(row.task.action_id)
         return Text.assemble((row.guide, "dim"), (icon, style), " ", name)
@@ -207,8 +215,10 @@ def _what(row: Row) -> RenderableType:
     """What a task does, how far it is, or how it ended."""
     if row.result is not None:
         style = {State.FAILED: "red", State.SUCCEEDED: ""}.get(row.state, "dim")
+        style = "yellow" if row.is_tolerated else style
         if row.is_final and row.state is State.FAILED:
-            return Text(f"failed after {output.duration(row.result.seconds)}", style=style)
+            how = sentences.state_of(row.result)
+            return Text(f"{how} after {output.duration(row.result.seconds)}", style=style)
         return Text(sentences.ending(row.result), style=style)
     if row.says is not None:
         return Text(output.clean(row.says), style="yellow")

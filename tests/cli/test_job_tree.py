@@ -212,6 +212,22 @@ def test_the_tree_that_stays_leaves_the_reason_to_what_follows() -> None:
     assert "no room" not in stays
 
 
+def test_a_failure_that_is_tolerated_is_told_apart() -> None:
+    console = screen()
+    one, two = task("one"), task("two")
+    with Tree(console) as tree:
+        tree(started(one, two))
+        tree(ended(one, State.FAILED, error=GswarmError("no room")))
+        assert "0 of 2 done, 1 failed  " in drawn(console, tree)[0]
+        tree(ended(two, State.FAILED, error=GswarmError("no net"), tolerated=True))
+        assert "0 of 2 done, 1 failed, 1 failed (tolerated)  " in drawn(console, tree)[0]
+        with console.capture() as capture:
+            tree(JobFinished(JobResult(7, "demo", State.FAILED, 1.0, ())))
+    stays = capture.get().rpartition("job 7")[2]
+    assert "✖ one failed after 1.0 s" in stays
+    assert "✖ two failed (tolerated) after 1.0 s" in stays
+
+
 def test_ids_cannot_steer_the_terminal() -> None:
     console = screen()
     with Tree(console) as tree:
