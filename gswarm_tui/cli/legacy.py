@@ -16,17 +16,23 @@ _HOST = {
     "stop": "to stop idle helpers on nodes: gswarm down",
     "status": "gswarm status",
 }
+_ADD = "add the machine to the inventory (gswarm example writes one), then: gswarm nodes"
 _CLIENT = {
-    "connect": "add the machine to the inventory (gswarm example writes one), then: gswarm nodes",
+    "connect": _ADD,
     "disconnect": "take the machine out of the inventory; to stop its helper: gswarm down NODE",
-    "start": "add the machine to the inventory (gswarm example writes one), then: gswarm nodes",
+    "start": _ADD,
     "stop": "gswarm down NODE",
     "status": "gswarm node status NODE",
 }
 
 
-def _command(daemon: str, answers: dict[str, str]) -> typer.Typer:
-    """A command that takes any words and says what to type instead."""
+def _command(daemon: str, answers: dict[str, str], usual: str) -> typer.Typer:
+    """A command that takes any words and says what to type instead.
+
+    Args:
+        answers: by the first of those words.
+        usual: the answer to any other.
+    """
     app = typer.Typer(add_completion=False)
 
     def answer(ctx: typer.Context, words: Words = None) -> None:
@@ -34,7 +40,7 @@ def _command(daemon: str, answers: dict[str, str]) -> typer.Typer:
         raise UsageError(
             f"there is no {daemon} daemon: gswarm reaches nodes over SSH, and what runs there goes"
             " by itself",
-            hint=answers.get(given, "; ".join(dict.fromkeys(answers.values()))),
+            hint=answers.get(given, usual),
         )
 
     settings: dict[str, Any] = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -45,5 +51,5 @@ def _command(daemon: str, answers: dict[str, str]) -> typer.Typer:
     return app
 
 
-host = _command("host", _HOST)
-client = _command("client", _CLIENT)
+host = _command("host", _HOST, "what there is, and what runs: gswarm status")
+client = _command("client", _CLIENT, "what nodes there are: gswarm nodes")

@@ -154,7 +154,8 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         (["host", "start", "--port", "8090", "--model-port", "9010"], "gswarm nodes"),
         (["host", "stop"], "gswarm down"),
         (["host", "status"], "gswarm status"),
-        (["host"], "gswarm nodes"),
+        (["host"], "gswarm status"),
+        (["client", "list"], "gswarm nodes"),
         (["client", "connect", "10.0.0.9:8090", "--resilient"], "add the machine to the inventory"),
         (["client", "disconnect"], "gswarm down NODE"),
     ],
@@ -166,6 +167,8 @@ def test_there_are_no_daemons(
     captured = capsys.readouterr().err
     assert f"error: there is no {arguments[0]} daemon" in captured
     assert instead in captured
+    assert captured.count("hint:") == 1
+    assert captured.count("gswarm nodes") + captured.count("gswarm down") <= 1
 
 
 def test_module_and_script_are_the_same_command() -> None:
