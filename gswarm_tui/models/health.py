@@ -53,7 +53,7 @@ class Asker:
         """Send one request.
 
         Raises:
-            GswarmError: nothing answered.
+            GswarmError: nothing answered, of the kind ``unreachable``; or the request is malformed.
             NodeError: the node that should ask cannot be reached.
         """
         body = "" if content is None else json.dumps(content)
@@ -67,11 +67,16 @@ class Asker:
         except (HelperError, RemoteError) as error:
             if error.kind not in (Kind.UNREACHABLE, Kind.INVALID):
                 raise
-            raise GswarmError(
+            failure = GswarmError(
                 f"{error.message}, asked from {self.node or 'this machine'}",
                 where=self.url,
                 hint=error.hint,
-            ) from None
+            )
+            if error.kind == Kind.UNREACHABLE:
+                # `retry` waits for a service that is not up yet. No `UnreachableError`: whose exit
+                # code says that a node could not be reached, and here it is what was asked about.
+                failure.kind = "unreachable"
+            raise failure from None
 
     async def expect(self, method: str, url: str, content: dict[str, Any] | None = None) -> Answer:
         """Send one request that has to be answered with a 2xx status.

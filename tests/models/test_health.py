@@ -74,6 +74,7 @@ async def test_what_is_refused_on_the_node_is_a_failure_of_the_check(
     with pytest.raises(GswarmError, match="no connection: refused, asked from node1") as caught:
         await models.check_health("http://node1:8080/health")
     assert caught.value.exit_code == 1
+    assert caught.value.passes  # and so is tried again
 
 
 async def test_a_completion_that_is_none(models: Models, fleet: FakeFleet) -> None:
@@ -118,8 +119,9 @@ async def test_any_other_host_is_asked_from_here(
 async def test_nothing_there_is_said(models: Models) -> None:
     with socket.socket() as held:  # bound, and nobody listens
         held.bind(("127.0.0.1", 0))
-        with pytest.raises(GswarmError, match=r"no connection: .*, asked from this machine"):
+        with pytest.raises(GswarmError, match=r"no connection: .*, asked from this") as caught:
             await models.check_health(f"http://127.0.0.1:{held.getsockname()[1]}/health")
+    assert (caught.value.kind, caught.value.exit_code) == ("unreachable", 1)
 
 
 @pytest.mark.parametrize("url", ["http://u:s3cret@node1:8080/", "http://u:s3cret/@node1/"])
