@@ -429,6 +429,16 @@ async def test_how_many_are_marked_is_said() -> None:
         assert "marked" not in stage.lines()[1]
 
 
+async def test_the_gpus_of_a_node_that_does_not_answer_are_counted_on_both_sides() -> None:
+    gone = node("gone", state=NodeState.UNREACHABLE, gpu_count=8)
+    async with on_stage(fleet(*racks().nodes, gone)) as stage:
+        every = 8 + sum(len(each.gpus) for each in racks().nodes)
+        await stage.press("slash", *"gone")
+        assert f"8 of {every} GPUs fit" in stage.lines()[1]
+        await stage.press("escape", "slash", *"!gone")
+        assert f"{every - 8} of {every} GPUs fit" in stage.lines()[1]
+
+
 async def test_a_filter_hides_what_is_marked_and_takes_no_mark() -> None:
     async with on_stage(racks()) as stage:
         await stage.press("space", "space")  # alpha and beta

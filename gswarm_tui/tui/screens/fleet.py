@@ -298,10 +298,16 @@ def _of(attention: Iterable[Attention], rows: Iterable[FleetRow]) -> list[Attent
     ]
 
 
-def _fit(snapshot: FleetSnapshot, rows: Iterable[FleetRow]) -> str:
+def _fit(snapshot: FleetSnapshot, rows: Sequence[FleetRow]) -> str:
     """How many GPUs the filter lets through, and how busy they are."""
     gpus = [gpu for row in rows for gpu in row.gpus]
     loads = [gpu.util_percent for gpu in gpus if gpu.util_percent is not None]
     busy = f", {sum(loads) / len(loads):.0f} % busy" if loads else ""
-    of = wording.number_of(sum(len(node.gpus) or node.gpu_count for node in snapshot.nodes), "GPU")
-    return f"{len(gpus)} of {of} fit{busy}"
+    of = wording.number_of(sum(map(_count, snapshot.nodes)), "GPU")
+    untold = sum(_count(row.node) for row in rows if row.node is not None and not row.gpus)
+    return f"{len(gpus) + untold} of {of} fit{busy}"
+
+
+def _count(node: Node) -> int:
+    """How many GPUs a node has; while it tells of none, as many as were known last."""
+    return len(node.gpus) or node.gpu_count
