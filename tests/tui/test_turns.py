@@ -163,6 +163,14 @@ async def test_a_paste_keeps_its_place() -> None:
         assert not isinstance(stage.app.focused, Input)
 
 
+@pytest.mark.parametrize("kind", [":", "/"])
+async def test_of_several_lines_that_are_pasted_into_the_prompt_none_is_lost(kind: str) -> None:
+    async with on_stage(placed()) as stage:
+        await burst(stage, f"{kind}\x1b[200~node\n  alpha\r\n\x1b[201~")
+        assert isinstance(stage.app.focused, Input)
+        assert stage.app.focused.value == "node alpha"
+
+
 PASTED = {
     "one": "one",
     " one \n": " one ",

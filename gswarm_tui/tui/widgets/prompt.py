@@ -14,6 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from gswarm_tui.tui.widgets.cells import Piece, Tone
+from gswarm_tui.tui.widgets.line_input import LineInput
 from gswarm_tui.tui.widgets.markup import content
 
 COMMAND = ":"
@@ -62,7 +63,7 @@ class Refusal(Static):
         self.update(content([Piece(f"✗ {text}", Tone.BAD)] if text else []))
 
 
-class Prompt(Input):
+class Prompt(LineInput):
     """Hidden until it is asked for; gives the focus back when it is left.
 
     Args:
@@ -104,7 +105,8 @@ class Prompt(Input):
         text: str
 
     def __init__(self, words: Words) -> None:
-        super().__init__(suggester=Completer(self._completions), select_on_focus=False)
+        super().__init__()
+        self.suggester = Completer(self._completions)
         self._words = words
         self._offered: list[str] = []
         """What Tab goes through, and where it is; as long as nothing else is typed."""
