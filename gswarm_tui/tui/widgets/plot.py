@@ -207,7 +207,7 @@ def degrees(value: float) -> str:
 
 
 def watts(value: float) -> str:
-    return f"{value:.0f} W"
+    return wording.power(value)
 
 
 def rate(value: float) -> str:
