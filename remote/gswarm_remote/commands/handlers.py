@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
@@ -35,9 +36,10 @@ class _Methods:
         env = _env(params.get("env"))
         cwd, creates = _places(params)
         known = self._node.commands.knows(call.entry.digest)  # then that it is there is its doing
-        if params.get("creates") is not None and not known and await in_thread(creates.exists):
+        if params.get("creates") is not None and not known and await _is_there(creates):
             return {"status": 0, "output": "", "truncated": False, "skipped": True, "seconds": 0.0}
-        if not await in_thread(cwd.is_dir):
+        folder = await in_thread(_stat, cwd)
+        if folder is None or not stat.S_ISDIR(folder.st_mode):
             raise HelperError(Kind.NOT_FOUND, "there is no such folder", where=str(cwd))
         if not os.access(cwd, os.X_OK):
             raise HelperError(
@@ -56,7 +58,28 @@ class _Methods:
     async def look(self, call: Call, params: Dict[str, Any]) -> Dict[str, Any]:
         """Whether what a command creates is there; nothing is run."""
         _, creates = _places(params)
-        return {"there": await in_thread(creates.exists)}
+        return {"there": await _is_there(creates)}
+
+
+async def _is_there(path: Path) -> bool:
+    return await in_thread(_stat, path) is not None
+
+
+def _stat(path: Path) -> Optional[os.stat_result]:
+    """What is at a path; None where nothing is. What `Path.exists` raises differs by Python.
+
+    Raises:
+        HelperError: this user may not look, or there can be no such path.
+    """
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError:
+        message = "this user may not look whether that is there"
+        raise HelperError(Kind.PERMISSION, message, where=str(path)) from None
+    except OSError as error:
+        raise HelperError(Kind.INVALID, str(error.strerror or error), where=str(path)) from None
 
 
 def _argv(data: object) -> Tuple[str, ...]:
