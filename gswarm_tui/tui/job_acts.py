@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Final
 
 from gswarm_tui.errors import UsageError
@@ -15,8 +15,22 @@ from gswarm_tui.watch.snapshot import Job
 _UNDER_WAY: Final = (State.PENDING, State.RUNNING)
 _STAYS_AT_RETRY: Final = (State.SUCCEEDED,)
 _STAYS_AT_RESUME: Final = (State.SUCCEEDED, State.FAILED, State.SKIPPED)
+_STOPPED: Final = (State.LOST, State.CANCELLED, State.PENDING)
+_FITS: Final[Mapping[str, Callable[[Job], bool]]] = {
+    "cancel": lambda job: job.state not in ENDED,
+    "resume": lambda job: job.state in _STOPPED,
+    "retry": lambda job: job.state in (State.FAILED, State.LOST, State.CANCELLED),
+    "retry_from": lambda job: job.state not in _UNDER_WAY,
+    "remove": lambda job: job.state not in _UNDER_WAY,
+}
+"""To which jobs something can be done."""
 _NAMED: Final = 6
 """As many tasks are named; of more, how many."""
+
+
+def vain(jobs: Sequence[Job]) -> frozenset[str]:
+    """What can be done to none of these jobs: names of the screens' actions."""
+    return frozenset([verb for verb, fits in _FITS.items() if not any(map(fits, jobs))])
 
 
 def cancel(jobs: Sequence[Job]) -> Deed:
@@ -25,7 +39,7 @@ def cancel(jobs: Sequence[Job]) -> Deed:
     Raises:
         UsageError: none of them can be ended, as with all of these.
     """
-    fit = _those(jobs, lambda job: job.state not in ENDED, "cancel")
+    fit = _those(jobs, "cancel")
     commands = tuple([("job", "cancel", str(job.id)) for job in fit])
     losses = tuple([_ended(job) for job in fit])
     return Deed(f"cancel {_named(fit)}", commands, about=_about(fit), losses=losses)
@@ -70,8 +84,8 @@ def cancel_tasks(job_id: int, step: str, tasks: Sequence[JobTask], details: JobD
 
 def resume(jobs: Sequence[Job]) -> Deed:
     """Go on with jobs that were lost or cancelled, or that nobody runs."""
-    stopped = (State.LOST, State.CANCELLED, State.PENDING)
-    fit = _those(jobs, lambda job: job.state in stopped, "resume")
+    has_failed = any(job.state is State.FAILED for job in jobs)
+    fit = _those(jobs, "resume", hint="R does again what failed" if has_failed else None)
     commands = tuple([("job", "resume", str(job.id), "--detach") for job in fit])
     does = tuple([_done_again(job, _STAYS_AT_RESUME) for job in fit])
     return Deed(f"go on with {_named(fit)}", commands, about=_about(fit), does=does)
@@ -83,11 +97,7 @@ def retry(jobs: Sequence[Job], start: str | None = None, details: JobDetails | N
     Args:
         details: of the job, where it is one and they are known.
     """
-    fit = _those(
-        jobs,
-        lambda job: job.state not in _UNDER_WAY and (start is not None or _has_failed(job)),
-        "retry",
-    )
+    fit = _those(jobs, "retry" if start is None else "retry_from")
     words = () if start is None else ("--from", start)
     commands = tuple([("job", "retry", str(job.id), *words, "--detach") for job in fit])
     if start is None:
@@ -99,7 +109,7 @@ def retry(jobs: Sequence[Job], start: str | None = None, details: JobDetails | N
 
 def remove(jobs: Sequence[Job]) -> Deed:
     """Forget jobs."""
-    fit = _those(jobs, lambda job: job.state not in _UNDER_WAY, "remove")
+    fit = _those(jobs, "remove")
     return Deed(
         f"remove {_named(fit)}",
         (("job", "rm", *[str(job.id) for job in fit]),),
@@ -122,13 +132,14 @@ def hold_queue(jobs: Sequence[Job], *, paused: bool) -> Deed:
     return Deed(f"{word} the queue", (("queue", word),), about="queue", does=(does,))
 
 
-def _those(jobs: Sequence[Job], fits: Callable[[Job], bool], verb: str) -> list[Job]:
+def _those(jobs: Sequence[Job], action: str, *, hint: str | None = None) -> list[Job]:
     """The jobs to which it can be done."""
+    verb = action.partition("_")[0]
     if not jobs:
         raise UsageError(f"there is no job to {verb}")
-    found = [job for job in jobs if fits(job)]
+    found = [job for job in jobs if _FITS[action](job)]
     if not found:
-        raise UsageError(f"nothing to {verb}: {_why_none(jobs)}")
+        raise UsageError(f"nothing to {verb}: {_why_none(jobs)}", hint=hint)
     return found
 
 
@@ -153,10 +164,6 @@ def _is(state: State, *, several: bool) -> str:
     if state in (State.SUCCEEDED, State.FAILED):
         return f"{has} {state}"
     return f"{is_} still to run" if state is State.PENDING else f"{is_} {state}"
-
-
-def _has_failed(job: Job) -> bool:
-    return job.state in (State.FAILED, State.LOST, State.CANCELLED)
 
 
 def _named(jobs: Sequence[Job]) -> str:

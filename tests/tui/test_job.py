@@ -201,6 +201,25 @@ async def test_keys_of_a_cancelled_job(key: str, command: tuple[str, ...]) -> No
         assert [deed.commands for deed in actor.proposed] == [(command,)]
 
 
+@pytest.mark.parametrize(
+    ("state", "place", "shown"),
+    [
+        (State.RUNNING, "serve", {"cancel", "cancel_task"}),
+        (State.RUNNING, "fetch", {"cancel"}),
+        (State.FAILED, "serve", {"retry", "retry_from", "remove"}),
+        (State.SUCCEEDED, "fetch", {"retry_from", "remove"}),
+    ],
+)
+async def test_only_the_keys_are_shown_that_can_do_something(
+    state: State, place: str, shown: set[str]
+) -> None:
+    picture = replace(WITH_DETAILS, jobs=(job(9, "nightly", state),))
+    async with on_stage(picture) as stage:
+        await stage.open("job", "9")
+        await stage.press("g", *["j"] * ["fetch", "check", "serve"].index(place))
+        assert stage.view.CHANGES - stage.view.vain == shown
+
+
 def many(count: int) -> JobDetails:
     each = [task(f"pull[{n}]", State.SUCCEEDED, "plan") for n in range(count - 1)]
     made = (task("plan", State.SUCCEEDED), *each, task("pull[x]", State.FAILED, "plan"))

@@ -227,6 +227,39 @@ async def test_how_many_jobs_fit_is_said() -> None:
         assert f"filter: failed   {fit} of {count} fit" in stage.lines()[1]
 
 
+async def test_only_the_keys_are_shown_that_can_do_something() -> None:
+    def shown(stage: Stage) -> set[str]:
+        return {"cancel", "resume", "retry", "remove"} - stage.view.vain
+
+    async with on_stage(PICTURE, size=LARGE) as stage:
+        await stage.open("jobs")
+        seen = [shown(stage)]
+        await stage.shows("C Cancel")
+        assert "R Retry" not in stage.lines()[-1]
+        for _ in JOBS[1:]:
+            await stage.press("j")
+            seen.append(shown(stage))
+        assert seen == [
+            {"cancel"},
+            {"retry", "remove"},
+            {"cancel", "resume", "retry", "remove"},
+            {"remove"},
+            {"cancel", "resume"},
+        ]
+        await stage.press("g", "space", "space")
+        assert shown(stage) == {"cancel", "retry", "remove"}
+        await stage.push(FleetSnapshot(NOW + 1))
+        assert shown(stage) == set()
+
+
+async def test_going_on_with_a_job_that_failed_names_the_key_that_does() -> None:
+    async with on_stage(PICTURE) as stage:
+        await stage.open("jobs")
+        await stage.press("j", "r")
+        stage.line_with("nothing to resume: job 8 has failed")
+        stage.line_with("R does again what failed")
+
+
 def test_what_cannot_be_done_is_said() -> None:
     with pytest.raises(UsageError, match=r"nothing to cancel: job 6 has succeeded$"):
         job_acts.cancel([DONE])

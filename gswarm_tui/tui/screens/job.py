@@ -168,6 +168,12 @@ class JobView(View):
         return self._layout[1]
 
     def _show_task(self, snapshot: FleetSnapshot) -> None:
+        vain = job_acts.vain(self._job)
+        if "cancel" in vain or all(task.state in ENDED for task in self._under_cursor):
+            vain |= {"cancel_task"}
+        if vain != self.vain:
+            self.vain = vain
+            self.refresh_bindings()
         pane, details, task = self.query_one("#task", Lines), self._details(snapshot), self.current
         if task is None or details is None:
             pane.show([])

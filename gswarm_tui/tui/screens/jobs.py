@@ -123,8 +123,13 @@ class JobsView(View):
         self._show_details()
 
     @on(LineTable.Moved)
+    @on(LineTable.Marked)
     def _show_details(self) -> None:
-        """The job under the cursor in whole words."""
+        """The job under the cursor in whole words, and the keys that make sense for it."""
+        vain = job_acts.vain(self.chosen())
+        if vain != self.vain:
+            self.vain = vain
+            self.refresh_bindings()
         row, now = self.table.current, self.gswarm.snapshot.time
         narrow = self.size.width < _NARROW
         self.set_class(narrow, "-narrow")

@@ -88,6 +88,8 @@ class View(Screen[None]):
         self.filter = ""
         self.fit = ""
         """How many the filter lets through, of how many, in words."""
+        self.vain: frozenset[str] = frozenset()
+        """Its actions that could only say why not, as things are: the footer is without them."""
         self._is_filtered = False
         """What the footer was made for."""
 
@@ -149,7 +151,7 @@ class View(Screen[None]):
         yield from self.body()
         yield Refusal()
         yield Prompt(self._words)
-        yield Keys(self._fills_the_keys)
+        yield Keys(self._fills_the_keys, lambda active: active.binding.action in self.vain)
 
     def on_mount(self) -> None:
         for each in (self, *(widget for kind in self.KEYED for widget in self.query(kind))):

@@ -68,9 +68,13 @@ class Keys(Widget, can_focus=False):
     }
     """
 
-    def __init__(self, fills: Callable[[ActiveBinding], bool] = lambda _: False) -> None:
+    def __init__(
+        self,
+        fills: Callable[[ActiveBinding], bool] = lambda _: False,
+        omits: Callable[[ActiveBinding], bool] = lambda _: False,
+    ) -> None:
         super().__init__()
-        self._fills = fills
+        self._fills, self._omits = fills, omits
         self._keys: tuple[_Key, ...] = ()
         self._help: tuple[_Key, ...] = ()
         self._first = 0
@@ -98,6 +102,7 @@ class Keys(Widget, can_focus=False):
         is_below_a_box = self.app.screen is not self.screen and self.app.screen.is_modal
         firsts: dict[str, ActiveBinding] = {}
         known = () if is_below_a_box else tuple(self.screen.active_bindings.values())
+        known = tuple(active for active in known if not self._omits(active))
         for active in known:
             if active.binding.show:
                 firsts.setdefault(active.binding.action, active)
