@@ -248,8 +248,8 @@ def about(task: JobTask, details: JobDetails, now: float) -> Iterator[tuple[str,
     if task.progress:
         yield "progress", Piece(task.progress, Tone.BUSY)
     if task.error:
-        kind = f" ({task.error_kind})" if task.error_kind not in (None, "failed") else ""
-        yield f"error{kind}", Piece(task.error, Tone.BAD)
+        kind = f"({task.error_kind}) " if task.error_kind not in (None, "failed") else ""
+        yield "error", Piece(f"{kind}{task.error}", Tone.BAD)
     if task.hint:
         yield "hint", Piece(task.hint, Tone.WARN)
     if task.needs:

@@ -107,8 +107,8 @@ def took_s(began: float | None, ended: float | None, now: float) -> float | None
 
 
 def spent(seconds: float | None) -> str:
-    """A length of time without fractions: ``42 s``, ``4 min 10 s``."""
-    if seconds is not None and seconds < 60:
+    """A length of time: ``20 ms``, ``0.4 s``, ``42 s``, ``4 min 10 s``."""
+    if seconds is not None and (seconds == 0 or 0.95 <= seconds < 60):
         return f"{seconds:.0f} s"
     return wording.duration(seconds)
 

@@ -96,9 +96,22 @@ async def test_a_failed_task_tells_its_error_and_what_to_do() -> None:
     picture = replace(PICTURE, job_details=replace(DETAILS, tasks=(failed,)))
     async with on_stage(picture) as stage:
         await stage.open("job", "9")
-        assert "error (no_space)" in stage.text()
+        assert "(no_space) no space" in stage.line_with("error  ")
         assert "left" in stage.text()
         assert "gswarm model gc" in stage.line_with("hint")
+
+
+@pytest.mark.parametrize("size", SIZES[:2], ids=str)
+async def test_every_word_of_an_error_is_shown_whatever_its_kind(size: tuple[int, int]) -> None:
+    words = [f"word{n}" for n in range(14)]
+    failed = task("fetch", State.FAILED, error=" ".join(words), error_kind="unreachable")
+    quick = task("check", State.SUCCEEDED, started_at=NOW - 9, finished_at=NOW - 8.98)
+    picture = replace(PICTURE, job_details=replace(DETAILS, tasks=(failed, quick)))
+    async with on_stage(picture, size=size) as stage:
+        await stage.open("job", "9")
+        stage.line_with("check  ✔ succeeded  20 ms")
+        pane = stage.text().partition("(unreachable)")[2]
+        assert [word for word in words if word not in pane.split()] == []
 
 
 async def test_a_task_that_waits_says_for_what_and_one_that_retries_until_when() -> None:
