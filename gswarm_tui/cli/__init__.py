@@ -81,17 +81,17 @@ def _open_closed() -> None:
     """Let a stream that whoever began this has closed (``gswarm run FILE >&-``) be ``/dev/null``.
 
     Else Python has None in its place; and the next file that is opened, the database say, would get
-    its number, and what a child process prints.
+    its number, and what a child process prints. A file that has it by now, opened by whoever calls
+    this, is left alone.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is not None:
             continue
-        try:
-            os.fstat(number)
-        except OSError:
-            # The lowest number that is free, so this one: those below it are open by now.
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
-        setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+        # The lowest number that is free: those below this one are open by now, so it is this one,
+        # where no file of another has it.
+        opened = os.open(os.devnull, os.O_RDWR)
+        os.set_inheritable(opened, opened == number)
+        setattr(sys, name, open(opened, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _print_anything() -> None:

@@ -229,3 +229,16 @@ def test_a_stream_that_is_closed_is_no_error(closed: tuple[int, ...], tmp_path: 
     assert seen.read_text() == "mine, 0"
     assert ended.stdout == ("" if 1 in closed else "data\n")
     assert ended.stderr == ("" if 2 in closed else "said\n")
+
+
+def test_a_file_that_has_the_number_of_a_closed_stream_is_left_alone(tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    code = (
+        f"import os; number = os.open({str(seen)!r}, os.O_WRONLY | os.O_CREAT)\n"
+        "from gswarm_tui.cli import main; code = main(['--version'])\n"
+        "os.write(number, f'{number}, {code}'.encode())\n"
+    )
+    shell = ["sh", "-c", '"$0" -c "$1" >&-', sys.executable, code]
+    ended = subprocess.run(shell, capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert seen.read_text() == "1, 0"
