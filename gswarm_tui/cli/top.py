@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gswarm_tui.watch.fields import Row
     from gswarm_tui.watch.filters import Filter
-    from gswarm_tui.watch.snapshot import Attention, FleetSnapshot
+    from gswarm_tui.watch.snapshot import Attention, FleetSnapshot, Node
     from gswarm_tui.watch.watcher import FleetWatcher
 
 
@@ -107,6 +107,10 @@ def top(
         from gswarm_tui.watch.watcher import FleetWatcher
 
         specs = concerned(chosen, session.inventory.select(node))
+        if not specs:
+            raise UsageError(
+                f"no node of the inventory fits `{chosen.text}`", hint="gswarm nodes lists them"
+            )
         nodes = [session.fleet.node(spec.name) for spec in specs]
         wishes = Wishes(interval_s=interval, bandwidth=bandwidth, nvlink=nvlink)
         watcher = FleetWatcher(nodes, session.home.database, wishes=wishes)
@@ -140,15 +144,18 @@ async def _once(watcher: FleetWatcher, how: _How) -> FleetSnapshot:
         output.emit(topview.document(picture, rows, how.attention(picture)))
     else:
         _block(rows, picture, how)
-    _say_who_did_not(picture, how)
+    said = {node.name for node, gpu in rows if gpu is None} if sys.stdout.isatty() else ()
+    _say_who_did_not([node for node in picture.nodes if node.name not in said], how)
     if not watcher.settled:
         output.say("  hint: a node that is new takes longer: --wait SECONDS")
     return picture
 
 
-def _say_who_did_not(picture: FleetSnapshot, how: _How) -> None:
-    for said in _missing(picture, how.wait_s):
-        output.say(output.clean(said))
+def _say_who_did_not(nodes: Sequence[Node], how: _How) -> None:
+    from gswarm_tui.cli import topview
+
+    for said in topview.who_did_not(nodes, how.wait_s):
+        output.say(output.clean(said), prose=True)
 
 
 def _block(rows: Sequence[Row], picture: FleetSnapshot, how: _How) -> None:
@@ -156,12 +163,13 @@ def _block(rows: Sequence[Row], picture: FleetSnapshot, how: _How) -> None:
 
     if how.plain:
         for row in rows:
-            output.show(topview.sentence(row, pcie=how.bandwidth, nvlink=how.nvlink))
+            said = topview.sentence(row, pcie=how.bandwidth, nvlink=how.nvlink)
+            output.show(said, prose=True)
     else:
         _table(rows, how)
-    output.show(topview.totals(rows) + ("." if how.plain else ""))
+    output.show(topview.totals(rows) + ("." if how.plain else ""), prose=True)
     for each in how.attention(picture):
-        output.show(f"needs a look: {topview.concern(each)}")
+        output.show(f"needs a look: {topview.concern(each)}", prose=True)
 
 
 def _table(rows: Sequence[Row], how: _How) -> None:
@@ -208,7 +216,7 @@ async def _go_on(watcher: FleetWatcher, how: _How) -> FleetSnapshot:
     await pictures.close()
     if not drawing.cancelled() and (error := drawing.exception()) is not None:
         raise error
-    _say_who_did_not(pictures.newest, how)
+    _say_who_did_not(pictures.newest.nodes, how)
     return pictures.newest
 
 

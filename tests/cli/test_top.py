@@ -255,7 +255,6 @@ def test_only_the_nodes_that_are_asked_for(gswarm: Command, show: Show) -> None:
         ("!node2", ["node1", "node3"]),
         ("node2", ["node1", "node2", "node3"]),  # it may be in a command
         ("util<5 load>1 !state=up user=ana card=h100", ["node1", "node2", "node3"]),
-        ("node=nobody", []),
     ],
 )
 def test_no_node_is_waited_for_that_the_filter_leaves_out(
@@ -265,6 +264,17 @@ def test_no_node_is_waited_for_that_the_filter_leaves_out(
     assert gswarm("top", words).code == 0
     *nodes, _ = scripted.asked
     assert [node.name for node in nodes] == asked
+
+
+@pytest.mark.parametrize("options", [(), ("--watch",), ("--json", "--node", "node1")])
+def test_a_filter_that_no_node_can_fit_ends_at_once(
+    gswarm: Command, show: Show, options: tuple[str, ...]
+) -> None:
+    scripted = show(ONE)
+    ended = gswarm("top", "node=nobody", "util<5", *options)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("error: no node of the inventory fits `node=nobody util<5`\n")
+    assert scripted.asked == []
 
 
 def test_bandwidth_is_shown_where_it_is_asked_for(gswarm: Command, show: Show) -> None:
