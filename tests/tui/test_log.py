@@ -84,6 +84,7 @@ async def test_searching() -> None:
         assert "▶" in stage.line_with("Error 47")
         await write(stage, "another error\n")
         assert "2 of 4" in stage.text()
+        await stage.shows("esc Clear search")
         await stage.press("slash", *"zzz", "enter")
         assert "nothing has that" in stage.text()
         await stage.press("n", "escape")

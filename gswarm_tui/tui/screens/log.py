@@ -49,6 +49,8 @@ class LogView(View):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Search", key_display="/"),
+        Binding("escape", "clear_filter", "Clear search", key_display="esc"),
+        Binding("escape", "back", "Back", key_display="esc"),
         Binding("n", "next(1)", "Next", show=False),
         Binding("N", "next(-1)", "Previous", show=False),
         Binding("f", "follow", "Follow"),
