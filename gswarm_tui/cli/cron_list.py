@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -34,8 +33,7 @@ def list_(ctx: typer.Context, json: options.Json = False) -> None:
     )
     command = history.command(settings)
     for row in rows:
-        for line in row.explained(command):
-            output.show(line)
+        row.explain(command)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +92,13 @@ class _Row:
             entry.playbook,
         )
 
-    def explained(self, command: str) -> Iterator[str]:
-        """Why the last run did not succeed, and what tells more."""
+    def explain(self, command: str) -> None:
+        """Say why the last run did not succeed, and what tells more."""
         if self.why is None:
             return
-        yield ""
-        yield f"{self.installed.entry.name} {self.went}: {self.why}"
+        output.show(f"\n{self.installed.entry.name} {self.went}: {self.why}", prose=True)
         if self.job is not None:
-            yield f"  all of it: {command} job show {self.job.job.id}"
+            output.show(f"  all of it: {command} job show {self.job.job.id}")
 
     def document(self) -> dict[str, Any]:
         entry, last = self.installed.entry, self.last

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -164,7 +165,11 @@ def test_what_will_be_missing_at_night_is_said(
 
 
 def test_the_last_run_and_why_it_failed_is_one_command(
-    gswarm: Command, machine: Machine, playbook: Path, home: Home
+    gswarm: Command,
+    machine: Machine,
+    playbook: Path,
+    home: Home,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gswarm("cron", "install", "nightly.yaml")
     with Database(home.database) as database:
@@ -193,6 +198,11 @@ def test_the_last_run_and_why_it_failed_is_one_command(
     assert document["last"]["error"] == "fetch: node1: no room"
     soon = datetime.fromisoformat(document["next"])
     assert timedelta(0) < soon - datetime.now().astimezone() <= timedelta(hours=25)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "30")
+    lines = gswarm("cron", "list").out.splitlines()
+    at = lines.index("nightly failed: fetch: node1:")
+    assert lines[at + 1 :] == ["  no room", f"  all of it: gswarm job show {job_id}"]
 
 
 def test_a_run_that_never_came_to_be_a_job(
