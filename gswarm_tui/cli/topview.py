@@ -157,10 +157,10 @@ def who_did_not(nodes: Sequence[Node], waited_s: float) -> list[str]:
     for node in nodes:
         if node.state is NodeState.CONNECTING:
             found.append(f"{node.name} has not answered within {waited_s:g} s")
-        elif node.state is NodeState.UNREACHABLE:
+        elif node.state is NodeState.UNREACHABLE or (
+            node.sampled_at is None and node.error is None
+        ):
             found.append(f"{node.name} {_why(node)}")
-        elif node.sampled_at is None and node.error is None:
-            found.append(f"{node.name} answers, and has not told its metrics yet")
     return found
 
 
@@ -169,6 +169,8 @@ def _why(node: Node) -> str:
         return f"does not answer: {node.error}" if node.error else "does not answer"
     if node.state is NodeState.CONNECTING:
         return "has not answered yet"
+    if node.sampled_at is None and node.error is None:
+        return "answers, and has not told its metrics yet"
     return node.error or "no GPU"
 
 

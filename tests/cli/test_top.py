@@ -213,6 +213,23 @@ def test_on_a_terminal_each_row_is_one_line(
     assert totals.startswith("2 GPUs")
 
 
+def test_on_a_terminal_who_is_down_has_its_row_and_sentences_break_between_words(
+    gswarm: Command, show: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    look = Attention(Concern.UNREACHABLE, "node3", None, "Connection refused", None)
+    show(DOWN, attention=(look,))
+    ended = gswarm("top", "--plain")
+    assert ended.out.splitlines()[-2:] == [
+        "needs a look: node3: unreachable:",
+        "  Connection refused",
+    ]
+    assert (ended.code, ended.err) == (3, "")
+    show(DOWN)
+    assert "node3 does not answer" in gswarm("top", "util<5").err
+
+
 def test_a_screen_holds_a_third_of_what_needs_a_look_and_says_what_it_does_not() -> None:
     rows = [(ONE, replace(BUSY, index=i)) for i in range(30)]
     looks = [Attention(Concern.XID, "node1", i, "13 " * 60, None) for i in range(9)]
