@@ -7,8 +7,12 @@ from datetime import datetime
 import pytest
 import yaml
 
-from gswarm_tui.tui.screens.describe import as_yaml
+from gswarm_tui.tui.screens.describe import DescribeScreen, as_yaml
+from gswarm_tui.tui.widgets.lines import Lines
 from gswarm_tui.watch.snapshot import Event, Gpu, GpuState, Host, Node, NodeState, Transfer
+
+from .fleets import racks
+from .stage import SMALL, on_stage
 
 NOW = 1_795_248_407.367
 SHOWN = f"{datetime.fromtimestamp(NOW).astimezone():%Y-%m-%d %H:%M:%S} (1795248407.367)"
@@ -49,3 +53,31 @@ SHOWN = f"{datetime.fromtimestamp(NOW).astimezone():%Y-%m-%d %H:%M:%S} (17952484
 def test_numbers_can_be_read(thing: object, said: dict[str, object]) -> None:
     found = yaml.safe_load(as_yaml(thing))
     assert {name: found[name] for name in said} == said
+
+
+@pytest.mark.parametrize("label", ["plain", "räck", "🐝", "\ud800", "a\u2028b", "yes"])
+def test_every_text_comes_back(label: str) -> None:
+    found = as_yaml(Node("a", "h", NodeState.UP, NOW, labels=(("rack", label),)))
+    assert yaml.safe_load(found)["labels"] == {"rack": label}
+    assert "🐝" in found or label != "🐝"
+
+
+async def test_only_the_lines_in_sight_of_many_things_are_drawn() -> None:
+    async with on_stage(racks(), size=SMALL) as stage:
+        stage.app.push_screen(DescribeScreen("all", *racks().nodes * 11))
+        await stage.pilot.pause()
+        lines = stage.app.screen.query_one(Lines)
+        assert lines.size.height > 5_000
+        assert len(lines._strips) < 100
+        await stage.press("end")
+        await stage.shows("# 1 more")
+        await stage.press("home")
+        await stage.shows("name: ")
+
+
+async def test_a_long_line_is_wrapped_below_itself() -> None:
+    node = Node("a", "h", NodeState.UP, NOW, error="no " * 60)
+    async with on_stage(racks(), size=SMALL) as stage:
+        stage.app.push_screen(DescribeScreen("a", node))
+        await stage.pilot.pause()
+        assert stage.text().count("no ") == 60
