@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 
 from gswarm_tui import wording
 from gswarm_tui.tui.moments import day_and_time
-from gswarm_tui.tui.widgets.attention_table import what
+from gswarm_tui.tui.widgets.attention_table import in_words, what
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, fit, pieces
 from gswarm_tui.tui.widgets.fleet_table import node_state, rate
 from gswarm_tui.tui.widgets.gpu_table import STATES
 from gswarm_tui.watch import xids
 from gswarm_tui.watch.attention import spell
 from gswarm_tui.watch.fields import hangs, memory_percent
-from gswarm_tui.watch.snapshot import Attention, Gpu, Host, Node, NodeState
+from gswarm_tui.watch.snapshot import Attention, Concern, Gpu, GpuState, Host, Node, NodeState
 
 Fact = tuple[str, Cell]
 """A name and a value."""
@@ -31,7 +31,11 @@ def node_facts(node: Node, attention: Iterable[Attention], now: float, width: in
         ]
     ]
     concerns = [each for each in attention if each.node == node.name]
-    if node.error and not hangs(node) and not any(node.error in each.text for each in concerns):
+    if node.state is NodeState.UNREACHABLE:  # its first line has the words, and the address
+        concerns = [each for each in concerns if each.concern is not Concern.UNREACHABLE]
+        if node.error:
+            lines.append(Piece(node.error.removeprefix(f"{node.address}: "), Tone.BAD))
+    elif node.error and not hangs(node) and not any(node.error in each.text for each in concerns):
         lines.append(Piece(node.error, Tone.BAD))
     lines += [_concern(each) for each in concerns]
     return [*lines, *in_columns(_host_facts(host), width, 38, 8)]
@@ -83,22 +87,31 @@ def topology(node: Node) -> list[Cell]:
 
 def gpu_facts(gpu: Gpu, attention: Iterable[Attention], now: float) -> list[Cell]:
     """What it is, how it is, and what is wrong with it."""
-    state = STATES[gpu.state]
+    about = [each for each in attention if each.node == gpu.node and _is_about(each, gpu)]
+    own = [each.concern for each in about if each.gpu is not None]
+    is_well = all(in_words(concern).tone is Tone.WARN for concern in own)
     lines: list[Cell] = [
         [
-            state,
+            # What is wrong is below; that the driver tells of it is no news then.
+            *([STATES[gpu.state]] if is_well or gpu.state is not GpuState.OK else []),
             *_said(gpu.name, gpu.uuid),
             *_said(", ".join(gpu.models), tone=Tone.BUSY),
             *_said(", ".join(gpu.users)),
         ]
     ]
-    mine = (each for each in attention if (each.node, each.gpu) == (gpu.node, gpu.index))
-    lines += [_concern(each) for each in mine]
-    if gpu.idle_since is not None:
+    lines += [[in_words(each.concern), Piece(f"  {each.text}")] for each in about]
+    if gpu.idle_since is not None and Concern.IDLE not in own:
         held = "held, and " if gpu.processes else ""
         least = "at least " if gpu.idle_at_least else ""
         lines.append(f"{held}idle for {least}{spell(max(0.0, now - gpu.idle_since))}")
     return lines
+
+
+def _is_about(each: Attention, gpu: Gpu) -> bool:
+    """Whether what needs a look of its node is about this GPU, too."""
+    if each.gpu is None:
+        return each.concern is not Concern.MISSING or gpu.state is GpuState.MISSING
+    return each.gpu == gpu.index
 
 
 def gpu_fields(gpu: Gpu) -> list[Fact]:

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 
 import pytest
 
+from gswarm_tui.tui.acting import Recording
 from gswarm_tui.tui.screens.describe import DescribeScreen
 from gswarm_tui.tui.screens.gpu import GpuView
 from gswarm_tui.watch.snapshot import Hardware, Link, MigInstance
@@ -79,12 +80,31 @@ async def test_who_holds_it_without_computing() -> None:
     async with on_stage(troubled(), size=TALL) as stage:
         await stage.open("gpu", "ill:gpu5")
         assert "ana holds 60.0 GB and has not computed for 2 h" in stage.text()
-        assert "held, and idle for 2 h" in stage.text()
+        assert stage.text().count("2 h") == 1
+        assert "gpu5: ana" not in stage.text()
         await stage.open("gpu", "ill:gpu6")
         assert "idle for 2 h" in stage.text()
         assert "held" not in stage.text()
         await stage.open("gpu", "ill:gpu0")
         assert "✗ lost" in stage.lines()[2]
+
+
+async def test_what_is_wrong_stands_at_the_top_and_no_ok_above_it() -> None:
+    async with on_stage(troubled(), size=TALL) as stage:
+        await stage.open("gpu", "deaf:gpu1")
+        assert "‖ driver hangs  the GPU driver has not answered for 2 min" in stage.lines()[3]
+        await stage.open("gpu", "ill:gpu3")
+        assert "✗ XID error" in stage.lines()[3]
+        assert "● ok" not in stage.text()
+        await stage.open("gpu", "ill:gpu4")
+        assert "● ok" in stage.lines()[2]
+
+
+async def test_where_there_is_no_process_to_signal_that_is_said() -> None:
+    async with on_stage(troubled(), size=TALL, actor=Recording()) as stage:
+        await stage.open("gpu", "ill:gpu6")
+        await stage.press("x")
+        assert "there is nothing to signal" in stage.text()
 
 
 async def test_plots_of_ten_minutes_or_of_a_day() -> None:

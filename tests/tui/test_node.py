@@ -44,6 +44,7 @@ async def test_what_is_wrong_is_said_at_the_top() -> None:
         assert "✗ unreachable" in stage.lines()[2]
         assert "no route to host" in stage.lines()[3]
         assert stage.text().count("no route to host") == 1
+        assert stage.text().count("✗ unreachable") == 1
         assert stage.text().count("not known: the node does not answer") == 4
         assert "no model is here" not in stage.text()
         await stage.open("node", "ill")

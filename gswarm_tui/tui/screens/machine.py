@@ -94,12 +94,13 @@ class MachineView(View):
 
     def action_signal(self) -> None:
         """Ask which signal the marked processes are sent, or the one that the cursor is on."""
-        rows = self.query_one(ProcessTable).marked
-        once = {row.process.pid: row.process for row in rows}
-        if not once:
+        table = self.query_one(ProcessTable)
+        processes = [row.process for row in table.marked]
+        if not processes:
+            self.gswarm.deeds.tell("there is nothing to signal", table.empty)
             return
         try:
-            form = signalling.ask(self.machine, list(once.values()))
+            form = signalling.ask(self.machine, processes)
         except UsageError as error:
             self.gswarm.deeds.tell("that cannot be signalled", told(error))
         else:
