@@ -118,7 +118,7 @@ async def test_plots_follow_the_pictures() -> None:
         for second in range(1, 4):
             await stage.push(later(racks(), second))
         text = stage.line_with("GPU power")
-        assert "3200 W  mean 3200 W, most 3200 W" in text
+        assert "3.2 kW  mean 3.2 kW, most 3.2 kW" in text
 
 
 async def test_enter_opens_the_gpu_and_escape_comes_back() -> None:
