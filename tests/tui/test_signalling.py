@@ -204,10 +204,12 @@ async def test_without_leave_there_is_no_key() -> None:
 
 async def test_nothing_to_signal() -> None:
     one = fleet(node("one", gpu("one", 0, processes=())))
-    async with on_stage(one, actor=Recording()) as stage:
+    actor = Recording()
+    async with on_stage(one, actor=actor) as stage:
         await stage.open("gpu", "one:gpu0")
         await stage.press("x")
-        assert stage.app.screen is stage.view
+        await stage.shows("there is nothing to signal")
+        assert actor.done == []
 
 
 def test_a_command_that_is_cut_says_so() -> None:
