@@ -267,9 +267,6 @@ class Ending:
         data: bytes = await self._reader.readexactly(n)
         return data
 
-    def at_eof(self) -> bool:
-        return self._left == 0
-
 
 class Breaking:
     """A writer whose connection is lost after so many bytes."""

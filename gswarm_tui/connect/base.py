@@ -22,8 +22,6 @@ class ByteReader(Protocol):
 
     async def readexactly(self, n: int, /) -> bytes: ...
 
-    def at_eof(self) -> bool: ...
-
 
 class ByteWriter(Protocol):
     """What `asyncio.StreamWriter` and asyncssh's writer have in common."""

@@ -236,9 +236,6 @@ class _Reader:
         except asyncssh.Error as error:
             raise ConnectionResetError(_reason(error)) from error
 
-    def at_eof(self) -> bool:
-        return self._reader.at_eof()
-
 
 class _Writer:
     """asyncssh's writer, likewise."""

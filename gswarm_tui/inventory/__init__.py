@@ -5,9 +5,6 @@ means, and `file` what it can say: only these two need pydantic and YAML, and on
 not the one of last time.
 """
 
-from gswarm_tui.inventory.finding import discover as discover
 from gswarm_tui.inventory.finding import load as load
 from gswarm_tui.inventory.inventory import Inventory as Inventory
-from gswarm_tui.inventory.nodespec import Capabilities as Capabilities
-from gswarm_tui.inventory.nodespec import EngineSpec as EngineSpec
 from gswarm_tui.inventory.nodespec import NodeSpec as NodeSpec

@@ -10,8 +10,6 @@ from gswarm_tui.loopback import is_loopback
 if TYPE_CHECKING:
     from gswarm_tui.inventory.nodespec import NodeSpec
 
-CONTROLLER = "controller"
-
 
 def node_url(node: str, port: int) -> str:
     """The URL that names the node: what a playbook's ``target_url`` has, from anywhere."""

@@ -67,14 +67,8 @@ class NodeStatus:
             and (wanted is None or not wanted.isdisjoint(replica["devices"]))
         ]
 
-    def services_of(self, model: str, places: Iterable[str] | None = None) -> list[Wire]:
-        wanted = None if places is None else set(places)
-        return [
-            service
-            for service in self.services
-            if service["model"] == model
-            and (wanted is None or not wanted.isdisjoint(service["devices"]))
-        ]
+    def services_of(self, model: str) -> list[Wire]:
+        return [service for service in self.services if service["model"] == model]
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,15 +54,6 @@ class Who:
     does: str
 
 
-@dataclass(frozen=True, slots=True)
-class NodeTask:
-    """What a node knows of a task: `state` is ``running`` or ``done``."""
-
-    task: str
-    method: str
-    state: str
-
-
 async def take(
     ground: Ground,
     wants: Mapping[str, Sequence[Want]],
@@ -93,15 +84,6 @@ async def drop(ground: Ground, nodes: Iterable[str]) -> None:
     able = [node for node in names if ground.knows(node, "lease.drop")]
     if task is not None:
         await all_of(ground.call(node, "lease.drop", {"task": task}) for node in able)
-
-
-async def task_list(ground: Ground, node: str, prefix: str) -> list[NodeTask]:
-    """See `Models.task_list`."""
-    await ground.node(node).connect()
-    if not ground.knows(node, "task.list"):
-        return []
-    found: Any = await ground.node(node).call("task.list", {"prefix": prefix})
-    return [NodeTask(str(t["task"]), str(t["method"]), str(t["state"])) for t in found]
 
 
 async def task_cancel(ground: Ground, node: str, prefix: str) -> int:

@@ -68,14 +68,8 @@ class NodeLook:
 
 @dataclass(frozen=True, slots=True)
 class SourceLook:
-    """What a download would bring.
+    """What a download would bring; None where only the bytes will tell."""
 
-    Args:
-        reference: without credentials.
-        revision, size: None where only the bytes will tell.
-    """
-
-    reference: str
     revision: str | None
     size: int | None
 
@@ -132,7 +126,7 @@ async def look_at_source(
     size = resolved.size
     if resolved.kind == "import":
         size = await _size_on_node(ground, node, resolved)
-    return SourceLook(resolved.reference, resolved.revision, size)
+    return SourceLook(resolved.revision, size)
 
 
 async def _size_on_node(ground: Ground, node: str, resolved: Resolved) -> int | None:

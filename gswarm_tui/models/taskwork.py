@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gswarm_tui.models import commands, leases
 from gswarm_tui.models.ground import Ground
-from gswarm_tui.models.leases import NodeTask, Want, Who
+from gswarm_tui.models.leases import Want, Who
 from gswarm_tui.models.results import CommandResult
 from gswarm_tui.progress import ProgressCallback, ignore
 
@@ -93,10 +93,6 @@ class TaskWork:
             NodeError: one cannot be reached; it drops its leases by itself within half a minute.
         """
         await leases.drop(self._ground, nodes)
-
-    async def task_list(self, node: str, prefix: str) -> list[NodeTask]:
-        """What a node does or has done for tasks whose key begins with `prefix`."""
-        return await leases.task_list(self._ground, node, prefix)
 
     async def task_cancel(self, node: str, prefix: str) -> int:
         """End what a node does for tasks whose key begins with `prefix`; how much of it ran."""

@@ -177,11 +177,9 @@ class OperationTable:
         finally:
             operation.calls.discard(call)
 
-    def start_unasked(
-        self, entry: Entry, *, kind: str, key: Hashable, work: Work, model: Optional[str] = None
-    ) -> None:
+    def start_unasked(self, entry: Entry, *, kind: str, key: Hashable, work: Work) -> None:
         """Go on with what an earlier helper did for a task; whoever asks for it later joins."""
-        operation = self._start(kind, key, work, model=model, tier=None)
+        operation = self._start(kind, key, work, model=None, tier=None)
         operation.entries.add(entry)
 
     async def cancel_tasks(self, prefix: str) -> int:

@@ -59,9 +59,9 @@ class FakeNode:
 
     Leases: `leases` has what each task wants, by its key; `held` is who else holds what
     (``{"gpu0": "job 3 of eve@desk (serve m)"}``, ``{"m on disk": …}``), for which `lease.take` then
-    waits until `release` is called. Tasks: `finished` has (task, method) of what was done, and
-    `running` of what is not. Commands: `commands` says by argv[0] what comes of one,
-    ``{"status": 3, "output": "no\n"}``; `paths` is what is there besides, as it is asked for.
+    waits until `release` is called. Tasks: `running` has (task, method) of what is done for them.
+    Commands: `commands` says by argv[0] what comes of one, ``{"status": 3, "output": "no\n"}``;
+    `paths` is what is there besides, as it is asked for.
     """
 
     def __init__(self, name: str) -> None:
@@ -83,14 +83,16 @@ class FakeNode:
             "hostname": name,
             "root": f"/{name}",
             "capabilities": [
-                *("command.run", "command.look"),
-                *("lease.drop", "lease.take", "task.cancel", "task.list"),
+                "command.run",
+                "command.look",
+                "lease.drop",
+                "lease.take",
+                "task.cancel",
             ],
         }
         self.leases: dict[str, list[dict[str, Any]]] = {}
         self.standing = Standing()
         self.held: dict[str, str] = {}
-        self.finished: list[tuple[str, str]] = []
         self.running: list[tuple[str, str]] = []
         self.commands: dict[str, dict[str, Any]] = {}
         self.paths: set[str] = set()
@@ -120,10 +122,7 @@ class FakeNode:
         elif progress is not None and method != "lease.take":
             progress({"phase": "work", "done": SIZE, "total": SIZE, "rate": 1.0, "message": None})
         handler = getattr(self, "_" + method.replace(".", "_"))
-        answer = msgpack.unpackb(msgpack.packb(handler(sent)))
-        if "task" in sent and not method.startswith(("lease.", "task.")):
-            self.finished.append((sent["task"], method))
-        return answer
+        return msgpack.unpackb(msgpack.packb(handler(sent)))
 
     async def connect(self) -> None:
         if self.unreachable is not None:
@@ -180,15 +179,6 @@ class FakeNode:
 
     def _lease_drop(self, params: dict[str, Any]) -> Any:
         return {"dropped": self.leases.pop(params["task"], None) is not None}
-
-    def _task_list(self, params: dict[str, Any]) -> Any:
-        known = [(*pair, "running") for pair in self.running]
-        known += [(*pair, "done") for pair in self.finished]
-        return [
-            {"task": task, "method": method, "state": state}
-            for task, method, state in known
-            if task.startswith(params["prefix"])
-        ]
 
     def _task_cancel(self, params: dict[str, Any]) -> Any:
         prefix = params["prefix"]

@@ -10,7 +10,7 @@ import pytest
 from gswarm_tui.errors import RemoteError, UnreachableError
 from gswarm_tui.fleet import TASK
 from gswarm_tui.models import Models
-from gswarm_tui.models.leases import NodeTask, Want, Who
+from gswarm_tui.models.leases import Want, Who
 
 from .fake import FakeFleet
 
@@ -106,19 +106,11 @@ async def test_an_old_helper_is_passed_over(fleet: FakeFleet, models: Models) ->
     fleet["node1"].hello = {"boot_id": "b", "root": "/r", "capabilities": ["node.info"]}
     await models.take_leases({"node1": [GPU]}, ANA, ignore, ignore)
     await models.drop_leases(["node1"])
-    assert await models.task_list("node1", "") == []
     assert await models.task_cancel("node1", "") == 0
     assert fleet["node1"].calls == []
 
 
-async def test_what_a_node_did_for_a_task_is_listed_and_what_it_does_is_ended(
-    fleet: FakeFleet, models: Models, task: str
-) -> None:
-    await models.command("node1", ["true"])
+async def test_what_a_node_does_for_a_task_is_ended(fleet: FakeFleet, models: Models) -> None:
     fleet["node1"].running = [("j/b/1", "model.fetch"), ("k/a/1", "model.fetch")]
-    assert await models.task_list("node1", "j/") == [
-        NodeTask("j/b/1", "model.fetch", "running"),
-        NodeTask(task, "command.run", "done"),
-    ]
     assert await models.task_cancel("node1", "j/") == 1
     assert fleet["node1"].running == [("k/a/1", "model.fetch")]

@@ -78,7 +78,7 @@ async def test_files_here_are_measured_and_not_read(
 async def test_a_path_on_a_node_is_looked_up_there(fleet: FakeFleet, models: Models) -> None:
     fleet["node1"].found = [{"path": "/data/tiny", "size": 7 * GB}, {"path": "/data/x", "size": 1}]
     found = await models.look_at_source("tiny", "file:///data/tiny", node="node1")
-    assert (found.reference, found.revision, found.size) == ("file:///data/tiny", None, 7 * GB)
+    assert (found.revision, found.size) == (None, 7 * GB)
     assert fleet["node1"].asked("model.scan") == [{"paths": ["/data/tiny"]}]
     fleet["node1"].refuse("model.scan", "not_found", "there is no such file")
     with pytest.raises(RemoteError, match="no such file"):

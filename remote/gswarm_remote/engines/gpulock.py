@@ -8,7 +8,6 @@ that another helper adopts holds it already.
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 from typing import TYPE_CHECKING, Iterator, List, Sequence, Tuple
 
@@ -22,8 +21,6 @@ from .replica import Replica
 
 if TYPE_CHECKING:
     from ..node import Node
-
-log = logging.getLogger("gswarm.engines")
 
 _PATIENCE_S = 3.0  # what was killed holds its GPU for as long as the driver takes to tidy up
 _POLL_S = 0.1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
 
 from ..devices import DISK, TIERS, gpu_index
 from ..errors import HelperError, Kind
@@ -104,7 +104,3 @@ def read_who(data: object) -> Mapping[str, Any]:
     job = given.get("job")
     words = {key: folder.clean(given.get(key)) for key in ("user", "host", "does")}
     return {"job": job if type(job) is int else None, **words}
-
-
-def describe(wants: Tuple[Want, ...]) -> List[str]:
-    return [want.words for want in wants]

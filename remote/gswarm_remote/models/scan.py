@@ -174,7 +174,7 @@ def _describe(place: Path, known: _Known) -> Dict[str, Any]:
     try:
         sources = files_of(place)
         label = known.label(sources)
-        reason = f"it is here as {label}" if label else _lacking(place, sources)
+        reason = f"it is here as {label}" if label else _lacking(sources)
     except HelperError as error:
         return dict(found, reason=str(error.message) + (f": {error.where}" if error.where else ""))
     except OSError as error:
@@ -199,7 +199,7 @@ def _as_name(text: str) -> str:
     return name or "model"
 
 
-def _lacking(place: Path, sources: Mapping[str, Source]) -> Optional[str]:
+def _lacking(sources: Mapping[str, Source]) -> Optional[str]:
     """What a model lacks to be whole, or None."""
     weights = [path for path in sources if path.endswith(_WEIGHTS)]
     if not weights:

@@ -221,10 +221,6 @@ class Store:
             publication.empty_trash(self.layout)
             return removed, freed
 
-    def touch(self, name: str, revision: str) -> None:
-        """Note that a model is used now."""
-        records.touch(self.layout, name, revision)
-
     def describe(self, name: str, metadata: Dict[str, Any]) -> List[Manifest]:
         """Update the metadata of every revision of a model; keys that are not given stay.
 
