@@ -134,7 +134,11 @@ def retry(
     job: JobId,
     start: Annotated[
         str | None,
-        typer.Option("--from", metavar="TASK", help="Do this task again, and all that need it."),
+        typer.Option(
+            "--from",
+            metavar="TASK",
+            help="Also this task and all that need it, however they ended.",
+        ),
     ] = None,
     detach: Detach = False,
     overlap: WhereBusy = "fail",
@@ -218,7 +222,9 @@ def _watch(opened: History, job: JobRecord, *, as_json: bool) -> int:
     output.flush()
     for line in job_report.failures(followed.result, told=near):
         output.say(line, prose=True)
-    verdict = f"job {job.id}: {followed.job.state}, {job_report.verdict(followed.result)}"
+    verdict = (
+        f"job {job.id} ({job.name}): {followed.job.state}, {job_report.verdict(followed.result)}"
+    )
     output.say(output.clean(verdict), prose=True)
     if followed.job.state is State.LOST:
         output.say(f"  the process that ran it is gone: gswarm job resume {job.id}")
@@ -242,7 +248,8 @@ def _refuse_all_done(opened: History, job: JobRecord) -> None:
         return
     raise UsageError(
         f"job {job.id} has ended: {job.state}",
-        hint=f"gswarm job retry {job.id} does again what failed; with --from TASK, from there on",
+        hint=f"gswarm job retry {job.id} does again what failed; with --from TASK also that task,"
+        " and all that need it",
     )
 
 
@@ -253,7 +260,7 @@ def _nothing_to_retry(opened: History, job: JobRecord) -> UsageError:
     reason = f"nothing of job {job.id} failed"
     if tolerated:
         reason = f"job {job.id} succeeded: that {', '.join(tolerated)} failed is tolerated"
-    hint = f"gswarm job retry {job.id} --from {start} does a part of it again"
+    hint = f"gswarm job retry {job.id} --from {start} does that task again, and all that need it"
     return UsageError(reason, hint=hint)
 
 

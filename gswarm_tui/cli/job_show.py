@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from gswarm_tui.cli import output
 from gswarm_tui.cli.following import result_of
 from gswarm_tui.cli.jobs import show_why, ways_on
 from gswarm_tui.jobs import sentences
+from gswarm_tui.jobs.failures import without_log
 from gswarm_tui.state.overview import JobSummary, seconds_of
 from gswarm_tui.state.states import State
 
@@ -26,7 +28,9 @@ def show(history: History, job: JobRecord, *, command: str) -> None:
     """
     tasks = history.jobs.tasks(job.id)
     counts = Counter(task.state for task in tasks)
-    summary = JobSummary(job, counts, None, None, sum(task.tolerated for task in tasks))
+    tolerated = sum(task.tolerated for task in tasks)
+    asked = sum(task.cancel_requested for task in tasks if task.state is State.CANCELLED)
+    summary = JobSummary(job, counts, None, None, tolerated, asked)
     output.fields(_about(summary))
     output.show()
     output.table(
@@ -85,8 +89,8 @@ def _show_failures(summary: JobSummary, tasks: Sequence[TaskRecord], command: st
     for task in failed:
         output.show(f"\n{sentences.state_of(task)}: {task.action_id}: {task.error}", prose=True)
         if task.hint is not None:
-            output.show(f"  hint: {task.hint}")
-        output.show(f"  its log: {command} job logs {job.id} {task.action_id}")
+            output.show(f"  hint: {without_log(task.hint, job.id, task.action_id)}")
+        output.show(f"  its log: {command} job logs {job.id} {quote(task.action_id)}")
     if job.error is not None:
         output.show(f"\njob {job.id}: {job.error}", prose=True)
     if job.state is State.FAILED:

@@ -13,6 +13,7 @@ from gswarm_tui.cli.context import settings_of
 from gswarm_tui.errors import EXIT_TIMED_OUT, UsageError
 from gswarm_tui.nearest import did_you_mean
 from gswarm_tui.state.states import JOB_TRANSITIONS, State
+from gswarm_tui.wording import number_of
 
 if TYPE_CHECKING:
     from gswarm_tui.state.overview import JobSummary
@@ -155,7 +156,7 @@ def show_why(summary: JobSummary, *, command: str) -> None:
         )
         ways = [("to go on from there", resume)]
     elif job.state is State.CANCELLED:
-        said, ways = f"{which} was cancelled", [("to go on from there", resume)]
+        said, ways = f"{which} was cancelled {_by(summary)}", [("to go on from there", resume)]
     elif job.state is State.PENDING:
         said = f"{which} has not begun: no process runs it yet"
         ways = [("to run it here", resume)]
@@ -174,6 +175,15 @@ def ways_on(summary: JobSummary, *, command: str) -> Iterator[tuple[str, str]]:
         yield "to go on from there", f"{command} job resume {job.id}{more}"
     if counts[State.FAILED] > summary.tolerated or not counts[State.CANCELLED]:
         yield "to do again what failed", f"{command} job retry {job.id}"
+
+
+def _by(summary: JobSummary) -> str:
+    """How its end was asked for, as far as the rows say."""
+    if summary.job.cancel_requested:
+        return "from elsewhere (gswarm job cancel, the terminal UI or --overlap cancel-previous)"
+    if summary.asked:
+        return f"in part: gswarm queue ended {number_of(summary.asked, 'task')}"
+    return "where it ran (Ctrl-C, or TERM to its process)"
 
 
 def _at(job: JobRecord) -> str:

@@ -247,14 +247,14 @@ def show_end(
     if result.exit_code or not manner.quiet:
         for line in job_report.failures(result, told=told):
             output.say(mask(line), prose=True)
-    verdict = f"job {result.job_id}: {job_report.verdict(result)}"
+    verdict = f"job {result.job_id} ({result.name}): {job_report.verdict(result)}"
     if result.exit_code:
         log = job_log(settings.home().logs, result.job_id)
-        output.say(f"{verdict}; log: {log}", prose=True)
+        output.say(output.clean(f"{verdict}; log: {log}"), prose=True)
         for line in job_report.afterwards(result):
             output.say(f"  {line}")
     elif is_data:
-        output.say(verdict, prose=True)
+        output.say(output.clean(verdict), prose=True)
 
 
 def _why(result: JobResult) -> str:

@@ -43,8 +43,17 @@ def explain(error: BaseException, mask: Callable[[str], str]) -> Explained:
 def with_log(error: GswarmError, job_id: int, name: str) -> GswarmError:
     """The error of a task; where its hint is a place on the node, with one that is here."""
     if error.hint is not None and error.hint.startswith(_OUTPUT_IS_IN):
-        error.hint += f"; here: gswarm job logs {job_id} {shlex.quote(name)}"
+        error.hint += _log_here(job_id, name)
     return error
+
+
+def without_log(hint: str, job_id: int, name: str) -> str:
+    """A hint without what `with_log` has added, for who says that anyway."""
+    return hint.removesuffix(_log_here(job_id, name))
+
+
+def _log_here(job_id: int, name: str) -> str:
+    return f"; here: gswarm job logs {job_id} {shlex.quote(name)}"
 
 
 def job_timed_out(job_id: int, limit_s: float, spent_s: float) -> TimedOutError:

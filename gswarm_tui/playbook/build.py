@@ -58,7 +58,7 @@ def build(
         action = valid.action(site.device, late)
     except ValidationError as error:
         explained = explain(error, _part(source, values), PlaybookError, model=written)
-        explained.hint = _origin(source, error)
+        explained.hint = _origin(source, error) or _misplaced(error)
         raise explained from None
     except SpellingError as error:
         raise located(source, error.path, error.message, error.hint) from None
@@ -109,6 +109,14 @@ def _origin(source: Source, error: ValidationError) -> str | None:
     replaced = [name for name in fields if name not in AS_WRITTEN]
     found = [text for name in replaced for _, text in texts(source.raw.get(name))]
     return f"the value is that of {', '.join(found)}" if found else None
+
+
+def _misplaced(error: ValidationError) -> str | None:
+    """Where a key belongs that is none of an action's."""
+    unknown = [problem["loc"] for problem in error.errors() if problem["type"] == "extra_forbidden"]
+    if ("always",) in unknown:
+        return "what runs at the end stands in a list `always`, beside `actions`"
+    return None
 
 
 def located(source: Source, path: Path, message: str, hint: str | None) -> PlaybookError:

@@ -115,10 +115,14 @@ def _failure(planned: PlannedAction, below: _Dependents) -> Iterator[str]:
 def _retry(retry: Retry) -> str:
     if retry.attempts == 1:
         return "It is tried once."
-    cause = "whatever can pass" if retry.on is None else _named(sorted(retry.on), "or")
+    kinds = None if retry.on is None else _named(sorted(retry.on), "or")
+    how = "by a cause that can pass" if kinds is None else f"with an error of kind {kinds}"
+    first = min(retry.backoff_s, retry.max_backoff_s)
+    if retry.attempts == 2:
+        return f"If it fails {how}, it is tried once more, after {duration(first)}."
     return (
-        f"It is tried {retry.attempts} times at most where it fails by {cause}, after"
-        f" {duration(retry.backoff_s)} at first and {duration(retry.max_backoff_s)} at the longest."
+        f"If it fails {how}, it is tried up to {retry.attempts - 1} more times, after"
+        f" {duration(first)} at first and {duration(retry.max_backoff_s)} at most."
     )
 
 

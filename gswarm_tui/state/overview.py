@@ -21,6 +21,7 @@ class JobSummary:
         failed: the task that failed first, and is not tolerated; None where none did.
         reason: its error.
         tolerated: how many of those that failed are tolerated.
+        asked: how many of its tasks were cancelled each by itself, by `gswarm queue`.
     """
 
     job: JobRecord
@@ -28,6 +29,7 @@ class JobSummary:
     failed: str | None
     reason: str | None
     tolerated: int = 0
+    asked: int = 0
 
 
 def summaries(database: Database, jobs: Sequence[JobRecord]) -> list[JobSummary]:
@@ -37,15 +39,17 @@ def summaries(database: Database, jobs: Sequence[JobRecord]) -> list[JobSummary]
     between = (min(job.id for job in jobs), max(job.id for job in jobs))
     counts: dict[int, Counter[State]] = {job.id: Counter() for job in jobs}
     tolerated: Counter[int] = Counter()
+    asked: Counter[int] = Counter()
     for row in database.query(
-        "SELECT job_id, state, count(*) AS count, sum(tolerated) AS tolerated FROM tasks"
-        " WHERE job_id BETWEEN ? AND ?"
-        " GROUP BY job_id, state",
+        "SELECT job_id, state, count(*) AS count, sum(tolerated) AS tolerated,"
+        " sum(cancel_requested AND state = 'cancelled') AS asked FROM tasks"
+        " WHERE job_id BETWEEN ? AND ? GROUP BY job_id, state",
         between,
     ):
         if row["job_id"] in counts:
             counts[row["job_id"]][State(row["state"])] = row["count"]
             tolerated[row["job_id"]] += row["tolerated"]
+            asked[row["job_id"]] += row["asked"]
     # Beside a lone min(), the other columns are those of its row.
     failures = {
         row["job_id"]: (row["action_id"], row["error"])
@@ -56,7 +60,13 @@ def summaries(database: Database, jobs: Sequence[JobRecord]) -> list[JobSummary]
         )
     }
     return [
-        JobSummary(job, counts[job.id], *failures.get(job.id, (None, None)), tolerated[job.id])
+        JobSummary(
+            job,
+            counts[job.id],
+            *failures.get(job.id, (None, None)),
+            tolerated=tolerated[job.id],
+            asked=asked[job.id],
+        )
         for job in jobs
     ]
 

@@ -187,7 +187,7 @@ def test_watching_ends_with_the_code_of_the_job(
     ended = gswarm("job", "show", "1", "--watch")
     assert ended.code == code
     assert ended.out == ""
-    assert f"job 1: {state}" in ended.err.splitlines()[-1]
+    assert f"job 1 (deploy): {state}" in ended.err.splitlines()[-1]
     assert ended.err.count(late) == (1 if code else 0)
     as_json = gswarm("job", "show", "1", "--watch", "--json")
     assert as_json.code == code

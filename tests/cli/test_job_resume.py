@@ -50,6 +50,12 @@ def test_what_has_ended_is_not_resumed_but_done_again_from_a_task_on(ran: Comman
     assert attempts(ran) == [1, 0, 2]
 
 
+def test_from_a_task_on_is_beside_what_failed(ran: Command, story: Story) -> None:
+    story.database.execute("UPDATE tasks SET state = 'failed' WHERE action_id = 'one'")
+    assert ran("job", "retry", "1", "--from", "three").code == 0
+    assert attempts(ran) == [2, 0, 2]
+
+
 def test_it_may_get_another_time_limit(ran: Command) -> None:
     for verb in ("resume", "retry"):
         refused = ran("job", verb, "1", "--timeout", "0")

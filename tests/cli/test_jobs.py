@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from gswarm_tui.errors import GswarmError
+from gswarm_tui.jobs.failures import with_log
 from gswarm_tui.state.queue import Queue
 from gswarm_tui.state.states import JOB_TRANSITIONS, State
 
@@ -63,6 +65,33 @@ def test_a_job_that_lost_tasks_to_the_queue_says_so(gswarm: Command, story: Stor
         story.jobs.end(job, name, State.CANCELLED)
     story.jobs.finish(job, State.FAILED, exit_code=1)
     assert "job 1 (deploy) failed: 2 tasks were cancelled\n" in gswarm("jobs").out
+
+
+def cancelled(story: Story) -> int:
+    job = story.job("deploy", ("a", "noop", "", ()), ("b", "noop", "", ()))
+    story.jobs.begin(job)
+    for name in ("a", "b"):
+        story.jobs.end(job, name, State.CANCELLED)
+    return job
+
+
+def test_a_job_that_was_cancelled_says_by_what(gswarm: Command, story: Story) -> None:
+    here, elsewhere, in_part = (cancelled(story) for _ in range(3))
+    story.jobs.request_cancel(elsewhere)
+    story.jobs.request_cancel_task(in_part, "b")
+    for job in (here, elsewhere, in_part):
+        story.jobs.finish(job, State.CANCELLED, exit_code=130)
+    by = {
+        here: "where it ran (Ctrl-C, or TERM to its process)",
+        elsewhere: "from elsewhere (gswarm job cancel, the terminal UI or"
+        " --overlap cancel-previous)",
+        in_part: "in part: gswarm queue ended 1 task",
+    }
+    listed = gswarm("jobs").out.splitlines()
+    for job, how in by.items():
+        said = f"job {job} (deploy) was cancelled {how}"
+        assert said in listed
+        assert said in gswarm("job", "show", str(job)).out.splitlines()
 
 
 def test_a_job_that_was_cut_by_its_limit_goes_on_with_more(gswarm: Command, story: Story) -> None:
@@ -401,3 +430,22 @@ def test_the_hint_of_an_error_is_shown(gswarm: Command, story: Story) -> None:
     assert "failed: make: node1: no room\n  hint: make �some\n" in gswarm("job", "show", "1").out
     shown = gswarm("job", "show", "1", "--json").document
     assert shown["tasks"][0]["hint"] == "make \x1bsome"
+
+
+def test_the_log_of_a_task_is_named_once_and_as_a_shell_takes_it(
+    gswarm: Command, story: Story
+) -> None:
+    job = story.job("build", ("make[a b]", "command", "make on node1", ()))
+    story.jobs.begin(job)
+    story.runs(job, "make[a b]")
+    error = with_log(
+        GswarmError("it failed", hint="all that it wrote is in /w/1/out"), job, "make[a b]"
+    )
+    story.jobs.end(job, "make[a b]", State.FAILED, error=str(error), hint=error.hint)
+    story.jobs.finish(job, State.FAILED, exit_code=1)
+    shown = gswarm("job", "show", "1").out
+    assert (
+        "\n  hint: all that it wrote is in /w/1/out\n  its log: gswarm job logs 1 'make[a b]'\n"
+        in shown
+    )
+    assert shown.count("job logs") == 1

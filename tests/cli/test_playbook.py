@@ -189,8 +189,8 @@ def test_the_explanation(gswarm: Command) -> None:
         "1. fetch: downloads m from hf://org/m to the disk of node1.",
         "   Meanwhile nothing else uses m on node1:disk.",
         "   It may take 1 h 0 min at most.",
-        "   It is tried 5 times at most where it fails by unreachable, after 2.0 s at first and"
-        " 1 min 0 s at the longest.",
+        "   If it fails with an error of kind unreachable, it is tried up to 4 more times, after"
+        " 2.0 s at first and 1 min 0 s at most.",
         "   If it fails, copy[node2], serve, ask, tell and copy[node3] are skipped.",
         "2. copy[node2] (after fetch): copies m from the disk of node1 to the disk of node2.",
         "   Meanwhile nothing else uses m on node2:disk.",
@@ -231,3 +231,20 @@ def test_both_can_be_read_by_programs(gswarm: Command) -> None:
 def test_the_schema_is_one(gswarm: Command) -> None:
     document = json.loads(gswarm("playbook", "schema").out)
     assert document["$schema"].startswith("https://json-schema.org/")
+
+
+@pytest.mark.parametrize(
+    ("retry", "said"),
+    [
+        ("1", "It is tried once."),
+        ("2", "If it fails by a cause that can pass, it is tried once more, after 1.0 s."),
+        (
+            "{attempts: 3, on: [timeout, failed]}",
+            "If it fails with an error of kind failed or timeout, it is tried up to 2 more times,"
+            " after 1.0 s at first and 1 min 0 s at most.",
+        ),
+    ],
+)
+def test_how_often_it_is_tried_is_explained(gswarm: Command, retry: str, said: str) -> None:
+    Path("r.yaml").write_text(f"actions: [{{action_id: a, action_type: noop, retry: {retry}}}]")
+    assert f"   {said}" in gswarm("playbook", "explain", "r.yaml").out.splitlines()

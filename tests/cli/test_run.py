@@ -132,7 +132,7 @@ def test_a_run_prints_what_happens_and_what_is_where(
     assert any(
         line.endswith("fetch: download tiny from hf://org/tiny to node1:disk") for line in watched
     )
-    assert any("5.0 MB of 10.0 MB, 1.0 MB/s, 5.0 s left" in line for line in watched)
+    assert any("5.0 MB of 10.0 MB, 1.0 MB/s, 5 s left" in line for line in watched)
     assert any(
         line.endswith("ask: health_check http://node1:8000 and a completion") for line in watched
     )
@@ -142,14 +142,14 @@ def test_a_run_prints_what_happens_and_what_is_where(
     assert "tiny  http://127.0.0.1:8000  (mlx on node1:dram)" in lines
     assert "node1: The quick → brown fox" in lines
     assert any(line.startswith("curl http://127.0.0.1:8000/v1/completions") for line in lines)
-    assert watched[-1].startswith("job 1: 3 tasks done in")
+    assert watched[-1].startswith("job 1 (demo): 3 tasks done in")
     assert (out + err).count("tasks done in") == 1
     # Where there is nothing to report, nothing is printed.
     Path("nothing.yaml").write_text("actions: [{action_id: a, action_type: noop}]")
     assert call(playbook="nothing.yaml") == 0
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.splitlines()[-1].startswith("job 2: 1 task done in")
+    assert err.splitlines()[-1].startswith("job 2 (nothing): 1 task done in")
 
 
 def test_what_to_try_next_reaches_the_same_fleet(
@@ -251,7 +251,7 @@ def test_a_failure_is_said_on_stderr_with_its_reason(
     lines = err.splitlines()
     assert any(line.endswith("  ask: skipped: needs serve, which failed") for line in lines)
     assert any(line.endswith(f"  serve: failed: {said}") for line in lines)
-    assert lines[-1].startswith("job 1: 3 tasks: 1 done, 1 failed, 1 skipped")
+    assert lines[-1].startswith("job 1 (demo): 3 tasks: 1 done, 1 failed, 1 skipped")
     assert lines[-1].endswith(str(tmp_path / "home" / "logs" / "job-1.log"))
     assert "tiny  node1:disk  /models/tiny/r1" in lines_of(out)
 
@@ -319,7 +319,7 @@ def test_quiet_is_quiet_unless_it_fails(
     lines = err.splitlines()
     assert lines[0] == "failed: serve: node1:dram: no room"
     assert lines[1] == "  hint: free some"
-    assert lines[-1].startswith("job 2: 3 tasks: 1 done, 1 failed, 1 skipped")
+    assert lines[-1].startswith("job 2 (demo): 3 tasks: 1 done, 1 failed, 1 skipped")
     log = Path("log").read_text()
     assert "job 1: 3 tasks done" in log
     assert "serve: failed: node1:dram: no room" in log
@@ -347,7 +347,7 @@ def test_a_run_goes_on_where_its_cron_job_is_removed(
     assert call("--cron", "nightly", "--junit", "junit.xml") == 0
     assert Path("junit.xml").exists()
     *_, verdict, warning = capsys.readouterr().err.splitlines()
-    assert verdict.startswith("job 1: 3 tasks done")
+    assert verdict.startswith("job 1 (demo): 3 tasks done")
     assert warning.startswith("warning: ")
     assert warning.endswith("what runs cannot be noted: Not a directory")
 

@@ -202,7 +202,7 @@ class TestExitCodes:
         assert run.returncode == 1
         assert run.stdout == ""
         assert run.stderr.startswith("failed: work: node1: ")
-        assert run.stderr.splitlines()[-1].startswith("job 1: 1 task: 1 failed, in ")
+        assert run.stderr.splitlines()[-1].startswith("job 1 (nightly): 1 task: 1 failed, in ")
 
     def test_2_bad_playbook(self, desk: Desk) -> None:
         run = desk.run("run", desk.playbook({"action_id": "a", "action_type": "fly"}), "--quiet")
