@@ -10,13 +10,15 @@ import pytest
 
 from gswarm_tui.state.holders import NOBODY_KNOWN, named
 
+WAIT = "import sys; print(flush=True); sys.stdin.read()"
+
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["-u", "folder/wait.py"], " wait.py"),
         (["-m", "wait"], " -m wait"),
-        (["-c", "import sys; sys.stdin.read()"], ""),
+        (["-c", WAIT], ""),
         (["-X", "dev", "folder/wait.py"], ""),
     ],
 )
@@ -25,10 +27,12 @@ def test_a_process_is_named_without_its_arguments(
 ) -> None:
     (tmp_path / "folder").mkdir()
     for script in (tmp_path / "wait.py", tmp_path / "folder" / "wait.py"):
-        script.write_text("import sys\nsys.stdin.read()\n")
-    with subprocess.Popen(
-        [sys.executable, *arguments, "--token", "hf_secret"], cwd=tmp_path, stdin=subprocess.PIPE
-    ) as process:
+        script.write_text(WAIT)
+    argv = [sys.executable, *arguments, "--token", "hf_secret"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, cwd=tmp_path, stdin=pipe, stdout=pipe) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # just begun, a process has no arguments yet
         name = named(process.pid)
     program = name.removeprefix(f"process {process.pid} (python").removesuffix(")")
     assert program.lstrip("0123456789.") == said
