@@ -143,11 +143,10 @@ class Tree:
         room = max(self._console.size.height - 3, 3)
         if len(rows) > room:
             rows = _most_interesting(rows, room)
-        lines: list[RenderableType] = [self._headline(), self._table(rows)]
-        if self._cancelling:
-            text = "cancelling what runs; Ctrl-C again leaves at once"
-            lines.append(Text(text, style="yellow"))
-        return Group(*lines)
+        # The last line is short, or empty: a terminal writes ^C behind it, and behind one of full
+        # width that would begin a line that nobody counts, and the headline would stay above.
+        said = "cancelling what runs; Ctrl-C again leaves at once" if self._cancelling else ""
+        return Group(self._headline(), self._table(rows), Text(said, style="yellow"))
 
     def _begin(self, event: JobStarted) -> None:
         self._title = output.clean(f"job {event.job_id}  {event.name}")

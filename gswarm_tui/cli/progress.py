@@ -33,9 +33,17 @@ def reporter(title: str, *, quiet: bool) -> Iterator[ProgressCallback]:
 
 @contextmanager
 def _bar(title: str) -> Iterator[ProgressCallback]:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.progress import BarColumn, TextColumn
-    from rich.progress import Progress as Bars
+    from rich.progress import Progress as RichProgress
+    from rich.text import Text
+
+    class Bars(RichProgress):
+        def get_renderables(self) -> Iterator[RenderableType]:
+            yield from super().get_renderables()
+            # A terminal writes ^C here: behind a full line it would begin one that nobody counts,
+            # and the bar would stay.
+            yield Text("")
 
     columns = (
         TextColumn("{task.description}", markup=False),

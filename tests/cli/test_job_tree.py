@@ -66,7 +66,7 @@ def test_tasks_are_below_the_deepest_that_they_need() -> None:
         )
         lines = drawn(console, tree)
     assert lines[0].startswith("job 7  demo  0 of 5 done")
-    assert [line.split(" health_check")[0].rstrip() for line in lines[1:]] == [
+    assert [line.split(" health_check")[0].rstrip() for line in lines[1:-1]] == [
         "· fetch",
         "├─ · copy",
         "└─ · load",
@@ -136,6 +136,15 @@ def test_cancelling_is_said(cancelled: bool) -> None:
             tree.cancelling()
         text = "\n".join(drawn(console, tree))
     assert ("Ctrl-C again leaves at once" in text) is cancelled
+
+
+def test_the_last_line_has_room_for_what_a_terminal_writes_at_ctrl_c() -> None:
+    console = screen()
+    with Tree(console) as tree:
+        tree(started(task("one")))
+        *_, row, last = drawn(console, tree)
+    assert row.startswith("· one")
+    assert last == ""
 
 
 def test_what_was_seen_last_stays_when_one_leaves() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from gswarm_tui.cli import output
 from gswarm_tui.cli.progress import Lines, reporter
@@ -235,3 +237,16 @@ def test_a_sentence_below_its_table_breaks_between_words(
     said = "ssh -N -L 8000:127.0.0.1:8000 node1"
     output.table(("task", "what"), [("a", said)], apart=("what",), whole=True)
     assert capsys.readouterr().out.splitlines()[-1] == f"a, what: {said}"
+
+
+def test_what_a_terminal_writes_at_ctrl_c_does_not_move_the_bar(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, color_system=None, width=60)
+    monkeypatch.setattr("rich.console.Console", lambda **_: console)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with reporter("fetch tiny", quiet=False) as callback:
+        callback(Progress("download", done=1, total=2))
+        drawn = file.getvalue()
+    assert drawn.endswith("\n")  # so the line that ^C comes behind is an empty one
