@@ -71,6 +71,13 @@ def duration(seconds: float | None) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
+def roughly(seconds: float | None) -> str:
+    """A length of time to no more digits than one reads: ``0.4 s``, ``42 s``, ``4 min 10 s``."""
+    if seconds is not None and (seconds == 0 or 0.95 <= seconds < 60):
+        return f"{seconds:.0f} s"
+    return duration(seconds)
+
+
 def limit(seconds: float) -> str:
     """A time that somebody has set, as exactly as it was: ``3 s``, ``0.25 s``, ``1 min 30.5 s``."""
     if seconds < 60:
@@ -103,7 +110,7 @@ def _tells(report: Progress) -> bool:
 
 
 def describe(report: Progress) -> str:
-    """``1.2 GB of 13.9 GB, 310 MB/s, 41.0 s left``, or as much of it as is known."""
+    """``1.2 GB of 13.9 GB, 310 MB/s, 41 s left``, or as much of it as is known."""
     facts = []
     if report.done is not None:
         facts.append(size(report.done))
@@ -112,7 +119,7 @@ def describe(report: Progress) -> str:
     if report.rate and _tells(report):
         facts.append(f"{size(report.rate)}/s")
         if report.total is not None and report.done is not None:
-            facts.append(f"{duration(max(report.total - report.done, 0) / report.rate)} left")
+            facts.append(f"{roughly(max(report.total - report.done, 0) / report.rate)} left")
     if report.message:
         facts.append(clean(report.message))
     return ", ".join(facts)

@@ -142,10 +142,11 @@ def gpu_fields(gpu: Gpu) -> list[Fact]:
 
 
 def in_columns(
-    facts: Sequence[Fact], width: int, each: int = 46, name_width: int = 19
+    facts: Sequence[Fact], width: int, least: int = 48, name_width: int = 19
 ) -> list[Cell]:
-    """Names and values, in as many columns of `each` as there is room for."""
-    many = max(1, width // each)
+    """Names and values, in as many columns of at least `least` as there is room for."""
+    many = max(1, width // least)
+    each = max(least, width // many)
     rows = -(-len(facts) // many)
     lines: list[Cell] = []
     for row in range(rows):

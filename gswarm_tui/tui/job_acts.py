@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from gswarm_tui import durations
 from gswarm_tui.errors import UsageError
 from gswarm_tui.state.states import ENDED, State
 from gswarm_tui.tui.acting import Deed
-from gswarm_tui.tui.job_words import queue_counts
+from gswarm_tui.tui.job_words import queue_counts, why
+from gswarm_tui.tui.widgets.dialog import Field, Form
 from gswarm_tui.watch.details import JobDetails, JobTask
 from gswarm_tui.watch.snapshot import Job
+
+if TYPE_CHECKING:
+    from gswarm_tui.tui.deeds import Deeds
 
 _UNDER_WAY: Final = (State.PENDING, State.RUNNING)
 _STAYS_AT_RETRY: Final = (State.SUCCEEDED,)
@@ -18,7 +23,7 @@ _STAYS_AT_RESUME: Final = (State.SUCCEEDED, State.FAILED, State.SKIPPED)
 _STOPPED: Final = (State.LOST, State.CANCELLED, State.PENDING)
 _FITS: Final[Mapping[str, Callable[[Job], bool]]] = {
     "cancel": lambda job: job.state not in ENDED,
-    "resume": lambda job: job.state in _STOPPED,
+    "resume": lambda job: job.state in _STOPPED or job.timed_out,
     "retry": lambda job: job.state in (State.FAILED, State.LOST, State.CANCELLED),
     "retry_from": lambda job: job.state not in _UNDER_WAY,
     "remove": lambda job: job.state not in _UNDER_WAY,
@@ -82,13 +87,50 @@ def cancel_tasks(job_id: int, step: str, tasks: Sequence[JobTask], details: JobD
     )
 
 
-def resume(jobs: Sequence[Job]) -> Deed:
-    """Go on with jobs that were lost or cancelled, or that nobody runs."""
+def resume(jobs: Sequence[Job], limit: str = "") -> Deed:
+    """Go on with jobs that were lost, cancelled or ended by their time limit, or nobody runs.
+
+    Args:
+        limit: the longest that each may take now; what its playbook says if empty.
+
+    Raises:
+        UsageError: none of them can go on, or the limit is none.
+    """
     has_failed = any(job.state is State.FAILED for job in jobs)
     fit = _those(jobs, "resume", hint="R does again what failed" if has_failed else None)
-    commands = tuple([("job", "resume", str(job.id), "--detach") for job in fit])
+    limited: tuple[str, ...] = ()
+    if limit.strip():
+        try:
+            durations.parse_limit(limit)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        limited = ("--timeout", limit.strip())
+    commands = tuple([("job", "resume", str(job.id), *limited, "--detach") for job in fit])
     does = tuple([_done_again(job, _STAYS_AT_RESUME) for job in fit])
     return Deed(f"go on with {_named(fit)}", commands, about=_about(fit), does=does)
+
+
+def go_on(deeds: Deeds, jobs: Sequence[Job]) -> None:
+    """Resume jobs; where the time limit of one has ended it, ask for another one before."""
+    form = ask_limit(jobs)
+    if form is None:
+        deeds.begin(lambda: resume(jobs))
+    else:
+        deeds.ask(form)
+
+
+def ask_limit(jobs: Sequence[Job]) -> Form | None:
+    """What is asked before jobs go on that their time limit has ended; None where none was."""
+    ended = [job for job in jobs if job.timed_out]
+    if not ended:
+        return None
+    fit = _those(jobs, "resume")
+    return Form(
+        f"go on with {_named(fit)}",
+        (Field("limit", "time limit", hint="2h, 90m, …; empty: as in its playbook"),),
+        lambda given: resume(fit, given["limit"]),
+        about="\n".join(f"job {job.id}: {why(job).text}" for job in ended),
+    )
 
 
 def retry(jobs: Sequence[Job], start: str | None = None, details: JobDetails | None = None) -> Deed:

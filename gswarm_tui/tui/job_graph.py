@@ -10,11 +10,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from gswarm_tui import wording
 from gswarm_tui.playbook import graph
 from gswarm_tui.playbook.drawing import FOLD, Step, lanes
 from gswarm_tui.playbook.drawing.steps import depth_first
 from gswarm_tui.state.states import State
-from gswarm_tui.tui.job_words import SHAPES, spent, state_piece, took_s, word
+from gswarm_tui.tui.job_words import SHAPES, state_piece, took_s, word
 from gswarm_tui.tui.widgets.cells import Piece, Tone, fit
 from gswarm_tui.watch.details import JobDetails, JobTask
 
@@ -212,10 +213,10 @@ def _first(
         states = states_of(mine)
         return [*said, Piece(f"× {len(mine)}: {states.text}", states.tone)]
     (task,) = mine
-    said.append(state_piece(state))
+    said.append(Piece(word(state), SHAPES[state][1]))  # its sign is on its lane
     seconds = took_s(task.started_at, task.finished_at, now)
     if seconds is not None and state not in (State.PENDING, State.READY):
-        said.append(Piece(f"  {spent(seconds)}"))
+        said.append(Piece(f"  {wording.roughly(seconds)}"))
     if task.attempt > 1:
         said.append(Piece(f"  attempt {task.attempt}", Tone.WARN))
     return said
@@ -240,9 +241,12 @@ def about(task: JobTask, details: JobDetails, now: float) -> Iterator[tuple[str,
     yield "state", state_piece(task.state, tolerated=task.tolerated)
     seconds = took_s(task.started_at, task.finished_at, now)
     if task.attempt:
-        yield "attempt", Piece(f"{task.attempt}, {spent(seconds)}")
+        yield "attempt", Piece(f"{task.attempt}, {wording.roughly(seconds)}")
     if task.state is State.RETRYING and task.retry_at is not None:
-        yield "again in", Piece(spent(max(0.0, float(int(task.retry_at - now)))), Tone.WARN)
+        yield (
+            "again in",
+            Piece(wording.roughly(max(0.0, float(int(task.retry_at - now)))), Tone.WARN),
+        )
     if task.waiting:
         yield "waits", Piece(task.waiting, Tone.WARN)
     if task.progress:

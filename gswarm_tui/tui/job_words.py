@@ -106,17 +106,10 @@ def took_s(began: float | None, ended: float | None, now: float) -> float | None
     return max(0.0, ended - began)
 
 
-def spent(seconds: float | None) -> str:
-    """A length of time: ``20 ms``, ``0.4 s``, ``42 s``, ``4 min 10 s``."""
-    if seconds is not None and (seconds == 0 or 0.95 <= seconds < 60):
-        return f"{seconds:.0f} s"
-    return wording.duration(seconds)
-
-
 def briefly(seconds: float | None) -> str:
     """A length of time in one unit, for columns: ``42 s``, ``12 min``, ``2.1 h``, ``3.5 d``."""
     if seconds is None or seconds < 59.5:
-        return spent(seconds)
+        return wording.roughly(seconds)
     if seconds < 3570:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < _DAY_S else f"{seconds / _DAY_S:.1f} d"

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gswarm_tui import wording
-from gswarm_tui.tui.job_words import spent
 from gswarm_tui.tui.placing import WHOLE, node_of, tier_of
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
 from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Model, Node, NodeState, Service
@@ -220,7 +219,7 @@ def loading_for(copy: Copy, now: float) -> str:
     """For how long an engine has been starting on a copy, `` for 40 s``; nothing if not known."""
     if not copy.is_loading or copy.started_at is None:
         return ""
-    return f" for {spent(max(0.0, now - copy.started_at))}"
+    return f" for {wording.roughly(max(0.0, now - copy.started_at))}"
 
 
 def details(row: ModelRow | None, nodes: Sequence[Node], lines: int, now: float) -> list[Cell]:
@@ -234,6 +233,7 @@ def details(row: ModelRow | None, nodes: Sequence[Node], lines: int, now: float)
     found: list[Cell] = [
         [Piece(model.name, Tone.TITLE), Piece(f"{kind}  {source}{registered}", Tone.DIM)]
     ]
+    # In the order of the inventory, as above them: gpu-10 is not before gpu-9.
     free = {node.name: node.host.disk_free_bytes for node in nodes}
     where = list(_where(row, free, now))
     room = lines - 1
@@ -246,7 +246,8 @@ def details(row: ModelRow | None, nodes: Sequence[Node], lines: int, now: float)
 def _where(row: ModelRow, free: Mapping[str, int | None], now: float) -> Iterator[Cell]:
     """A line for each node that has a part of it; those first where something is under way."""
     moving = {node_of(copy.device) for copy in under_way(row)}
-    for node in sorted(row.by_node, key=lambda name: (name not in moving, name)):
+    places = {name: place for place, name in enumerate(free)}
+    for node in sorted(row.by_node, key=lambda name: (name not in moving, places.get(name, 0))):
         line = [Piece(f"  {node}:  ", Tone.TITLE)]
         for copy in row.by_node[node]:
             line += [Piece(f"{tier_of(copy.device)} "), *_listed(state_of(copy))]

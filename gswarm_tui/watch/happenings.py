@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import final
 
+from gswarm_tui import wording
 from gswarm_tui.state.states import State
 from gswarm_tui.watch import xids
 from gswarm_tui.watch.snapshot import (
@@ -31,30 +33,56 @@ _ENDED = {
 }
 
 
-def between(before: FleetSnapshot, after: FleetSnapshot) -> list[Event]:
-    """The events that made one picture of the other; what was there at first is no event."""
-    time = after.time
-    return [
-        Event(time, level, about, text)
-        for level, about, text in (
-            *_of_nodes(before, after),
-            *_of_idle_gpus(before, after),
-            *_of_jobs(before, after),
-            *_of_models(before, after),
-            *_of_services(before, after),
-        )
-    ]
-
-
 _Said = tuple[str, str, str]
 
 
-def _of_nodes(before: FleetSnapshot, after: FleetSnapshot) -> Iterator[_Said]:
-    if before.nodes is after.nodes:
-        return
-    for old, new in zip(before.nodes, after.nodes, strict=False):
-        if old is not new and old.name == new.name:
-            yield from _of_node(old, new)
+@final
+class Happenings:
+    """The events that make one picture of the next; what was there at first is no event.
+
+    What a node told last of its GPUs is remembered while it, or its driver, does not answer: what
+    it tells again afterwards is no news.
+    """
+
+    def __init__(self) -> None:
+        self._gpus: dict[str, tuple[Gpu, ...]] = {}
+
+    def between(self, before: FleetSnapshot, after: FleetSnapshot) -> list[Event]:
+        """What happened between two pictures."""
+        time = after.time
+        return [
+            Event(time, level, about, text)
+            for level, about, text in (
+                *self._of_nodes(before, after),
+                *_of_idle_gpus(before, after),
+                *_of_jobs(before, after),
+                *_of_models(before, after),
+                *_of_services(before, after),
+            )
+        ]
+
+    def _of_nodes(self, before: FleetSnapshot, after: FleetSnapshot) -> Iterator[_Said]:
+        if before.nodes is after.nodes:
+            return
+        for old, new in zip(before.nodes, after.nodes, strict=False):
+            if old is not new and old.name == new.name:
+                yield from _of_node(old, new)
+                yield from self._of_gpus(old, new)
+
+    def _of_gpus(self, old: Node, new: Node) -> Iterator[_Said]:
+        if old.gpus is new.gpus or old.sampled_at is None:
+            return
+        if _tells(old):
+            self._gpus[old.name] = old.gpus
+        if _tells(new):
+            known = {gpu.index: gpu for gpu in self._gpus.get(new.name, ())}
+            for gpu in new.gpus:
+                yield from _of_gpu(known.get(gpu.index), gpu)
+
+
+def _tells(node: Node) -> bool:
+    """Whether it says how its GPUs are: all of them are silent where their driver is."""
+    return bool(node.gpus) and node.gpus[0].state is not GpuState.SILENT
 
 
 def _of_node(old: Node, new: Node) -> Iterator[_Said]:
@@ -69,10 +97,6 @@ def _of_node(old: Node, new: Node) -> Iterator[_Said]:
         yield "error", new.name, "the GPU driver does not answer"
     elif old.silent_s > 0 and new.silent_s <= 0 and new.state is NodeState.UP:
         yield "info", new.name, "the GPU driver answers again"
-    if old.gpus is not new.gpus and was_seen:
-        known = {gpu.index: gpu for gpu in old.gpus}
-        for gpu in new.gpus:
-            yield from _of_gpu(known.get(gpu.index), gpu)
 
 
 def _of_gpu(old: Gpu | None, new: Gpu) -> Iterator[_Said]:
@@ -88,8 +112,8 @@ def _of_gpu(old: Gpu | None, new: Gpu) -> Iterator[_Said]:
                 yield "error", new.node, f"gpu{new.index}: {xids.say(error[0])}"
     errors = new.ecc_uncorrected or 0
     if old is not None and old.ecc_uncorrected is not None and errors > old.ecc_uncorrected:
-        more = errors - old.ecc_uncorrected
-        yield "error", new.node, f"gpu{new.index}: {more} memory errors that cannot be corrected"
+        more = wording.number_of(errors - old.ecc_uncorrected, "memory error")
+        yield "error", new.node, f"gpu{new.index}: {more} that cannot be corrected"
 
 
 def _of_idle_gpus(before: FleetSnapshot, after: FleetSnapshot) -> Iterator[_Said]:

@@ -170,6 +170,13 @@ class History:
         for column in columns:
             self._used[column] = max(self._used[column], self._step(time) // _MINUTE)
 
+    def newest(self, key: Hashable) -> float | None:
+        """The value in the newest second of which anything is known; None where it has none."""
+        column = self._columns.get(key)
+        if column is None:
+            return None
+        return _known(self._seconds.value(self._seconds.newest, column))
+
     def seconds(self, key: Hashable, count: int, now: float) -> list[float | None]:
         """One value a second, the newest last; None where there was none."""
         column = self._columns.get(key)

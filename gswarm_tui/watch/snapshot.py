@@ -341,6 +341,7 @@ class Job:
         counts: how many of its tasks are in each state.
         tolerated: how many of those that failed did not keep it from going on.
         running: ids of the tasks that run.
+        timed_out: whether its time limit has ended it: it can go on with another one.
     """
 
     id: int
@@ -355,6 +356,7 @@ class Job:
     error: str | None = None
     user: str | None = None
     tolerated: int = 0
+    timed_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)

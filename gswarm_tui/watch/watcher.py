@@ -21,7 +21,7 @@ from gswarm_tui.state.models import RegisteredModel
 from gswarm_tui.watch import tail
 from gswarm_tui.watch.attention import needs_a_look
 from gswarm_tui.watch.details import JobDetails
-from gswarm_tui.watch.happenings import between
+from gswarm_tui.watch.happenings import Happenings
 from gswarm_tui.watch.jobs import JobWatch
 from gswarm_tui.watch.nodewatch import Asked, NodeWatch, Wishes
 from gswarm_tui.watch.rings import History
@@ -79,7 +79,7 @@ class FleetWatcher:
             for node in nodes
         ]
         self._snapshot = FleetSnapshot(0.0)
-        self._slowdowns = Slowdowns()
+        self._happenings, self._slowdowns = Happenings(), Slowdowns()
         self._events: deque[Event] = deque(maxlen=_KEPT)
         self._told: tuple[Event, ...] | None = ()
         self._holdings: tuple[object, ...] = ()
@@ -169,8 +169,9 @@ class FleetWatcher:
             attention=_same(before.attention, needs_a_look(nodes, now)),
             queue_paused=self._database is not None and self._database.queue_paused,
         )
-        for event in (*between(before, made), *self._slowdowns.between(before, made)):
-            self.note(event)
+        for found in (self._happenings, self._slowdowns):
+            for event in found.between(before, made):
+                self.note(event)
         if self._told is None:
             self._told = tuple(self._events)
         self._snapshot = replace(made, events=self._told)

@@ -88,7 +88,7 @@ def test_a_task_shows_its_state_its_progress_and_its_end() -> None:
         lines = drawn(console, tree)
     assert "0 of 3 done, 1 failed" in lines[0]
     assert "━" in lines[1]
-    assert "download  1.0 MB of 4.0 MB, 500 kB/s, 6.0 s left" in lines[1]
+    assert "download  1.0 MB of 4.0 MB, 500 kB/s, 6 s left" in lines[1]
     assert lines[2] == "✖ two      node1: no [bold]room�[0m"
     assert lines[3] == "└─ – three skipped: needs two, which failed"
 

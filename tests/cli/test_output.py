@@ -109,7 +109,7 @@ def test_on_a_terminal_a_table_folds_to_its_width(
 
 def test_progress_in_words() -> None:
     report = Progress("download", done=1_000_000, total=4_000_000, rate=1_000_000.0)
-    assert describe(report) == "1.0 MB of 4.0 MB, 1.0 MB/s, 3.0 s left"
+    assert describe(report) == "1.0 MB of 4.0 MB, 1.0 MB/s, 3 s left"
     assert describe(Progress("load", message="warming\x1b up")) == "warming� up"
     assert describe(Progress("load", done=5)) == "5 B"
     beginning = Progress("download", done=3, total=4_000_000, rate=1.0)

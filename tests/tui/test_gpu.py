@@ -57,6 +57,14 @@ async def test_every_number_has_its_unit() -> None:
         assert "4242" in stage.line_with("python train.py")
 
 
+@pytest.mark.parametrize("width", [80, 100, 120, 132, 160, 200, 250])
+async def test_no_number_is_cut_while_there_is_room(width: int) -> None:
+    one = gpu("one", 0, nvlink_rx_bytes_per_s=16.9e9, nvlink_tx_bytes_per_s=16.8e9)
+    async with on_stage(fleet(node("one", one)), size=(width, 70)) as stage:
+        await stage.open("gpu", "one:gpu0")
+        assert "in 16.9 GB/s out 16.8 GB/s" in stage.line_with("NVLink ")
+
+
 async def test_what_is_not_told_is_a_dash() -> None:
     bare = gpu("one", 0, None, power_w=None, temperature_c=None, memory_used_bytes=None)
     async with on_stage(fleet(node("one", bare)), size=TALL) as stage:

@@ -34,10 +34,10 @@ async def test_the_screen(size: tuple[int, int], same_as_before: Same) -> None:
 async def test_states_are_shapes_and_words_and_the_longest_chain_is_marked() -> None:
     async with on_stage(WITH_DETAILS) as stage:
         await stage.open("job", "9")
-        assert "▶" in stage.line_with("serve  ▶ running")
-        assert "»" in stage.line_with("serve  ▶ running")
-        assert "»" not in stage.line_with("check  ✔ succeeded")
-        assert "attempt 2" in stage.line_with("serve  ▶ running")
+        assert stage.line_with("serve  running").count("▶") == 1
+        assert "»" in stage.line_with("serve  running")
+        assert "»" not in stage.line_with("check  succeeded")
+        assert "attempt 2" in stage.line_with("serve  running")
         assert "longest so far, 1 min 40 s: fetch → serve" in stage.text()
         assert "1.2 GB of 4 GB, 310 MB/s" in stage.text()
         assert "process 4711 on laptop" in stage.text()
@@ -109,7 +109,7 @@ async def test_every_word_of_an_error_is_shown_whatever_its_kind(size: tuple[int
     picture = replace(PICTURE, job_details=replace(DETAILS, tasks=(failed, quick)))
     async with on_stage(picture, size=size) as stage:
         await stage.open("job", "9")
-        stage.line_with("check  ✔ succeeded  20 ms")
+        stage.line_with("check  succeeded  20 ms")
         pane = stage.text().partition("(unreachable)")[2]
         assert [word for word in words if word not in pane.split()] == []
 
@@ -136,7 +136,7 @@ async def test_before_the_details_are_there_and_those_of_another_job() -> None:
         await stage.push(replace(PICTURE, job_details=replace(DETAILS, job=8)))
         assert "its tasks are being read" in stage.text()
         await stage.push(WITH_DETAILS)
-        assert "serve  ▶ running" in stage.text()
+        assert "serve  running" in stage.text()
 
 
 async def test_a_job_that_is_not_there() -> None:

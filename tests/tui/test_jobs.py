@@ -261,6 +261,30 @@ async def test_going_on_with_a_job_that_failed_names_the_key_that_does() -> None
         stage.line_with("R does again what failed")
 
 
+@pytest.mark.parametrize("word", ["jobs", "job"])
+async def test_a_job_that_its_time_limit_has_ended_goes_on_with_another_one(word: str) -> None:
+    actor = Recording()
+    counts = ((State.SUCCEEDED, 2), (State.CANCELLED, 2))
+    said = "it took longer than 2 h, its time limit"
+    ended = replace(FAILED, counts=counts, error=said, timed_out=True)
+    async with on_stage(replace(PICTURE, jobs=(ended, LOST)), actor=actor, size=LARGE) as stage:
+        await stage.open(word, "8" if word == "job" else None)
+        await stage.shows("r Resume")
+        await stage.press("r")
+        stage.line_with(f"job 8: {said}")
+        await stage.type("2 hours")
+        await stage.press("enter")
+        stage.line_with("is no length of time: write 2h")
+        assert not actor.proposed
+        await stage.press("ctrl+u")
+        await stage.type("4h")
+        await stage.press("enter")
+        (deed,) = actor.proposed
+        assert deed.commands == (("job", "resume", "8", "--timeout", "4h", "--detach"),)
+        assert deed.does == ("job 8 (roll-out): 2 tasks will run; 2 succeeded, not run again",)
+        assert job_acts.resume([ended], " ").commands == (("job", "resume", "8", "--detach"),)
+
+
 def test_what_cannot_be_done_is_said() -> None:
     with pytest.raises(UsageError, match=r"nothing to cancel: job 6 has succeeded$"):
         job_acts.cancel([DONE])

@@ -62,7 +62,7 @@ async def test_it_is_drawn_when_other_keys_count(monkeypatch: pytest.MonkeyPatch
 
 async def test_where_there_is_no_room_the_wheel_moves_it_and_no_key_is_cut() -> None:
     async with on_stage(fleet(), size=(27, 10)) as stage:
-        assert said(stage) == " v Cards  n Group … ? Help "
+        assert said(stage) == " ⏎ Open  v Cards … ? Help  "
         line = keys(stage)
 
         def turn(kind: type[events.MouseEvent]) -> None:
@@ -70,7 +70,7 @@ async def test_where_there_is_no_room_the_wheel_moves_it_and_no_key_is_cut() -> 
 
         turn(events.MouseScrollDown)
         await stage.pilot.pause()
-        assert said(stage).rstrip() == "… n Group  o Sort … ? Help"
+        assert said(stage).rstrip() == "… v Cards … ? Help"
         await stage.pilot.click(Keys, offset=(said(stage).index("Help"), 0))
         await stage.pilot.pause()
         assert stage.app.screen is not stage.view
@@ -82,7 +82,7 @@ async def test_where_there_is_no_room_the_wheel_moves_it_and_no_key_is_cut() -> 
         for _ in range(20):
             turn(events.MouseScrollUp)
         await stage.pilot.pause()
-        assert said(stage).startswith(" v Cards")
+        assert said(stage).startswith(" ⏎ Open  v Cards")
 
 
 @pytest.mark.parametrize("word", VIEWS)
@@ -95,6 +95,8 @@ async def test_the_screen_s_own_keys_come_first_and_help_is_always_seen(word: st
         own = [f" {key.shown} {key.does} " for key in keys(stage)._keys]
         assert shown.startswith("".join(own[:3]).rstrip())
         assert not own[0].startswith((" : ", " esc "))
+        assert own[0] == " ⏎ Open " or not stage.view.ENTER
+        assert " ⏎ Open " not in own[1:]
 
 
 async def test_the_key_under_the_mouse_is_seen() -> None:
@@ -165,7 +167,7 @@ async def test_a_box_has_the_keys_that_work_in_it(
         await stage.shows(shown)
         assert stage.lines()[-1].strip() == shown
         await stage.press("escape")
-        await stage.shows("v Cards")
+        await stage.shows("⏎ Open  v Cards")
 
 
 async def test_below_a_form_no_key_is_shown() -> None:
@@ -174,7 +176,7 @@ async def test_below_a_form_no_key_is_shown() -> None:
         await stage.pilot.pause()
         assert said(stage).strip() == ""
         await stage.press("enter")
-        assert said(stage).startswith(" v Cards")
+        assert said(stage).startswith(" ⏎ Open  v Cards")
 
 
 async def test_other_keys_have_the_room_that_is_left() -> None:

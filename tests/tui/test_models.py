@@ -77,6 +77,20 @@ async def test_on_a_narrow_terminal_there_are_counts_and_details() -> None:
         assert "no node has it" in stage.text()
 
 
+async def test_nodes_are_in_the_order_of_the_inventory_after_those_where_bytes_come() -> None:
+    names = [f"n{number}" for number in range(8, 12)]
+    copies = [Copy("llama", "r", f"{name}:disk", "ready", 10**9) for name in reversed(names)]
+    copies[1] = replace(copies[1], state="in flight", done_bytes=10**8)
+    picture = fleet(
+        *map(node, names),
+        models=(Model("llama", None, None, 10**9, tuple(copies), True),),
+    )
+    async with on_stage(picture, size=SMALL) as stage:
+        await stage.open("models")
+        where = [line.partition(":")[0].strip() for line in stage.lines() if ":  disk" in line]
+        assert where == ["n10", "n8", "n9", "n11"]
+
+
 async def test_the_words_change_with_the_width() -> None:
     async with on_stage(placed(), size=SMALL) as stage:
         await stage.open("models")

@@ -99,6 +99,10 @@ async def test_models_and_services_of_this_node_only() -> None:
         assert "15.0 GB" in stage.line_with("✓ verified")
         assert "1,234" in stage.line_with(" 8000")
         assert "qwen" not in stage.text()
+        loading = replace(service, state="starting", port=None, service="", replica="")
+        others = [replace(loading, devices=("one:gpu1",)), replace(loading, node="two")]
+        await stage.push(replace(picture, services=(), starting=(loading, *others)))
+        assert stage.text().count("◐ starting") == 2
 
 
 async def test_plots_are_of_ten_minutes_or_of_a_day() -> None:

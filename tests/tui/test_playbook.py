@@ -337,6 +337,37 @@ async def test_it_is_explained_once_at_a_time_and_at_last_with_the_newest_values
         assert asked == [{"whom": "m"}, {"whom": "moon"}]
 
 
+async def test_what_the_file_said_before_it_changed_is_not_shown_after_that(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gswarm_tui.tui.screens.playbook._LOOK_S", 1e6)  # the test looks itself
+    file, began, may_end = folder / "good.yaml", threading.Event(), threading.Event()
+
+    def slow(file: Path, values: Mapping[str, str], inventory: Inventory) -> list[str]:
+        said = file.read_text()
+        if not began.is_set():
+            began.set()
+            assert may_end.wait(10)
+        return [said.splitlines()[-1]]
+
+    async with on_stage(PICTURE, inventory=INVENTORY) as stage:
+        view = await chosen(stage, "good.yaml")
+        assert isinstance(view, PlaybookView)
+        monkeypatch.setattr("gswarm_tui.tui.screens.playbook.explained", slow)
+        view.query_one(VariableInput).value = "m"
+        await asyncio.sleep(0)
+        assert await asyncio.to_thread(began.wait, 10)
+        file.write_text(f"{GOOD}\n# the new one")
+        os.utime(file, (1, 1))
+        view.look()
+        for _ in range(20):  # not the pilot: it would wait for the thread
+            await asyncio.sleep(0.001)
+        may_end.set()
+        await settle(stage)
+        await done(stage, "look")
+        assert "# the new one" in stage.text()
+
+
 async def test_ctrl_u_and_ctrl_d_delete_in_a_line_and_pages_scroll(folder: Path) -> None:
     names = [f"v{number}" for number in range(20)]
     vars_ = {name: {"type": "text", "default": "x"} for name in names}

@@ -120,8 +120,9 @@ def test_what_is_not_told_any_more_is_not_said_to_be_so_now(span: Span) -> None:
         return text(list(plot(history, series, span, now, 70, 2)))[0].strip()
 
     assert title(NOW).startswith("util  50 %  mean 50 %")
-    assert title(NOW + 1).startswith("util  50 %  mean 50 %")  # a picture between two ticks
-    assert title(NOW + 2).startswith("util  -  mean 50 %")
+    assert title(NOW + 9).startswith("util  50 %  mean 50 %")  # a picture between two ticks
+    history.put(NOW + 10, (), ())  # the next tick, of which it tells nothing
+    assert title(NOW + 10).startswith("util  -  mean 50 %")
     assert title(NOW + 300).startswith("util  -  mean 50 %")
 
 

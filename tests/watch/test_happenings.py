@@ -7,7 +7,7 @@ import pytest
 
 from gswarm_tui.state.states import State
 from gswarm_tui.watch.attention import needs_a_look
-from gswarm_tui.watch.happenings import between
+from gswarm_tui.watch.happenings import Happenings
 from gswarm_tui.watch.slowdowns import Slowdowns
 from gswarm_tui.watch.snapshot import (
     Copy,
@@ -34,7 +34,7 @@ def with_gpu(**changes: object) -> Node:
 
 
 def said(before: FleetSnapshot, after: FleetSnapshot) -> list[tuple[str, str, str]]:
-    found = between(before, after)
+    found = Happenings().between(before, after)
     assert all(event.time == after.time for event in found)
     return [(event.level, event.about, event.text) for event in found]
 
@@ -86,6 +86,27 @@ def test_what_was_so_when_it_was_first_looked_at_is_no_event(
 ) -> None:
     pictures = (FleetSnapshot(1.0, nodes=(before,)), FleetSnapshot(2.0, nodes=(after,)))
     assert [each[2] for each in said(*pictures)] == expected
+
+
+HUNG = replace(with_gpu(state=GpuState.SILENT), silent_s=6.0)
+
+
+@pytest.mark.parametrize("away", [DOWN, HUNG])
+def test_what_was_known_before_a_node_was_away_is_no_news_when_it_is_back(away: Node) -> None:
+    found, old, new = Happenings(), (31, 5.0), (79, 9.0)
+    damaged = (replace(LOST.gpus[0], xid=(old,), ecc_uncorrected=2),)
+    back = replace(LOST, gpus=())
+    nodes = [UP, replace(LOST, gpus=damaged), away, back, replace(LOST, gpus=damaged)]
+    nodes += [away, with_gpu(xid=(old, new), ecc_uncorrected=3)]
+    pictures = [FleetSnapshot(float(time), nodes=(node,)) for time, node in enumerate(nodes)]
+    told = [[event.text for event in found.between(*pair)] for pair in pairwise(pictures)]
+    of_gpus = [[text for text in texts if text.startswith("gpu0: ")] for texts in told]
+    assert of_gpus[1:-1] == [[]] * 4
+    assert of_gpus[-1] == [
+        "gpu0: is there again",
+        "gpu0: XID 79 (GPU has fallen off the bus)",
+        "gpu0: 1 memory error that cannot be corrected",
+    ]
 
 
 HELD = Gpu(

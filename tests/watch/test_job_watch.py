@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gswarm_tui.errors import EXIT_TIMED_OUT
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs, NewJob, NewTask
 from gswarm_tui.state.queue import Queue
@@ -87,3 +88,14 @@ def test_a_job_whose_process_is_gone_is_lost(database: Database, watch: JobWatch
     watch.refresh()
     assert watch.refresh() is False
     assert watch.jobs[0].state is State.LOST
+
+
+def test_a_job_that_its_own_time_limit_has_ended(database: Database, watch: JobWatch) -> None:
+    jobs = Jobs(database)
+    whole, of_a_task = job(jobs), job(jobs)
+    for number, state in ((whole, State.CANCELLED), (of_a_task, State.FAILED)):
+        jobs.begin(number)
+        database.execute("UPDATE tasks SET state = ? WHERE job_id = ?", (state, number))
+        jobs.finish(number, State.FAILED, exit_code=EXIT_TIMED_OUT, error="it took longer")
+    watch.refresh()
+    assert [(each.id, each.timed_out) for each in watch.jobs] == [(of_a_task, False), (whole, True)]

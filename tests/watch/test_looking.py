@@ -45,13 +45,13 @@ def test_tasks_with_progress_and_hints(jobs: Jobs, tmp_path: Path) -> None:
     jobs.admit(job_id, 8)
     path = logs.attempt_log(tmp_path, job_id, "fetch", 1)
     path.parent.mkdir()
-    path.write_text(f"{NOW}  download  1.2 GB of 13.9 GB, 310 MB/s, 41.0 s left\n")
+    path.write_text(f"{NOW}  download  1.2 GB of 13.9 GB, 310 MB/s, 41 s left\n")
     running = focus.read(changed=True)
     assert running is not None
     fetch = running.task("fetch")
     assert fetch is not None
     assert fetch.state is State.RUNNING
-    assert fetch.progress == "download  1.2 GB of 13.9 GB, 310 MB/s, 41.0 s left"
+    assert fetch.progress == "download  1.2 GB of 13.9 GB, 310 MB/s, 41 s left"
     assert running.process is not None
     assert running.process.startswith("process ")
 

@@ -20,6 +20,10 @@ def test_the_newest_value_is_the_last_and_gaps_are_nothing() -> None:
     assert history.seconds("a", 5, 103.9) == [None, 1.0, 2.0, None, 4.0]
     assert history.seconds("a", 3, 105.0) == [4.0, None, None]
     assert history.seconds("b", 2, 105.0) == [None, None]
+    assert (history.newest("a"), history.newest("b")) == (4.0, None)
+    history.put(108.0, (), ())
+    assert history.newest("a") is None
+    assert History().newest("a") is None
 
 
 def test_of_several_values_in_a_second_the_last_is_kept() -> None:

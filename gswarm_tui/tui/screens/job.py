@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widget import Widget
 
+from gswarm_tui import wording
 from gswarm_tui.state.states import ENDED
 from gswarm_tui.tui import job_acts
 from gswarm_tui.tui.job_graph import (
@@ -24,7 +25,7 @@ from gswarm_tui.tui.job_graph import (
     structure,
     told_of,
 )
-from gswarm_tui.tui.job_words import counted, spent, state_piece, took_s
+from gswarm_tui.tui.job_words import counted, state_piece, took_s
 from gswarm_tui.tui.screens.view import View
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone, pieces
 from gswarm_tui.tui.widgets.graph import Graph
@@ -265,7 +266,7 @@ class JobView(View):
             )
 
     def action_resume(self) -> None:
-        self.gswarm.deeds.begin(lambda: job_acts.resume(self._job))
+        job_acts.go_on(self.gswarm.deeds, self._job)
 
     def action_retry(self) -> None:
         self.gswarm.deeds.begin(lambda: job_acts.retry(self._job))
@@ -288,7 +289,7 @@ def _facts(job: Job | None, details: JobDetails | None, now: float) -> Iterator[
     else:
         seconds = took_s(job.started_at, job.finished_at, now)
         said = [state_piece(job.state), Piece(f"  {job.name}  ", Tone.TITLE)]
-        said += [*pieces(counted(job)), Piece(f"  {spent(seconds)}")]
+        said += [*pieces(counted(job)), Piece(f"  {wording.roughly(seconds)}")]
         yield [*said, Piece(f"  for {job.user}" if job.user else "", Tone.DIM)]
         if job.error:
             yield Piece(job.error.partition("\n")[0], Tone.BAD)
@@ -303,7 +304,7 @@ def _chain(chain: tuple[str, ...], seconds: float, goes_on: bool) -> Iterator[Ce
     if chain:
         names = " → ".join(chain if len(chain) < 9 else (*chain[:4], "…", *chain[-4:]))
         said = "longest so far" if goes_on else "took longest"
-        yield [Piece(f"{CHAIN} ", Tone.BUSY), Piece(f"{said}, {spent(seconds)}: {names}")]
+        yield [Piece(f"{CHAIN} ", Tone.BUSY), Piece(f"{said}, {wording.roughly(seconds)}: {names}")]
 
 
 def _wrapped(name: str, value: Piece, width: int) -> Iterator[Cell]:

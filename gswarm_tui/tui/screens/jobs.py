@@ -10,6 +10,7 @@ from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
+from gswarm_tui import wording
 from gswarm_tui.state.states import State
 from gswarm_tui.tui import job_acts
 from gswarm_tui.tui.job_words import (
@@ -17,7 +18,6 @@ from gswarm_tui.tui.job_words import (
     counted,
     done_percent,
     queue_line,
-    spent,
     state_piece,
     tally,
     took_s,
@@ -165,7 +165,7 @@ class JobsView(View):
         self.gswarm.deeds.begin(lambda: job_acts.cancel(self.chosen()))
 
     def action_resume(self) -> None:
-        self.gswarm.deeds.begin(lambda: job_acts.resume(self.chosen()))
+        job_acts.go_on(self.gswarm.deeds, self.chosen())
 
     def action_retry(self) -> None:
         self.gswarm.deeds.begin(lambda: job_acts.retry(self.chosen()))
@@ -202,7 +202,7 @@ def _details(job: Job, now: float, *, apart: bool) -> list[Cell]:
     since = (
         f"{'begun' if job.started_at else 'made'} {moment(job.started_at or job.created_at, now)}"
     )
-    said = [since, *([f"took {spent(seconds)}"] if job.finished_at else [])]
+    said = [since, *([f"took {wording.roughly(seconds)}"] if job.finished_at else [])]
     said += [f"for {job.user}"] if job.user else []
     name: Cell = [Piece(job.name, Tone.TITLE), Piece(f"  {', '.join(said)}", Tone.DIM)]
     counts = pieces(counted(job))

@@ -90,8 +90,8 @@ class NodeView(MachineView):
             node_series(node), self.gswarm.source.history, self.span, snapshot.time
         )
         fill(self.query_one(CopyTable), copies_on(snapshot, node.name))
-        services = [each for each in snapshot.services if each.node == node.name]
-        fill(self.query_one(ServiceTable), services)
+        services = (*snapshot.starting, *snapshot.services)
+        fill(self.query_one(ServiceTable), [each for each in services if each.node == node.name])
         self.query_one("#topology", Lines).show(topology(node))
 
     @on(LineTable.Chosen)

@@ -191,8 +191,9 @@ class PlaybookView(View):
         values: dict[str, str] | None = None
         try:
             while values != self.values:
-                values = self.values
-                await self._explained(values)
+                async with self._reading:  # what it said before it changed is not said after that
+                    values = self.values
+                    await self._explained(values)
         finally:
             self._is_explaining = False
 

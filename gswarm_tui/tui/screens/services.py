@@ -156,7 +156,7 @@ def _way(service: Service) -> list[Cell]:
 
 
 def _since(seconds: float) -> str:
-    return f"  for {wording.duration(max(0.0, seconds))}"
+    return f"  for {wording.roughly(max(0.0, seconds))}"
 
 
 def _queue(service: Service) -> Cell:

@@ -126,4 +126,4 @@ def _details(transfer: Transfer | None, now: float, *, apart: bool) -> list[Cell
 
 
 def _for(seconds: float) -> str:
-    return f" for {wording.duration(max(0.0, seconds))}"
+    return f" for {wording.roughly(max(0.0, seconds))}"

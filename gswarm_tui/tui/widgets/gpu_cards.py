@@ -34,7 +34,7 @@ class GpuCards(Lines, can_focus=True):
         Binding("up,k", "move_line(-1)", "Up", show=False),
         Binding("home,g", "jump(0)", "First", show=False),
         Binding("end,G", "jump(-1)", "Last", show=False),
-        Binding("enter", "choose", "Open", show=False),
+        Binding("enter", "choose", "Open"),
     ]
 
     @dataclass

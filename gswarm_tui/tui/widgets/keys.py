@@ -16,6 +16,9 @@ from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
 
+_FIRST: Final = "choose"
+"""The way in is what a new user looks for."""
+
 _LAST: Final = ("sort", "command", "filter", "clear_filter", "back")
 """These are the same on all screens: what only one has comes before them."""
 
@@ -189,6 +192,8 @@ class Keys(Widget, can_focus=False):
 
 
 def _order(key: _Key) -> int:
+    if key.action == _FIRST:
+        return -1
     return _LAST.index(key.action) + 1 if key.action in _LAST else 0
 
 

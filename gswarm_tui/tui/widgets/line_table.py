@@ -92,7 +92,7 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         Binding("pageup,ctrl+b", "page(-1)", "Page up", show=False),
         Binding("home,g", "jump(0)", "First", show=False),
         Binding("end,G", "jump(-1)", "Last", show=False),
-        Binding("enter,right", "choose", "Open", show=False),
+        Binding("enter,right", "choose", "Open"),
         Binding("space", "mark", "Mark", show=False),
         # A terminal sends NUL for it, which Textual calls ctrl+@.
         Binding("ctrl+space,ctrl+@", "mark_all", "Mark all", show=False, key_display="^space"),

@@ -6,7 +6,7 @@ from gswarm_tui import wording
 from gswarm_tui.tui.residency import IN_FLIGHT, PARTIAL, engine_of, phase_of, share, size_of
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
-from gswarm_tui.tui.widgets.service_table import where
+from gswarm_tui.tui.widgets.service_table import state_of, where
 from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Service
 
 
@@ -48,14 +48,15 @@ class ServiceTable(LineTable[Service]):
             (
                 Column("service", lambda each: each.model, 16, 2, order=lambda each: each.model),
                 Column("on", where, 8),
-                Column("state", _service_state, 9, order=lambda each: each.state),
+                Column("state", state_of, 10, order=lambda each: each.state),
                 Column("port", lambda each: str(each.port or wording.NOTHING), 5, right=True),
                 Column("tokens/s", _speed, 8, right=True, order=_speed_of),
                 Column("running", lambda each: _count(each.running), 7, right=True),
                 Column("waiting", lambda each: _count(each.waiting), 7, right=True, least=80),
                 Column("kv cache", _cache, 8, right=True, least=90),
             ),
-            lambda each: (each.service, each.replica),
+            # As on the services' screen: it has no id before it is published.
+            lambda each: (each.model, each.devices),
             empty="nothing is served here",
             marks=False,
             id=id,
@@ -85,12 +86,6 @@ def _checked(copy: Copy) -> Cell:
     if copy.verified is None:
         return ""
     return Piece("✓ verified", Tone.GOOD) if copy.verified else Piece("✗ bad", Tone.BAD)
-
-
-def _service_state(each: Service) -> Cell:
-    if each.error:
-        return Piece(each.state, Tone.BAD)
-    return Piece(each.state, Tone.GOOD if each.state == "ready" else Tone.BUSY)
 
 
 def _speed_of(each: Service) -> float | None:

@@ -20,8 +20,6 @@ from gswarm_tui.watch.series import Key
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _AXIS = 10
 """Columns for what is at the edges: ``10.0 MB/s`` and a blank."""
-_NOW_S = 2
-"""What was told in so many seconds is told now: pictures also come between two ticks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ def plot(
     )
     known = [value for value in values if value is not None]
     top = series.top or rounded_up(max(known, default=0.0))
-    newest = _newest(history, series, now)
+    newest = _newest(history, series)
     title = _title(series, span, known, newest, width)
     area = _area(values, top, series.text, columns, height)
     return [title, *area, _time_axis(span, columns)]
@@ -124,11 +122,10 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _newest(history: History, series: Series, now: float) -> float | None:
+def _newest(history: History, series: Series) -> float | None:
     """How much of it there is now; None where nobody tells any more."""
-    told = [history.seconds(key, _NOW_S, now) for key in series.keys]
-    values = _together(told, summed=series.summed)
-    return next((value for value in reversed(values) if value is not None), None)
+    told = [[history.newest(key)] for key in series.keys]
+    return _together(told, summed=series.summed)[0]
 
 
 def _title(

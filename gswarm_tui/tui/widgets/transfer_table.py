@@ -64,7 +64,7 @@ def _rate(transfer: Transfer) -> Cell:
 
 
 def _left(transfer: Transfer) -> Cell:
-    return wording.duration(left_s(transfer))
+    return wording.roughly(left_s(transfer))
 
 
 def _limit(transfer: Transfer) -> Cell:

@@ -15,7 +15,7 @@ from typing import Final, final
 from gswarm_tui.state.states import State
 from gswarm_tui.watch.attention import needs_a_look
 from gswarm_tui.watch.details import JobDetails
-from gswarm_tui.watch.happenings import between
+from gswarm_tui.watch.happenings import Happenings
 from gswarm_tui.watch.simulation import tasks
 from gswarm_tui.watch.simulation.site import CATALOGUE, CataloguedModel, Site
 from gswarm_tui.watch.slowdowns import Slowdowns
@@ -320,7 +320,7 @@ def _fault_events(site: Site) -> Iterator[Event]:
         moments |= {at for at in (node.down_at, node.silent_at) if at is not None}
         for moment in sorted(moments):
             before, after = (_seen(node.at(time), time) for time in (moment - 1, moment + 1))
-            yield from between(before, after)
+            yield from Happenings().between(before, after)
             yield from Slowdowns().between(before, after)
 
 
