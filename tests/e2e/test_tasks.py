@@ -108,11 +108,16 @@ async def test_a_command_outlives_its_controller_and_another_takes_it_up(
     assert await asyncio.wait_for(first.stdout.readline(), 30) == b"begun\n"
     first.kill()
     await first.wait()
-    seen: list[Progress] = []
+    seen = ""
+
+    def see(report: Progress) -> None:
+        nonlocal seen
+        seen += report.output or ""
+        if seen:
+            (site.folder / "go").touch()
+
     with task("j/a/1"):
         async with controller(site, node, "second") as models:
-            (site.folder / "go").touch()
-            result = await models.command(node.name, argv, cwd=cwd, progress=seen.append)
-    assert result.output == "begun\ndone\n"
-    assert "".join(report.output or "" for report in seen) == "begun\ndone\n"
+            result = await models.command(node.name, argv, cwd=cwd, progress=see)
+    assert result.output == seen == "begun\ndone\n"
     assert (site.folder / "runs").read_text() == "run\n"
