@@ -89,7 +89,7 @@ class Jobs:
     def reset(self, job_id: int, *, retry: bool = False, from_task: str | None = None) -> None:
         """Make an ended or lost job pending again, so that it can be run.
 
-        What was cancelled is done again, and what was lost goes on.
+        What was cancelled is done again, with what was skipped for it; what was lost goes on.
 
         Args:
             retry: also what failed is done again, and what was skipped because of it.
@@ -104,14 +104,16 @@ class Jobs:
                 (job_id,),
             )
             again: set[str] = set()
+            to_come: set[str] = set()
             for task in self.tasks(job_id):
-                after = task.action_id == from_task or not again.isdisjoint(task.dependencies)
-                if from_task is not None and after:
+                if task.action_id == from_task or not again.isdisjoint(task.dependencies):
                     again.add(task.action_id)
                 over = task.state in (State.FAILED, State.SKIPPED) and retry
-                if task.state is not State.PENDING and (
-                    over or task.state is State.CANCELLED or task.action_id in again
-                ):
+                for_it = task.state is State.SKIPPED and not to_come.isdisjoint(task.dependencies)
+                if task.state is State.PENDING:
+                    to_come.add(task.action_id)
+                elif over or for_it or task.state is State.CANCELLED or task.action_id in again:
+                    to_come.add(task.action_id)
                     self._transitions.task_to(job_id, task.action_id, State.PENDING)
             self._transitions.begin_anew(job_id, again)
             self._database.execute(

@@ -51,7 +51,7 @@ async def test_an_end_that_was_asked_for_before_the_process_began_is_heard(
 
 
 async def test_another_process_asks_for_the_end_of_a_task(
-    run: Runs, fake: FakeModels, tmp_path: Path
+    run: Runs, fake: FakeModels, jobs: Jobs, tmp_path: Path
 ) -> None:
     fake.holds[check("a")] = asyncio.Event()
     text = asks("a") + asks("b", "dependencies: [a]") + asks("c")
@@ -65,6 +65,9 @@ async def test_another_process_asks_for_the_end_of_a_task(
     because = {task.task.action_id: task.because for task in result.tasks}
     assert because["b"] == "needs a, which was cancelled"
     assert (result.state, result.exit_code) == (State.CANCELLED, 130)
+    fake.holds.clear()
+    jobs.reset(1)
+    assert states(await run(text, 1)) == dict.fromkeys("abc", "succeeded")
 
 
 async def test_a_job_has_failed_where_more_than_its_cancelled_tasks_went_wrong(

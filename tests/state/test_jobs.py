@@ -186,6 +186,17 @@ def test_what_was_cancelled_is_done_again_when_a_job_is_resumed(jobs: Jobs) -> N
     assert states(jobs, job_id) == [State.PENDING] * 3
 
 
+def test_what_was_skipped_for_a_cancelled_task_comes_back_with_it(jobs: Jobs) -> None:
+    job_id = begun(jobs)
+    jobs.end(job_id, "fetch", State.CANCELLED)
+    jobs.end(job_id, "load", State.SKIPPED, error="needs fetch, which was cancelled")
+    jobs.end(job_id, "serve", State.SKIPPED, error="needs load, which was skipped")
+    jobs.finish(job_id, State.CANCELLED)
+    jobs.reset(job_id)
+    assert states(jobs, job_id) == [State.PENDING] * 3
+    assert jobs.tasks(job_id)[1].error is None
+
+
 def test_an_end_can_be_asked_for_by_any_process(jobs: Jobs, tmp_path: Path) -> None:
     job_id = begun(jobs)
     with Database(tmp_path / "state.db") as second:
