@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,6 @@ def fleet() -> FakeFleet:
     fleet["node1"].has("m", revision="r1")
     fleet["node2"].has("m", "dram", "r1")
     return fleet
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    with Database(tmp_path / "state.db") as database:
-        yield database
 
 
 @pytest.fixture

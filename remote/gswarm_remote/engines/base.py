@@ -197,6 +197,11 @@ def flags(config: Mapping[str, Any], options: Mapping[str, str]) -> List[str]:
     return words
 
 
+def switches(config: Mapping[str, Any], keys: Sequence[str]) -> List[str]:
+    """Flags without a ``--no-`` form, for those of `keys` that are true in `config`."""
+    return [f"--{key.replace('_', '-')}" for key in keys if typed(config, key, "bool")]
+
+
 def extra_arguments(config: Mapping[str, Any], reserved: Sequence[str] = ()) -> List[str]:
     """``args`` of the config.
 

@@ -20,6 +20,7 @@ from .base import (
     extra_arguments,
     flags,
     readiness_of,
+    switches,
     typed,
 )
 from .interpreter import command_prefix
@@ -68,13 +69,12 @@ class Mlx:
             install="pip install 'gswarm-tui[cpu]'",
         )
         listen = ["--model", str(wanted.path), "--host", "127.0.0.1", "--port", str(wanted.port)]
-        switches = [f"--{k.replace('_', '-')}" for k in _SWITCHES if typed(config, k, "bool")]
         return Launch(
             argv=(
                 *prefix,
                 *listen,
                 *flags(_with_batch_size(config), _OPTIONS),
-                *switches,
+                *switches(config, _SWITCHES),
                 *extra_arguments(config, _RESERVED),
             ),
             endpoint=Endpoint(port=wanted.port),

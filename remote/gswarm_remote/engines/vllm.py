@@ -21,6 +21,7 @@ from .base import (
     extra_arguments,
     flags,
     readiness_of,
+    switches,
     typed,
 )
 from .interpreter import command_prefix
@@ -99,14 +100,13 @@ class Vllm:
             install="install vLLM there (it wants an environment of its own)",
         )
         listen = ["--model", str(wanted.path), "--served-model-name", wanted.model]
-        switches = [f"--{k.replace('_', '-')}" for k in _SWITCHES if typed(config, k, "bool")]
         return Launch(
             argv=(
                 *prefix,
                 *listen,
                 *("--uds", wanted.uds),
                 *flags(_with_defaults(wanted), _OPTIONS),
-                *switches,
+                *switches(config, _SWITCHES),
                 *_arguments(config),
             ),
             env=_ENVIRONMENT,

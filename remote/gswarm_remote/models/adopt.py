@@ -17,15 +17,13 @@ from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 from ..errors import HelperError, Kind
-from ..transfer.assemble import assemble
-from ..transfer.localcopy import LocalSource
 from ..transfer.progress import Report
 from .checks import invalid
 from .files import Digest
 from .folder import Source, check_unchanged, digests, files_of
 from .manifest import FileEntry, Manifest, Plan, PlanFile, content_revision
 from .records import Record, now
-from .stage import WORKERS
+from .stage import copy_files
 from .store import Store
 
 LINK, IN_PLACE, AUTO = "link", "in_place", "auto"
@@ -76,15 +74,7 @@ def copy_in(store: Store, found: Found, *, report: Report, cancelled: threading.
     if manifest is not None:
         return manifest
     paths = {path: source.path for path, source in sources.items()}
-    with store.open_partial(plan, cancelled=cancelled) as partial:
-        return assemble(
-            partial,
-            LocalSource(paths),
-            workers=WORKERS,
-            report=report,
-            cancelled=cancelled,
-            phase="copy",
-        )
+    return copy_files(store, plan, paths, report=report, cancelled=cancelled)
 
 
 def adopt(

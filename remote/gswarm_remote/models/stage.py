@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import Optional
+from pathlib import Path
+from typing import Mapping, Optional
 
 from ..errors import HelperError, Kind
 from ..transfer.assemble import assemble
@@ -13,7 +14,7 @@ from .manifest import Manifest, Plan
 from .store import Store
 from .verify import verify
 
-WORKERS = 4
+_WORKERS = 4
 """Pieces that are copied at once: enough to keep an NVMe disk and four cores busy."""
 
 
@@ -45,20 +46,32 @@ def stage(
     staged = target.published(plan)
     if staged is None:
         paths = {entry.path: folder / entry.path for entry in manifest.files}
-        with target.open_partial(plan, cancelled=cancelled) as partial:
-            staged = assemble(
-                partial,
-                LocalSource(paths),
-                workers=WORKERS,
-                report=report,
-                cancelled=cancelled,
-                phase="copy",
-            )
+        staged = copy_files(target, plan, paths, report=report, cancelled=cancelled)
     elif remove_source:
         _insist(target, staged, report, cancelled)
     if remove_source:
         source.delete(name, manifest.revision)
     return staged
+
+
+def copy_files(
+    store: Store,
+    plan: Plan,
+    paths: Mapping[str, Path],
+    *,
+    report: Report,
+    cancelled: threading.Event,
+) -> Manifest:
+    """Bring a plan's files, which are at `paths`, into `store`; see `assemble`."""
+    with store.open_partial(plan, cancelled=cancelled) as partial:
+        return assemble(
+            partial,
+            LocalSource(paths),
+            workers=_WORKERS,
+            report=report,
+            cancelled=cancelled,
+            phase="copy",
+        )
 
 
 def _moved_before(

@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +26,8 @@ from gswarm_remote.models.stage import stage
 from gswarm_remote.node import Node
 from gswarm_remote.process import ProcessRecord
 
+from ..helpers import until
+
 Quiet = Callable[[dict[str, Any]], None]
 
 
@@ -37,13 +38,6 @@ def order(config: dict[str, Any], **more: Any) -> Order:
 
 def quiet(report: dict[str, Any]) -> None:
     pass
-
-
-async def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
 
 
 async def started(node: Node, wanted: Order) -> Replica:

@@ -8,8 +8,7 @@ import json
 import os
 import signal
 import socket
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,8 @@ from gswarm_remote.errors import HelperError, Kind
 from gswarm_remote.node import Node
 from gswarm_remote.services import proof
 from gswarm_remote.services.offer import Offer
+
+from ..helpers import until
 
 Params = dict[str, Any]
 
@@ -52,13 +53,6 @@ async def complete(service: Params, key: str | None = None, **more: Any) -> http
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
     body = json.dumps({"model": "tiny", "prompt": "Hello", **more}).encode()
     return await http.request("POST", url(service) + "/v1/completions", headers=headers, body=body)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

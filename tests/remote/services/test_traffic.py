@@ -7,7 +7,7 @@ import itertools
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from gswarm_remote.services import traffic
 from gswarm_remote.services.traffic import Totals, Traffic, read
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from ..helpers import until
 
 STREAM = b"text/event-stream; charset=utf-8"
 JSON = b"application/json"
@@ -57,12 +59,6 @@ def answer(counting: Traffic, content_type: bytes, *pieces: bytes, status: int =
         passing.data(piece)
     passing.end()
     return counting.totals
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 async def test_events_of_a_stream_are_its_tokens(counting: Traffic) -> None:
