@@ -21,6 +21,9 @@ from gswarm_tui.wording import duration as duration
 from gswarm_tui.wording import number_of as number_of
 from gswarm_tui.wording import size as size
 
+WHAT: Final = "what"
+"""A column whose name says nothing beside its value."""
+
 _USUAL: Final = 80
 
 
@@ -229,7 +232,8 @@ def _fitted(
         whose = " on ".join(row[:key])
         for i in below:
             if row[i] != NOTHING:
-                text = f"{whose}, {columns[i]}: {row[i]}"
+                named = "" if columns[i] == WHAT else f", {columns[i]}"
+                text = f"{whose}{named}: {row[i]}"
                 # A path, a source: a single word, that is copied.
                 _print(_wrapped(text, sys.stdout) if " " in row[i] and not whole else text)
 

@@ -115,7 +115,7 @@ def _misplaced(error: ValidationError) -> str | None:
     """Where a key belongs that is none of an action's."""
     unknown = [problem["loc"] for problem in error.errors() if problem["type"] == "extra_forbidden"]
     if ("always",) in unknown:
-        return "what runs at the end stands in a list `always`, beside `actions`"
+        return "actions that run at the end stand in a list `always`, beside `actions`"
     return None
 
 

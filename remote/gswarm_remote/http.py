@@ -7,6 +7,7 @@ limited. What streams to users goes through `services.forwarder`, what downloads
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from dataclasses import dataclass
 from typing import Any, Coroutine, List, Mapping, Optional, Tuple, TypeVar
@@ -84,8 +85,15 @@ async def request(
         ) from None
     except OSError as error:
         raise HelperError(
-            Kind.UNREACHABLE, f"no connection: {error.strerror or error}", where=where
+            Kind.UNREACHABLE, f"no connection: {_reason(error)}", where=where
         ) from None
+
+
+def _reason(error: OSError) -> str:
+    """The system's words for a refusal, in whose place asyncio puts its own."""
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 async def within(seconds: Optional[float], work: Coroutine[Any, Any, _Result]) -> _Result:

@@ -231,12 +231,12 @@ def test_a_sentence_below_its_table_breaks_between_words(
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "30")
-    output.table(("task", "what"), [("a", "it has a very long reason")], apart=("what",))
+    output.table(("task", "what"), [("a", "it has a very very long reason")], apart=("what",))
     below = capsys.readouterr().out.splitlines()[-2:]
-    assert below == ["a, what: it has a very long", "  reason"]
+    assert below == ["a: it has a very very long", "  reason"]
     said = "ssh -N -L 8000:127.0.0.1:8000 node1"
     output.table(("task", "what"), [("a", said)], apart=("what",), whole=True)
-    assert capsys.readouterr().out.splitlines()[-1] == f"a, what: {said}"
+    assert capsys.readouterr().out.splitlines()[-1] == f"a: {said}"
 
 
 def test_what_a_terminal_writes_at_ctrl_c_does_not_move_the_bar(

@@ -77,7 +77,7 @@ async def test_what_is_no_answer(answer: bytes, reason: str) -> None:
 
 
 async def test_nobody_listens(unused_port: Callable[[], int]) -> None:
-    with pytest.raises(HelperError, match="no connection") as raised:
+    with pytest.raises(HelperError, match="no connection: Connection refused") as raised:
         await http.request("GET", f"http://127.0.0.1:{unused_port()}/health")
     assert raised.value.kind == Kind.UNREACHABLE
 

@@ -295,7 +295,9 @@ class References:
 
 
 def _called_otherwise(raw: Mapping[str, Any], key: str) -> str | None:
-    """What tells that a key is there under the name that it has elsewhere."""
+    """What tells that a key has another name elsewhere, or that this is no action at all."""
+    if "include" in raw:
+        return "other playbooks stand in a list `include`, beside `actions`"
     if key == "action_type" and (words := [word for word in raw if word in TYPES]):
         return f"write `action_type: {words[0]}`, and its keys beside it"
     others = [
