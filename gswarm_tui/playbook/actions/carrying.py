@@ -1,13 +1,65 @@
-"""What `copy` and `move` have in common, as far as it can be told before they run."""
+"""What `copy` and `move` have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field
 
 from gswarm_tui.devices import DISK, Device
+from gswarm_tui.playbook.actions.base import (
+    Action,
+    ParseDevice,
+    Use,
+    WrittenForModel,
+    copy_of,
+    gpu_of,
+    network_of,
+)
+from gswarm_tui.playbook.actions.download import known_places
+from gswarm_tui.playbook.actions.places import read_route
 from gswarm_tui.playbook.check.expected import Expected
 from gswarm_tui.playbook.check.expected_node import Held
 from gswarm_tui.playbook.check.finding import Draft
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carrying(Action):
+    """It brings a model from a device to others."""
+
+    model: str
+    source: Device
+    targets: tuple[Device, ...]
+
+    def uses_of_targets(self) -> Iterable[Use]:
+        for target in self.targets:
+            yield copy_of(self.model, target, "writes", exclusive=True)
+            yield from gpu_of(target, "loads on")
+            if target.node != self.source.node:
+                yield network_of(target.node)
+
+    def loads_on(self) -> Iterable[Device]:
+        return self.targets
+
+    def known(self) -> Mapping[str, Any]:
+        return known_places(self.model, self.targets)
+
+
+class WrittenCarrying(WrittenForModel):
+    devices: list[str] | None = Field(default=None, description="[source, target, …]")
+    source_device: str | None = Field(default=None, description="From where.")
+    target_device: str | None = Field(default=None, description="Where to.")
+
+    def route(self, parse: ParseDevice) -> tuple[Device, tuple[Device, ...]]:
+        """The source and the targets.
+
+        Raises:
+            SpellingError: they contradict each other, or a part is missing.
+        """
+        source, targets = read_route(self.devices, self.source_device, self.target_device, parse)
+        return source.device, tuple(place.device for place in targets)
 
 
 def carry(

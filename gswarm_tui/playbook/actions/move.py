@@ -8,30 +8,26 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from gswarm_tui.devices import DISK, Device
+from gswarm_tui.devices import DISK
 from gswarm_tui.models.moving import keeps_source
 from gswarm_tui.models.results import MoveResult
 from gswarm_tui.playbook.actions.base import (
-    Action,
     ParseDevice,
     Use,
-    WrittenForModel,
     copy_of,
     described,
-    gpu_of,
     listed,
-    network_of,
     removal_of,
 )
 from gswarm_tui.playbook.actions.carrying import (
+    Carrying,
+    WrittenCarrying,
     are_there,
     carry,
     has_other_copy,
     not_there,
 )
-from gswarm_tui.playbook.actions.download import known_places
 from gswarm_tui.playbook.actions.engine import engine_and_config
-from gswarm_tui.playbook.actions.places import read_route
 from gswarm_tui.playbook.check.finding import Draft, Finding
 from gswarm_tui.progress import ProgressCallback
 
@@ -43,14 +39,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Move(Action):
+class Move(Carrying):
     """``keep_source`` None leaves it to the rule of `gswarm_tui.models.moving`."""
 
     result: ClassVar = MoveResult
 
-    model: str
-    source: Device
-    targets: tuple[Device, ...]
     keep_source: bool | None
     force: bool
     engine: str | None
@@ -79,17 +72,7 @@ class Move(Action):
             yield copy_of(self.model, self.source, "reads", exclusive=False)
         else:
             yield from removal_of(self.model, self.source)
-        for target in self.targets:
-            yield copy_of(self.model, target, "writes", exclusive=True)
-            yield from gpu_of(target, "loads on")
-            if target.node != self.source.node:
-                yield network_of(target.node)
-
-    def loads_on(self) -> Iterable[Device]:
-        return self.targets
-
-    def known(self) -> Mapping[str, Any]:
-        return known_places(self.model, self.targets)
+        yield from self.uses_of_targets()
 
     async def compare(self, expected: Expected) -> Finding:
         found = Draft()
@@ -149,10 +132,7 @@ class Move(Action):
             outcome.removed(self.model, [self.source])
 
 
-class WrittenMove(WrittenForModel):
-    devices: list[str] | None = Field(default=None, description="[source, target, …]")
-    source_device: str | None = Field(default=None, description="From where.")
-    target_device: str | None = Field(default=None, description="Where to.")
+class WrittenMove(WrittenCarrying):
     keep_source: bool | None = Field(default=None, description="Whether the source's copy stays.")
     force: bool = Field(
         default=False,
@@ -164,14 +144,14 @@ class WrittenMove(WrittenForModel):
     config: dict[str, Any] | None = Field(default=None, description="Settings of the engine.")
 
     def action(self, parse: ParseDevice, late: Mapping[str, str]) -> Move:
-        source, targets = read_route(self.devices, self.source_device, self.target_device, parse)
+        source, targets = self.route(parse)
         engine, config = engine_and_config(self.engine, self.config)
         return Move(
             action_id=self.action_id,
             late=late,
             model=self.model_name,
-            source=source.device,
-            targets=tuple(place.device for place in targets),
+            source=source,
+            targets=targets,
             keep_source=self.keep_source,
             force=self.force,
             engine=engine,
