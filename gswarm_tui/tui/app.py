@@ -104,7 +104,7 @@ class GswarmApp(App[None]):
         self.keys = {} if config is None else config.keys
         if config is not None:
             refuse(*wrong_keys(config))
-        keymap.apply(self.keys, self)
+        keymap.apply(self.keys, self, (type(self),))
         for each in theme.ALL.values():
             self.register_theme(each)
         self.theme = (config.theme if config is not None else None) or theme.DEFAULT

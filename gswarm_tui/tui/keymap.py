@@ -13,7 +13,7 @@ from typing import Final
 
 from textual.binding import Binding, BindingsMap
 from textual.dom import DOMNode
-from textual.keys import Keys, _character_to_key
+from textual.keys import Keys, _character_to_key, key_to_character
 
 from gswarm_tui.config import Mistakes, TuiConfig
 from gswarm_tui.nearest import did_you_mean, in_nearness
@@ -118,8 +118,15 @@ def _written(word: str) -> list[str]:
 
 
 def _clashes(given: Mapping[str, Sequence[str]], places: Places) -> Iterator[tuple[str, str]]:
-    """The actions that get a key of another one, with a sentence; each two of them once."""
+    """The actions that get a key of another one, with a sentence; each two of them once.
+
+    A key that an action has by default on one screen is no clash on another: see `apply`.
+    """
     told: set[frozenset[str]] = set()
+    own: dict[str, set[str]] = {}
+    for classes in places.values():
+        for name, some in _keys_of(classes).items():
+            own.setdefault(name, set()).update(some)
     for screen, classes in places.items():
         by_default = _keys_of(classes)
         keys = {name: given.get(name, default) for name, default in by_default.items() if name}
@@ -131,10 +138,10 @@ def _clashes(given: Mapping[str, Sequence[str]], places: Places) -> Iterator[tup
                     for each in keys
                     if key in keys[each] and not set(by_default[name]) & set(by_default[each])
                 )
-                for other in others if key not in by_default[name] else ():
+                for other in others if key not in own[name] else ():
                     if frozenset((name, other)) not in told:
                         told.add(frozenset((name, other)))
-                        yield name, f"`{name}`: `{key}` is the key of `{other}` on {screen}"
+                        yield name, f"`{name}`: `{_shown(key)}` is the key of `{other}` on {screen}"
 
 
 def _keys_of(classes: Iterable[type[DOMNode]]) -> dict[str, list[str]]:
@@ -147,13 +154,37 @@ def _keys_of(classes: Iterable[type[DOMNode]]) -> dict[str, list[str]]:
     return found
 
 
-def apply(keys: Mapping[str, str], node: DOMNode) -> None:
-    """Give the actions of a screen or a widget the keys that the user wants."""
+def _shown(key: str) -> str:
+    """A key as one writes it: ``?``, ``tab``."""
+    character = key_to_character(key)
+    return character if character and character in string.punctuation else key
+
+
+def apply(keys: Mapping[str, str], node: DOMNode, classes: Sequence[type[DOMNode]]) -> None:
+    """Give the actions of a screen or a widget the keys that the user wants.
+
+    A key that another action on the screen has stays that one's: ``l`` goes in, but is the log
+    where there is one, also where somebody writes that it goes in.
+
+    Args:
+        classes: what has keys on the screen, as in `Places`.
+    """
     if not keys:
         return
-    wanted = {
+    given = {
         name: [key for word in text.split(",") for key in read_key(word)]
         for name, text in keys.items()
+    }
+    by_default = _keys_of(classes)
+    has = {name: given.get(name, default) for name, default in by_default.items()}
+    wanted = {
+        name: [
+            key
+            for key in some
+            if key in by_default.get(name, ())
+            or not any(key in theirs for other, theirs in has.items() if other != name)
+        ]
+        for name, some in given.items()
     }
     made: dict[str, list[Binding]] = {}
     for key, bindings in node._bindings.key_to_bindings.items():

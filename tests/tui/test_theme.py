@@ -179,7 +179,7 @@ async def test_a_key_that_is_none() -> None:
         ({"shell": "f4", "sort": "s,f4"}, "`shell`: `f4` is the key of `sort` on Fleet"),
         ({"cancel": "f4", "retry": "f4"}, "`cancel`: `f4` is the key of `retry` on Jobs"),
         ({"follow": "space"}, "`follow`: `space` is the key of `page-down` on Log"),
-        ({"down": "?"}, "`down`: `question_mark` is the key of `help` on Fleet"),
+        ({"down": "?"}, "`down`: `?` is the key of `help` on Fleet"),
         ({"go-to": "ctrl+i"}, "`go-to`: `tab` is the key of `the-next-table` on Fleet"),
         ({"filter": "q"}, "`filter`: `q` is the key of `quit` on Fleet"),
         ({"down": "right"}, "`down`: `right` is the key of `open` on Fleet"),
@@ -187,6 +187,22 @@ async def test_a_key_that_is_none() -> None:
 )
 async def test_a_key_that_another_action_has(keys: dict[str, str], said: str) -> None:
     assert f"tui.keys: tui.keys: {said}" in await refused(keys)
+
+
+async def test_the_keys_that_an_action_has_can_be_written_with_another_one() -> None:
+    config = TuiConfig(keys={"open": "enter,l,right,f4"})
+    async with on_stage(PICTURE, config=config) as stage:
+        await stage.open("jobs")
+        await stage.press("l")
+        assert stage.view.WORD == "log"  # as without it
+        await stage.press("escape", "f4")
+        assert stage.view.WORD == "job"
+        await stage.press("escape", "right")
+        assert stage.view.WORD == "job"
+    async with on_stage(PICTURE, config=TuiConfig(keys={**config.keys, "log": "f5"})) as stage:
+        await stage.open("jobs")
+        await stage.press("l")
+        assert stage.view.WORD == "job"
 
 
 async def test_keys_can_be_changed_for_one_another() -> None:

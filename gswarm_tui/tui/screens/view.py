@@ -154,8 +154,9 @@ class View(Screen[None]):
         yield Keys(self._fills_the_keys, lambda active: active.binding.action in self.vain)
 
     def on_mount(self) -> None:
+        classes = (type(self), *self.KEYED, type(self.gswarm))
         for each in (self, *(widget for kind in self.KEYED for widget in self.query(kind))):
-            keymap.apply(self.gswarm.keys, each)
+            keymap.apply(self.gswarm.keys, each, classes)
         self.redraw()
 
     def on_screen_suspend(self) -> None:
