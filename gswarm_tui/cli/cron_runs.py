@@ -88,7 +88,7 @@ def told(runs: Sequence[Failed], home: Home) -> Iterator[str]:
         moments = [output.moment(one.run.started_at) for one in same]
         when = moments[0]
         if len(moments) > 1:
-            when = f"{len(moments)} times, {moments[-1]} to {moments[0]}"
+            when = f"{len(moments)} times, {' to '.join(dict.fromkeys((moments[-1], when)))}"
         first, *others = (why or "see its log").splitlines()
         more = f" (and {output.number_of(len(others), 'more line')})" if others else ""
         yield ""

@@ -87,7 +87,10 @@ def afterwards(result: JobResult) -> Iterator[str]:
             kept.append("what was transferred so far is kept")
         if kept:
             yield f"{', and '.join(kept)}:"
-        yield f"gswarm job resume {result.job_id} goes on from here, and so does the same command"
+        # What moves models finds what is done; a command of a new job knows nothing of the old one.
+        is_new = any(task.task.action_type == "command" for task in result.tasks)
+        also = "" if is_new else ", and so does the same command"
+        yield f"gswarm job resume {result.job_id} goes on from here{also}"
 
 
 def _was_moving(task: TaskResult) -> bool:

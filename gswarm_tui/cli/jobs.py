@@ -67,7 +67,7 @@ def jobs(
     if listed or not runs:
         _show(listed, command=history.command(settings_of(ctx)), chosen=chosen)
     for line in cron_runs.told(runs, home):
-        output.show(line)
+        output.show(line, prose=not line.startswith(" "))
 
 
 def _merged(some: list[JobRecord], others: list[JobRecord], most: int) -> list[JobRecord]:

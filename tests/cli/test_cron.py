@@ -216,7 +216,11 @@ def test_a_run_that_never_came_to_be_a_job(
 
 
 def test_what_cron_began_and_made_no_job_is_told_with_the_jobs(
-    gswarm: Command, machine: Machine, playbook: Path, home: Home
+    gswarm: Command,
+    machine: Machine,
+    playbook: Path,
+    home: Home,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     playbook.write_text("name: nightly\nactions: [{action_id: a, action_type: noop}]\n")
     assert gswarm("run", "nightly.yaml", "--quiet", "--cron", "nightly").code == 0
@@ -232,7 +236,7 @@ def test_what_cron_began_and_made_no_job_is_told_with_the_jobs(
     lines = ended.out.splitlines()
     assert lines[1].startswith("1    nightly  succeeded")
     assert re.fullmatch(
-        r"cron job nightly refused, 2 times, .* to .*, and made no job:"
+        r"cron job nightly refused, 2 times, [-0-9: ]+( to [-0-9: ]+)?, and made no job:"
         r" nightly\.yaml:4:1: unknown key `vras`.*",
         lines[3],
     )
@@ -244,6 +248,12 @@ def test_what_cron_began_and_made_no_job_is_told_with_the_jobs(
     for arguments in (["--since", "2999-01-01"], ["--name", "other"], ["--status", "failed"]):
         assert "refused" not in gswarm("jobs", *arguments).out
     assert gswarm("jobs", "--since", "2999-01-01").err.startswith("no job is like that")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "36")
+    lines = gswarm("jobs").out.splitlines()
+    at = lines.index("cron job nightly refused, 2 times,")
+    assert lines[at + 1].startswith("  2")
+    assert lines[-1] == f"  all of it: {log}"
 
 
 def test_a_cron_job_may_have_another_name_than_its_playbook(

@@ -12,17 +12,20 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from gswarm_tui.cli import main, running
+from gswarm_tui.cli import job_report, main, running
 from gswarm_tui.cron.history import forget
 from gswarm_tui.errors import GswarmError, UnreachableError
+from gswarm_tui.jobs import JobResult, TaskResult
+from gswarm_tui.jobs.events import Task
 from gswarm_tui.models.results import DownloadResult, HealthResult, ServeResult
 from gswarm_tui.progress import Progress
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs
+from gswarm_tui.state.states import State
 
 PLAYBOOK = """
 name: demo
@@ -358,6 +361,16 @@ def test_a_broken_playbook_ends_with_2(call: Call, capsys: pytest.CaptureFixture
     assert "unknown action type `fly`" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("action_type", ["noop", "command"])
+def test_a_new_job_goes_on_only_where_nothing_but_nodes_knows_what_was_done(
+    action_type: str,
+) -> None:
+    task = TaskResult(Task("a", action_type, "", ()), State.CANCELLED, 1.0, cast(Any, None))
+    (line,) = job_report.afterwards(JobResult(7, "demo", State.CANCELLED, 1.0, (task,)))
+    also = "" if action_type == "command" else ", and so does the same command"
+    assert line == f"gswarm job resume 7 goes on from here{also}"
+
+
 def test_ctrl_c_cancels_and_ends_with_130(
     call: Call, fake: FakeModels, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -423,7 +436,7 @@ def test_what_comes_from_nodes_cannot_steer_the_terminal(
 
 STUBBORN = """
 import asyncio, contextlib, sys
-from gswarm_tui.cli import main, running
+from gswarm_tui.cli import job_report, main, running
 
 class Models:
     async def check_health(self, url, **_):
