@@ -5,16 +5,15 @@ The elements and attributes are those of Jenkins' junit-10.xsd.
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree
 
+from gswarm_tui import wholefile
 from gswarm_tui.errors import GswarmError, UsageError
 from gswarm_tui.jobs import JobResult, TaskResult
 from gswarm_tui.jobs.sentences import done
@@ -33,7 +32,7 @@ def check(path: Path) -> None:
     """
     if path.is_dir():
         raise UsageError("cannot be written: it is a folder", where=str(path))
-    trial = _beside(path)
+    trial = wholefile.beside(path)
     try:
         trial.write_bytes(b"")
         trial.unlink()
@@ -144,19 +143,11 @@ def _write(
 
 
 def _replace(path: Path, content: bytes) -> None:
-    new = _beside(path)
     try:
-        new.write_bytes(content + b"\n")
-        new.replace(path)
+        wholefile.write(path, content + b"\n")
     except OSError as error:
-        with suppress(OSError):
-            new.unlink(missing_ok=True)
         message = f"cannot be written: {error.strerror}"
         raise GswarmError(message, where=str(path)) from error
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}")
 
 
 def _element(tag: str, **attributes: str) -> ElementTree.Element:

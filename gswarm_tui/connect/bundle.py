@@ -20,7 +20,6 @@ import fnmatch
 import functools
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -34,7 +33,7 @@ from pathlib import Path, PurePosixPath
 
 import gswarm_remote
 
-from gswarm_tui import __version__
+from gswarm_tui import __version__, wholefile
 from gswarm_tui.errors import BootstrapError
 
 LAUNCHER = "gswarm_helper.py"
@@ -318,6 +317,4 @@ def _pip(pins: list[Pin]) -> list[str]:
 
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    wholefile.write(path, data)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from gswarm_tui import wholefile
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,9 @@ class Routes:
         if self.get(key) == route:
             return
         path = self._path(key)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
         with contextlib.suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary.write_text(json.dumps({"key": key, **asdict(route)}))
-            temporary.replace(path)
+            wholefile.write(path, json.dumps({"key": key, **asdict(route)}).encode())
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"

@@ -20,6 +20,7 @@ from typing import Any, Final
 import gswarm_remote
 
 import gswarm_tui
+from gswarm_tui import wholefile
 from gswarm_tui.errors import StateError
 from gswarm_tui.home import Home
 from gswarm_tui.inventory.inventory import Inventory
@@ -96,14 +97,9 @@ def _get(kept: Path, made_from: str, path: Path) -> Inventory | None:
 def _put(kept: Path, made_from: str, inventory: Inventory) -> None:
     nodes = {name: asdict(spec) for name, spec in inventory.nodes.items()}
     document = {"made_from": made_from, "groups": dict(inventory.groups), "nodes": nodes}
-    temporary = kept.with_name(f".{kept.name}.{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps(document, default=str))
-        temporary.replace(kept)
+    with suppress(OSError):  # a full disk
+        wholefile.write(kept, json.dumps(document, default=str).encode())
         _forget_old(kept.parent)
-    except OSError:  # a full disk
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def _forget_old(folder: Path) -> None:
