@@ -66,7 +66,7 @@ class Mlx:
             "mlx_lm",
             wanted,
             run=["-m", "mlx_lm", "server"],
-            install="pip install 'gswarm-tui[cpu]'",
+            install="run pip install mlx-lm 'mlx[cpu]' there",
         )
         listen = ["--model", str(wanted.path), "--host", "127.0.0.1", "--port", str(wanted.port)]
         return Launch(

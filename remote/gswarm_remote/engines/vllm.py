@@ -97,7 +97,7 @@ class Vllm:
             "vllm",
             wanted,
             run=["-m", "vllm.entrypoints.openai.api_server"],
-            install="install vLLM there (it wants an environment of its own)",
+            install="install vLLM there, in its own environment",
         )
         listen = ["--model", str(wanted.path), "--served-model-name", wanted.model]
         return Launch(
