@@ -46,10 +46,13 @@ class History:
             found = self.jobs.get(int(number))
         else:
             message = f"{written!r} is no job: its number is meant, or `last`"
-            raise UsageError(message, hint="gswarm jobs lists them")
+            named = written.isprintable() and self.jobs.recent(name=written, limit=1)
+            which = f" --name {shlex.quote(written)}" if named else ""
+            raise UsageError(message, hint=f"gswarm jobs{which} lists them")
+        if found is None and written == "last":
+            raise UsageError("there is no job yet", hint="gswarm run PLAYBOOK makes one")
         if found is None:
-            what = "there is no job yet" if written == "last" else f"there is no job {number}"
-            raise UsageError(what, hint="gswarm jobs lists them")
+            raise UsageError(f"there is no job {number}", hint="gswarm jobs lists them")
         return found
 
     def task(self, job: JobRecord, action_id: str) -> TaskRecord:

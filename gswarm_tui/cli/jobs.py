@@ -119,9 +119,9 @@ def _show(listed: list[JobSummary], *, command: str, chosen: bool) -> None:
 
     if not listed:
         if chosen:
-            output.say("no job is like that: gswarm jobs shows all")
+            output.say("no such job: gswarm jobs shows all")
         else:
-            output.say("no job is there: gswarm run PLAYBOOK makes one")
+            output.say("there is no job yet: gswarm run PLAYBOOK makes one")
         return
     output.table(
         ("job", "name", "state", "began", "took", "tasks"),

@@ -163,10 +163,11 @@ def pause(ctx: typer.Context, json: options.Json = False) -> None:
         opened.queue.pause()
         now = opened.queue.status()
     running = output.number_of(now.running, "task")
+    goes_on = f"{running} under way will end as usual" if now.running else "nothing is under way"
     if json:
         output.emit(asdict(now))
     else:
-        output.show(f"the queue is paused; {running} under way will end as usual")
+        output.show(f"the queue is paused; {goes_on}")
 
 
 @app.command()
@@ -178,7 +179,8 @@ def resume(ctx: typer.Context, json: options.Json = False) -> None:
     if json:
         output.emit(asdict(now))
     else:
-        output.show(f"the queue is open; {output.number_of(now.waiting, 'task')} waiting")
+        waiting = f"{output.number_of(now.waiting, 'task')} waiting"
+        output.show(f"the queue is open; {waiting if now.waiting else 'nothing waits'}")
 
 
 @app.command()

@@ -247,7 +247,7 @@ def test_what_cron_began_and_made_no_job_is_told_with_the_jobs(
     ] * 2
     for arguments in (["--since", "2999-01-01"], ["--name", "other"], ["--status", "failed"]):
         assert "refused" not in gswarm("jobs", *arguments).out
-    assert gswarm("jobs", "--since", "2999-01-01").err.startswith("no job is like that")
+    assert gswarm("jobs", "--since", "2999-01-01").err.startswith("no such job")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "36")
     lines = gswarm("jobs").out.splitlines()

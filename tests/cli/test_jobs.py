@@ -149,7 +149,7 @@ def test_where_none_is_chosen_it_is_not_said_that_there_is_none(
     job = story.failed()
     old = "2020-01-01T00:00:00.000+00:00"
     story.database.execute("UPDATE jobs SET finished_at = ? WHERE id = ?", (old, job))
-    assert gswarm("jobs", *chosen).err == "no job is like that: gswarm jobs shows all\n"
+    assert gswarm("jobs", *chosen).err == "no such job: gswarm jobs shows all\n"
 
 
 def test_jobs_are_chosen_by_state_name_age_and_number(gswarm: Command, story: Story) -> None:
@@ -183,6 +183,7 @@ def test_jobs_are_chosen_by_state_name_age_and_number(gswarm: Command, story: St
         (["job", "show", "deploy"], "'deploy' is no job: its number is meant, or `last`"),
         (["job", "show", "9" * 30], "is no job"),
         (["job", "logs", "x\x1b"], "is no job"),
+        (["job", "logs", "\udcff"], "is no job"),
         (["queue", "tasks", "--status", "failed"], "there is no state `failed`"),
         (["queue", "cancel", "3/x"], "there is no job 3"),
     ],
@@ -340,6 +341,14 @@ def test_the_queue_in_numbers(gswarm: Command, story: Story) -> None:
     assert status["by_priority"] == {"critical": 0, "high": 0, "normal": 1, "low": 0}
 
 
+def test_a_playbook_s_name_in_place_of_a_job_leads_to_its_jobs(
+    gswarm: Command, story: Story
+) -> None:
+    story.failed("a b")
+    assert gswarm("job", "show", "a b").err.endswith("hint: gswarm jobs --name 'a b' lists them\n")
+    assert gswarm("job", "show", "c").err.endswith("hint: gswarm jobs lists them\n")
+
+
 def test_the_queue_is_held_and_opened_again(gswarm: Command, story: Story) -> None:
     story.waiting()
     assert "the queue is paused; 1 task under way" in gswarm("queue", "pause").out
@@ -348,6 +357,11 @@ def test_the_queue_is_held_and_opened_again(gswarm: Command, story: Story) -> No
     assert "the queue is paused" in gswarm("queue", "tasks").out
     assert gswarm("queue", "resume").out == "the queue is open; 1 task waiting\n"
     assert not Queue(story.database).is_paused()
+
+
+def test_of_an_empty_queue_no_number_is_said(gswarm: Command) -> None:
+    assert gswarm("queue", "pause").out == "the queue is paused; nothing is under way\n"
+    assert gswarm("queue", "resume").out == "the queue is open; nothing waits\n"
 
 
 def test_clearing_the_queue_needs_a_yes_and_says_what_it_did(
