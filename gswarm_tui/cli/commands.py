@@ -40,8 +40,8 @@ COMMANDS = (
     Entry("status", "Show the fleet, its models and its services.", "nodes:status", "Fleet"),
     Entry("top", "Show what every GPU does, for whom, and what needs a look.", "top:top", "Fleet"),
     Entry("health", "Check nodes, engines and services.", "health:health", "Fleet"),
-    Entry("node", "Look at one node.", "nodes:node_app", "Fleet"),
-    Entry("metrics", "Give the fleet's metrics to Prometheus.", "metrics:app", "Fleet"),
+    Entry("node", "Show one node.", "nodes:node_app", "Fleet"),
+    Entry("metrics", "Serve the fleet's metrics to Prometheus.", "metrics:app", "Fleet"),
     Entry("down", "Stop idle helpers and drop staged copies.", "down:down", "Fleet"),
     Entry("model", "Register, place, serve and check models.", "model:app", "Models"),
     Entry("hub", "Serve a folder of models like the Hugging Face Hub.", "hub:app", "Models"),
@@ -50,7 +50,7 @@ COMMANDS = (
     Entry("cron", "Run playbooks at set times.", "cron:app", "Playbooks"),
     Entry("example", "Write example playbooks and an inventory.", "example:example", "Playbooks"),
     Entry("jobs", "Show jobs: what ran, how it ended, and why it failed.", "jobs:jobs", "Jobs"),
-    Entry("job", "Look at a job, follow it, end it, go on with it.", "job:app", "Jobs"),
+    Entry("job", "Show, follow, cancel and resume jobs.", "job:app", "Jobs"),
     Entry("queue", "See the queue of all jobs' tasks, pause it, clear it.", "queue:app", "Jobs"),
     Entry("state", "Check, repair and prune the database of jobs and models.", "state:app", "Jobs"),
     Entry("runner", "(Runs a job that was handed over.)", "detached:run_handed_over", ""),
@@ -138,7 +138,7 @@ def root() -> Any:
         no_args_is_help=True,
         rich_markup_mode=None,
         help="Run a fleet of GPU machines from one terminal, over plain SSH.",
-        epilog="Options of gswarm may be written after the command too.",
+        epilog="The options may also follow the command.",
     )
     app.callback()(_options)
     return typer.main.get_command(app)

@@ -28,7 +28,7 @@ def remove(
     name: Annotated[str, typer.Argument(metavar="NAME", help="As `gswarm cron list` shows it.")],
     json: options.Json = False,
 ) -> None:
-    """End that a playbook runs at set times; a run under way goes on."""
+    """Remove a playbook's entry; a run under way continues."""
     from gswarm_tui.cron.history import forget
     from gswarm_tui.nearest import did_you_mean
 

@@ -33,20 +33,23 @@ def install(
         ),
     ] = None,
     systemd: Annotated[
-        bool, typer.Option("--systemd", help="A systemd user timer, and not the crontab.")
+        bool, typer.Option("--systemd", help="Use a systemd user timer instead of the crontab.")
     ] = False,
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="The playbook's own by default.")
+        str | None,
+        typer.Option(
+            "--name", metavar="NAME", help="The name of the entry; the playbook's by default."
+        ),
     ] = None,
     overlap: Annotated[
         str,
         typer.Option(
-            "--overlap", metavar="WHAT", help="As of gswarm run: fail, wait, skip, cancel-previous."
+            "--overlap", metavar="WHAT", help="As in gswarm run: fail, wait, skip, cancel-previous."
         ),
     ] = "fail",
     json: options.Json = False,
 ) -> None:
-    """Have a playbook run at set times; again changes it."""
+    """Run a playbook at set times; install it again to change it."""
     from gswarm_tui import config
     from gswarm_tui import playbook as playbooks
     from gswarm_tui.cron import crontab, environment, timers

@@ -17,7 +17,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 def example(
     folder: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="DIR", help="The folder that they are written to."),
+        typer.Option("--output", "-o", metavar="DIR", help="The folder to write to."),
     ] = Path("examples"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that differ.")] = False,
     json: options.Json = False,

@@ -22,28 +22,26 @@ if TYPE_CHECKING:
     from gswarm_tui.state.records import JobRecord
 
 app = typer.Typer(
-    help="Look at a job, follow it, end it, go on with it.",
+    help="Show, follow, cancel and resume jobs.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
 )
 
 Task = Annotated[str | None, typer.Argument(metavar="TASK", help="One of its tasks.")]
-Detach = Annotated[
-    bool, typer.Option("--detach", help="Hand it to a background process, and return.")
-]
+Detach = Annotated[bool, typer.Option("--detach", help="Run it in the background, and return.")]
 WhereBusy = Annotated[
     str,
     typer.Option(
         "--overlap",
         metavar="WHAT",
-        help="Where another run of its playbook is under way: fail, wait, skip, cancel-previous.",
+        help="If another run of its playbook is under way: fail, wait, skip, cancel-previous.",
     ),
 ]
 Timeout = Annotated[
     str | None,
     typer.Option(
-        "--timeout", metavar="TIME", help="The longest it may take now, whatever its playbook says."
+        "--timeout", metavar="TIME", help="The time limit of this run, in place of the playbook's."
     ),
 ]
 Events = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
@@ -54,11 +52,12 @@ def show(
     ctx: typer.Context,
     job: JobId,
     watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Follow it until it ends; ends with its code.")
+        bool,
+        typer.Option("--watch", "-w", help="Follow it until it ends; exit with its exit code."),
     ] = False,
     json: options.Json = False,
 ) -> None:
-    """Show a job and its tasks: states, why they wait or failed."""
+    """Show a job and its tasks: states, and why they wait or failed."""
     with history.open_history(ctx) as opened:
         found = opened.job(job)
         if watch:
@@ -78,9 +77,12 @@ def logs(
     ctx: typer.Context,
     job: JobId,
     task: Task = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it ends.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Follow it until it ends.")
+    ] = False,
     attempt: Annotated[
-        int | None, typer.Option("--attempt", metavar="N", help="Which one; the last by default.")
+        int | None,
+        typer.Option("--attempt", metavar="N", help="Which attempt; the last by default."),
     ] = None,
 ) -> None:
     """Print the log of a job or a task: progress, output, errors."""
@@ -102,7 +104,7 @@ def logs(
 
 @app.command()
 def cancel(ctx: typer.Context, job: JobId, json: options.Json = False) -> None:
-    """End a job: what runs is cancelled, on the nodes too."""
+    """Cancel a job: its work on nodes is ended too."""
     from gswarm_tui.cli import job_cancel
 
     with history.open_history(ctx) as opened:
@@ -119,7 +121,7 @@ def resume(
     timeout: Timeout = None,
     json: Events = False,
 ) -> None:
-    """Go on with a job that was lost, cancelled or cut by its time limit."""
+    """Continue a job that was lost, cancelled or ended by its time limit."""
     manner = _manner(overlap, timeout, as_json=json)
     with history.open_history(ctx) as opened:
         found = opened.job(job)
@@ -145,7 +147,7 @@ def retry(
     timeout: Timeout = None,
     json: Events = False,
 ) -> None:
-    """Do again what failed in a job, and what was skipped because of it."""
+    """Repeat what failed in a job, and what was skipped because of that."""
     manner = _manner(overlap, timeout, as_json=json)
     with history.open_history(ctx) as opened:
         found = opened.job(job)

@@ -17,7 +17,7 @@ Port: TypeAlias = Annotated[
 ]
 TokenEnv: TypeAlias = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="The variable that holds a token which others must send."),
+    typer.Option(metavar="NAME", help="The variable with the token that clients must send."),
 ]
 
 

@@ -12,7 +12,7 @@ from gswarm_tui.cli.context import Session
 PORT = 9409
 
 app = typer.Typer(
-    help="Give the fleet's metrics to Prometheus.",
+    help="Serve the fleet's metrics to Prometheus.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -21,7 +21,7 @@ app = typer.Typer(
 
 @app.callback()
 def _group() -> None:
-    """Give the fleet's metrics to Prometheus."""
+    """Serve the fleet's metrics to Prometheus."""
 
 
 @app.command()

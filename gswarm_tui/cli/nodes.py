@@ -17,7 +17,7 @@ node_app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_m
 
 @node_app.callback()
 def _node() -> None:
-    """Look at one node."""
+    """Show one node."""
 
 
 def nodes(
@@ -84,7 +84,7 @@ def node_status(
     node: Annotated[str, typer.Argument(metavar="NODE", help="Its name or host.")],
     json: options.Json = False,
 ) -> None:
-    """Show all of one node: the machine, its helper, models and services."""
+    """Show everything about one node: the machine, its helper, models and services."""
 
     async def work(session: Session) -> tuple[str, Any, Survey]:
         name = session.inventory.node(node).name

@@ -28,7 +28,7 @@ Devices: TypeAlias = Annotated[
     typer.Option(
         "--device",
         metavar="DEVICE",
-        help="node1:gpu0, or gpu0 with --node; may be repeated, or with commas.",
+        help="node1:gpu0, or gpu0 with --node; for several use commas, or repeat it.",
     ),
 ]
 Config: TypeAlias = Annotated[
@@ -50,11 +50,9 @@ Variables: TypeAlias = Annotated[
     typer.Option("-e", "--var", metavar="NAME=VALUE", help="A variable's value; may be repeated."),
 ]
 Bandwidth: TypeAlias = Annotated[
-    bool, typer.Option("--bandwidth", help="Measure what goes over PCIe too.")
+    bool, typer.Option("--bandwidth", help="Measure PCIe traffic too.")
 ]
-Nvlink: TypeAlias = Annotated[
-    bool, typer.Option("--nvlink", help="Measure what goes over NVLink too.")
-]
+Nvlink: TypeAlias = Annotated[bool, typer.Option("--nvlink", help="Measure NVLink traffic too.")]
 
 
 def limit(written: str) -> float:

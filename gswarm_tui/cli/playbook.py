@@ -30,7 +30,7 @@ app = typer.Typer(
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A YAML file.")]
 NoInventory = Annotated[
-    bool, typer.Option("--no-inventory", help="Check shapes only: devices are not looked up.")
+    bool, typer.Option("--no-inventory", help="Do not look up devices in the inventory.")
 ]
 
 
@@ -49,7 +49,7 @@ def validate(
     no_inventory: NoInventory = False,
     json: options.Json = False,
 ) -> None:
-    """Say all that is wrong with a playbook, or that it is right."""
+    """Report everything that is wrong with a playbook."""
     try:
         playbook, plan = _read(settings_of(ctx), file, variables, no_inventory=no_inventory)
     except PlaybookError as error:
@@ -81,12 +81,12 @@ def graph(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to this file.")
     ] = None,
     expand: Annotated[
-        bool, typer.Option("--expand", help="Draw each action of a large for_each by itself.")
+        bool, typer.Option("--expand", help="Draw each action of a large for_each separately.")
     ] = False,
     no_inventory: NoInventory = False,
     json: options.Json = False,
 ) -> None:
-    """Draw what needs what, in the terminal or as a picture."""
+    """Draw the dependencies, in the terminal or as a picture."""
     from gswarm_tui.playbook.drawing import FOLD, FORMATS, lanes, steps_of
 
     _, plan = _read(settings_of(ctx), file, variables, no_inventory=no_inventory)
@@ -121,7 +121,7 @@ def explain(
     no_inventory: NoInventory = False,
     json: options.Json = False,
 ) -> None:
-    """Say in sentences what will happen where, in which order."""
+    """Explain in sentences what will happen where, and in which order."""
     from gswarm_tui.playbook.explain import document
     from gswarm_tui.playbook.explain import explain as sentences
 

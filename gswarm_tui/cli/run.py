@@ -32,22 +32,24 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what failed.")] = False,
     junit: Annotated[
         Path | None,
-        typer.Option("--junit", metavar="FILE", help="Write how it went, for CI servers."),
+        typer.Option(
+            "--junit", metavar="FILE", help="Write the results as JUnit XML, for CI servers."
+        ),
     ] = None,
     log_file: Annotated[
         Path | None,
-        typer.Option("--log-file", metavar="FILE", help="Append what happens to this file."),
+        typer.Option("--log-file", metavar="FILE", help="Append a log of the run to this file."),
     ] = None,
     overlap: Annotated[
         str,
         typer.Option(
             "--overlap",
             metavar="WHAT",
-            help="Where another run of it is under way: fail, wait, skip or cancel-previous.",
+            help="If another run of it is under way: fail, wait, skip or cancel-previous.",
         ),
     ] = "fail",
     detach: Annotated[
-        bool, typer.Option("--detach", help="Hand it to a background process, print its number.")
+        bool, typer.Option("--detach", help="Run it in the background, and print its number.")
     ] = False,
     priority: Annotated[
         str | None,
@@ -55,7 +57,7 @@ def run(
     ] = None,
     timeout: Annotated[
         str | None,
-        typer.Option("--timeout", metavar="TIME", help="The longest it may take: 90s, 2h."),
+        typer.Option("--timeout", metavar="TIME", help="The time limit: 90s, 2h."),
     ] = None,
     cron: Annotated[str | None, typer.Option("--cron", metavar="NAME", hidden=True)] = None,
 ) -> None:

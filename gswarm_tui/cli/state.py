@@ -23,7 +23,7 @@ app = typer.Typer(
 
 @app.command()
 def check(ctx: typer.Context, json: options.Json = False) -> None:
-    """Read the whole database for damage; 1 if there is some."""
+    """Check the whole database for damage; exit with 1 if there is any."""
     from gswarm_tui.state import check as checking
     from gswarm_tui.state.retention import log_bytes
 

@@ -74,20 +74,21 @@ def top(
         ),
     ] = None,
     node: options.Node = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Repeat until Ctrl-C.")] = False,
     interval: Annotated[
-        float, typer.Option(min=0.1, max=10.0, metavar="SECONDS", help="Between two looks.")
+        float,
+        typer.Option(min=0.1, max=10.0, metavar="SECONDS", help="The time between two updates."),
     ] = 1.0,
     sort: Annotated[
         str, typer.Option(metavar="FIELD", help="node, util, mem, temp, power, user, card…")
     ] = "node",
     wait: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="How long nodes are waited for.")
+        float, typer.Option(min=0.1, metavar="SECONDS", help="How long to wait for nodes.")
     ] = 2.0,
     bandwidth: options.Bandwidth = False,
     nvlink: options.Nvlink = False,
     plain: Annotated[
-        bool, typer.Option("--plain", help="A sentence a GPU, for screen readers.")
+        bool, typer.Option("--plain", help="Print a sentence for each GPU, for screen readers.")
     ] = False,
     json: options.Json = False,
 ) -> None:

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 DEMO_NODES: Final = 32
 _EPILOG: Final = (
-    "Keys: ? shows those that count where you are, : goes anywhere, / filters, q quits. "
-    "With --web, $GSWARM_WEB_TOKEN is the token; without it, it is a random one. "
-    "gswarm top prints what the GPUs do, where there is no terminal."
+    "Keys: ? lists the keys of the current screen, : goes to any screen, / filters, q quits. "
+    "With --web, $GSWARM_WEB_TOKEN sets the token; otherwise it is random. "
+    "gswarm top shows the GPUs without these screens."
 )
 
 
@@ -107,9 +107,9 @@ def parse(arguments: Sequence[str]) -> Options:
     count = f"How many nodes the simulated fleet has ({DEMO_NODES})."
     nodes = _between(int, 1, 1024)
     add("--demo-nodes", type=nodes, default=DEMO_NODES, metavar="COUNT", help=count)
-    between = "Between two pictures, 0.1 to 10 (1)."
+    between = "Time between updates, 0.1 to 10 (1)."
     add("--interval", type=_between(float, 0.1, 10), default=1.0, metavar="SECONDS", help=between)
-    add("--read-only", action="store_true", help="Let nothing be changed from here.")
+    add("--read-only", action="store_true", help="Do not allow any changes.")
     add("--web", action="store_true", help="Serve the screens to a browser until Ctrl-C.")
     add("--address", metavar="ADDRESS", help="With --web: where to listen (127.0.0.1).")
     port = "With --web: the port (a free one)."

@@ -36,7 +36,7 @@ def download(
         typer.Option("--type", metavar="TYPE", help="llm, diffusion, vision, embedding…"),
     ] = None,
     description: Annotated[
-        str | None, typer.Option("--desc", "--description", metavar="TEXT", help="What it is.")
+        str | None, typer.Option("--desc", "--description", metavar="TEXT", help="A description.")
     ] = None,
     node: options.Node = None,
     device: Annotated[
@@ -45,17 +45,19 @@ def download(
     ] = None,
     include: Annotated[
         list[str] | None,
-        typer.Option("--include", metavar="PATTERN", help="Only files like this; may be repeated."),
+        typer.Option(
+            "--include", metavar="PATTERN", help="Only files that match; may be repeated."
+        ),
     ] = None,
     exclude: Annotated[
         list[str] | None,
-        typer.Option("--exclude", metavar="PATTERN", help="No files like this; may be repeated."),
+        typer.Option("--exclude", metavar="PATTERN", help="No files that match; may be repeated."),
     ] = None,
     json: options.Json = False,
 ) -> None:
     """Bring a model from its source to nodes.
 
-    Without --source and --url, from where it is registered.
+    Without --source and --url, its registered source is used.
     """
     from gswarm_tui import sources
 
@@ -90,25 +92,27 @@ def move(
     ],
     to: Annotated[
         list[str],
-        typer.Option("--to", metavar="DEVICE", help="The target; may be repeated, or with commas."),
+        typer.Option(
+            "--to", metavar="DEVICE", help="The target; for several use commas, or repeat it."
+        ),
     ],
     node: options.Node = None,
     keep_source: Annotated[
         bool | None,
         typer.Option(
             "--keep-source/--no-keep-source",
-            help="Keep or remove the source's copy; from disk into memory it is kept.",
+            help="Keep or remove the source's copy; disk to memory keeps it by default.",
             show_default=False,
         ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Also the last copy, also while it is served.")
+        bool, typer.Option("--force", help="Even if it is the last copy, or is served.")
     ] = False,
     engine: options.Engine = None,
     config: options.Config = None,
     json: options.Json = False,
 ) -> None:
-    """Move a model to other devices. Onto a GPU, an engine loads it."""
+    """Move a model to other devices. On a GPU, an engine loads it."""
 
     async def work(session: Session) -> tuple[Device, MoveResult]:
         origin = options.one_device(session.inventory, source, node)
@@ -142,7 +146,9 @@ def copy(
     ],
     to: Annotated[
         list[str],
-        typer.Option("--to", metavar="DEVICE", help="The target; may be repeated, or with commas."),
+        typer.Option(
+            "--to", metavar="DEVICE", help="The target; for several use commas, or repeat it."
+        ),
     ],
     node: options.Node = None,
     json: options.Json = False,
@@ -174,11 +180,11 @@ def delete(
     ],
     node: options.Node = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Also what an engine reads, also what is served.")
+        bool, typer.Option("--force", help="Even if an engine reads it, or it is served.")
     ] = False,
     json: options.Json = False,
 ) -> None:
-    """Remove a model from devices. From a GPU, its engine ends."""
+    """Remove a model from devices. On a GPU, its engine is ended."""
 
     async def work(session: Session) -> tuple[ModelView | None, DeleteResult]:
         places = options.devices(session.inventory, device, node)

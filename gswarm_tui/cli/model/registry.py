@@ -37,7 +37,7 @@ def register(
         str | None, typer.Option("--url", metavar="URL", help="A web address, as --source.")
     ] = None,
     description: Annotated[
-        str | None, typer.Option("--desc", "--description", metavar="TEXT", help="What it is.")
+        str | None, typer.Option("--desc", "--description", metavar="TEXT", help="A description.")
     ] = None,
     tags: Annotated[
         list[str] | None, typer.Option("--tag", metavar="TAG", help="A tag; may be repeated.")
@@ -56,7 +56,7 @@ def register(
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Give a model a name and a source, or change what is given."""
+    """Register a model's name and source, or change what is given."""
     from gswarm_tui import sources
 
     reference = sources.from_options(source, url)
@@ -113,7 +113,7 @@ def list_models(
 
 
 def info(ctx: typer.Context, name: options.Name, json: options.Json = False) -> None:
-    """Show all that is known of a model."""
+    """Show everything that is known about a model."""
     found = context.run(ctx, lambda session: session.models.view(name))
     if json:
         output.emit(found)

@@ -24,12 +24,13 @@ def serve(
     ],
     node: options.Node = None,
     port: Annotated[
-        int | None, typer.Option("--port", min=1, max=65535, help="A free one by default.")
+        int | None,
+        typer.Option("--port", min=1, max=65535, help="The port; a free one by default."),
     ] = None,
     address: Annotated[
         str,
         typer.Option(
-            "--address", metavar="IP", help="Of the node; one that others reach needs a key."
+            "--address", metavar="IP", help="The node's address; any but loopback needs a key."
         ),
     ] = "127.0.0.1",
     api_key_env: options.ApiKeyEnv = None,
@@ -40,7 +41,7 @@ def serve(
     ] = "10m",
     json: options.Json = False,
 ) -> None:
-    """Publish a model at a port, loading it first if need be."""
+    """Publish a model at a port; load it first if necessary."""
     limit_s = options.limit(timeout)
 
     async def work(session: Session) -> ServeResult:
@@ -103,10 +104,12 @@ def stop(
 
 def services(
     ctx: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Of this model only.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Only services of this model.")
+    ] = None,
     json: options.Json = False,
 ) -> None:
-    """List the services that run."""
+    """List running services."""
     survey = context.run(ctx, lambda session: session.models.survey())
     known = [model.name for model in survey.models]
     if name is not None and name not in known:

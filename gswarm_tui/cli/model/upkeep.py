@@ -100,15 +100,17 @@ def scan(
         list[str] | None,
         typer.Option("--path", metavar="PATH", help="A folder on the nodes; may be repeated."),
     ] = None,
-    adopt: Annotated[bool, typer.Option("--adopt", help="Hash it, and keep it.")] = False,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Hash the models found, and adopt them.")
+    ] = False,
     how: Annotated[
-        How, typer.Option("--how", help="By hard links, where it is, or what can be.")
+        How, typer.Option("--how", help="By hard links, in place, or whichever is possible.")
     ] = How.AUTO,
     json: options.Json = False,
 ) -> None:
     """Find models on nodes.
 
-    What manifests there know, and the registry does not, is registered.
+    Models that have a manifest there and are not registered yet are registered.
     """
 
     async def work(session: Session) -> ScanResult:
