@@ -352,18 +352,20 @@ def test_in_a_terminal_it_is_redrawn_in_place(real: dict[str, str], width: int) 
     argv = [sys.executable, "-m", "gswarm_tui.cli", "top", "--watch", "--interval", "0.2"]
     leader, follower = pty.openpty()
     terminal = {**real, "TERM": "xterm-256color", "COLUMNS": str(width), "LINES": "20"}
+    figures = re.compile(r"n1 +0  .* \d+ %  +[\d.]+ [GM]B of 85.5 GB  \d+ °C  +\d+ W  \S")
+
+    def lines() -> list[str]:
+        text = seen.decode(errors="replace")  # the last picture may end anywhere
+        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text).splitlines()
+
     with subprocess.Popen(argv, env=terminal, stdout=follower, stdin=follower) as process:
         os.close(follower)
         seen, deadline = b"", time.monotonic() + 60
-        while seen.count(b"2 GPUs") < 2:
+        while seen.count(b"2 GPUs") < 2 or not any(map(figures.match, lines())):
             assert time.monotonic() < deadline, seen
             seen += os.read(leader, 65536)
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
     os.close(leader)
     assert b"\x1b[?1049h" in seen  # the alternate screen: what was there comes back
-    text = seen.decode(errors="replace")  # the last picture may end anywhere
-    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text).splitlines()
-    assert any(set(KEPT) <= set(line.split()) for line in lines)
-    figures = re.compile(r"n1 +0  .* \d+ %  +[\d.]+ [GM]B of 85.5 GB  \d+ °C  +\d+ W  \S")
-    assert any(figures.match(line) for line in lines)
+    assert any(set(KEPT) <= set(line.split()) for line in lines())
