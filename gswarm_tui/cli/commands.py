@@ -51,7 +51,7 @@ COMMANDS = (
     Entry("example", "Write example playbooks and an inventory.", "example:example", "Playbooks"),
     Entry("jobs", "Show jobs: what ran, how it ended, and why it failed.", "jobs:jobs", "Jobs"),
     Entry("job", "Show, follow, cancel and resume jobs.", "job:app", "Jobs"),
-    Entry("queue", "See the queue of all jobs' tasks, pause it, clear it.", "queue:app", "Jobs"),
+    Entry("queue", "Show, pause and clear the queue of all jobs' tasks.", "queue:app", "Jobs"),
     Entry("state", "Check, repair and prune the database of jobs and models.", "state:app", "Jobs"),
     Entry("runner", "(Runs a job that was handed over.)", "detached:run_handed_over", ""),
     Entry("host", "(There is no host daemon.)", "legacy:host", ""),

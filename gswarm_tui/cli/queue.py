@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gswarm_tui.state.records import TaskRecord
 
 app = typer.Typer(
-    help="See the queue of all jobs' tasks, pause it, clear it.",
+    help="Show, pause and clear the queue of all jobs' tasks.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -55,11 +55,13 @@ def tasks(
     ctx: typer.Context,
     status: Annotated[
         str | None,
-        typer.Option("--status", metavar="STATE", help="Only: running, ready or retrying."),
+        typer.Option(
+            "--status", metavar="STATE", help="Only in this state: running, ready or retrying."
+        ),
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Show the tasks that run or wait, each with what it waits for."""
+    """Show running and waiting tasks, each with what it waits for."""
     state = None if status is None else state_named(status, _IN_QUEUE)
     with history.open_history(ctx) as opened:
         found = opened.queue.tasks(state)
@@ -158,7 +160,7 @@ def _tell_cancelled(task: TaskRecord, *, as_json: bool) -> None:
 
 @app.command()
 def pause(ctx: typer.Context, json: options.Json = False) -> None:
-    """Begin no more tasks, of any job; what runs goes on."""
+    """Start no more tasks of any job; running ones continue."""
     with history.open_history(ctx) as opened:
         opened.queue.pause()
         now = opened.queue.status()
@@ -172,7 +174,7 @@ def pause(ctx: typer.Context, json: options.Json = False) -> None:
 
 @app.command()
 def resume(ctx: typer.Context, json: options.Json = False) -> None:
-    """Begin tasks again."""
+    """Start tasks again."""
     with history.open_history(ctx) as opened:
         opened.queue.resume()
         now = opened.queue.status()
@@ -189,7 +191,7 @@ def clear(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Cancel all that waits; what runs goes on."""
+    """Cancel all waiting tasks; running ones continue."""
     with history.open_history(ctx) as opened:
         waiting = [task for task in opened.queue.tasks() if task.state is not State.RUNNING]
         if waiting and not yes:
