@@ -75,7 +75,10 @@ class References:
             self._problems.add(document, source.path, "`action_id` is missing", hint=hint)
             return
         if not isinstance(name, str) or not _ACTION_ID.fullmatch(name) or name in OWNERS:
-            message = f"{name!r:.80} cannot be an action_id"
+            found = f"{name!r:.80}"
+            if isinstance(name, bool):
+                found = f"`{document.values[path].plain}`, true or false in YAML,"
+            message = f"{found} cannot be an action_id"
             hint = f"letters, digits, `_` and `-`, at most 64, and none of {', '.join(OWNERS)}"
             if isinstance(name, int):
                 hint = "put it in quotes to make it text"
