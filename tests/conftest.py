@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import signal
+from types import ModuleType
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # How long it takes says how busy others are.
@@ -21,3 +24,11 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000)
+
+
+@pytest.fixture
+def servers_end_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """uvicorn looks every 0.1 s whether it should end, and rests for 0.1 s before it does."""
+    hurried = ModuleType("asyncio")
+    hurried.__dict__.update({**vars(asyncio), "sleep": lambda delay: asyncio.sleep(delay / 20)})
+    monkeypatch.setattr("uvicorn.server.asyncio", hurried)

@@ -12,6 +12,8 @@ import pytest
 
 from gswarm_tui.hub.server import running
 
+pytestmark = pytest.mark.usefixtures("servers_end_soon")
+
 WEIGHTS = os.urandom(1 << 10) * 1100
 FILE = "/acme/tiny/resolve/main/model.bin"
 

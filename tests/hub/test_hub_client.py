@@ -34,6 +34,8 @@ from huggingface_hub.utils import close_session
 from gswarm_tui.hub.repository import LFS_THRESHOLD
 from gswarm_tui.hub.server import Hub, running
 
+pytestmark = pytest.mark.usefixtures("servers_end_soon")
+
 WEIGHTS = bytes(range(256)) * (LFS_THRESHOLD // 256) + b"the end"
 FILES = {
     "config.json": b'{"model_type": "llama"}\n',

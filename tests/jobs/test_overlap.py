@@ -196,8 +196,9 @@ async def test_a_lock_is_handed_over_without_a_gap(tmp_path: Path, jobs: Jobs) -
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"job": 1}', json.dumps({"pid": 1})])
 async def test_a_file_that_says_nothing_names_nobody(
-    tmp_path: Path, jobs: Jobs, other: Other, text: str
+    tmp_path: Path, jobs: Jobs, other: Other, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(overlap, "_NAMED_WITHIN_S", 0.1)
     (path,) = tmp_path.glob("*.lock")
     path.write_text(text)
     with pytest.raises(LockedOutError, match=r"is under way$"):

@@ -35,7 +35,7 @@ async def _answering(answer: Answer) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def servers() -> AsyncIterator[AsyncExitStack]:
+async def servers(servers_end_soon: None) -> AsyncIterator[AsyncExitStack]:
     async with AsyncExitStack() as stack:
         yield stack
 

@@ -9,6 +9,8 @@ from gswarm_tui.watch.rings import History
 from gswarm_tui.watch.simulated import SimulatedSource
 from gswarm_tui.watch.source import Listener
 
+pytestmark = pytest.mark.usefixtures("servers_end_soon")
+
 
 def source() -> SimulatedSource:
     return SimulatedSource(2, 2)
