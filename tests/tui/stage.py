@@ -69,6 +69,11 @@ class Stage:
         """The screen on top, without those that ask something."""
         return self.app.views[-1]
 
+    @property
+    def on_top(self) -> type:
+        """The class of the screen on top."""
+        return type(self.app.screen)
+
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
         await self.pilot.pause()

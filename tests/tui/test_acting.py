@@ -27,7 +27,7 @@ from gswarm_tui.tui.widgets.line_input import Words
 from gswarm_tui.watch.simulation.hostile import NASTY
 
 from .some_models import placed
-from .stage import SIZES, Stage, harmless, on_stage
+from .stage import SIZES, harmless, on_stage
 
 DEED = Deed(
     "delete llama from alpha:disk",
@@ -53,10 +53,6 @@ class Slow:
         await self.may_end.wait()
         self.done.append(proposal.deed)
         return Done(17)
-
-
-def on_top(stage: Stage) -> type:
-    return type(stage.app.screen)
 
 
 async def test_enter_carries_out_what_was_shown_and_it_is_an_event() -> None:
@@ -91,7 +87,7 @@ async def test_nothing_is_done_before_the_plan_was_seen() -> None:
     async with on_stage(placed(), actor=actor) as stage:
         stage.app.deeds.begin(DEED)
         await stage.press("enter", "enter")
-        assert on_top(stage) is PlanScreen
+        assert stage.on_top is PlanScreen
         assert "asking the fleet" in stage.text()
         actor.may_propose.set()
         await stage.pilot.pause()
@@ -130,7 +126,7 @@ async def test_an_error_stays_until_it_is_read_and_is_an_event() -> None:
         await stage.pilot.pause()
         await stage.press("enter")
         await stage.push(placed())
-        assert on_top(stage) is NoticeScreen
+        assert stage.on_top is NoticeScreen
         assert "alpha: no route to host" in stage.text()
         assert "is it on?" in stage.text()
         await stage.press("enter")
@@ -143,10 +139,10 @@ async def test_a_notice_waits_until_nothing_is_typed() -> None:
         await stage.press("colon")
         stage.app.deeds.tell("failed", "a reason")
         await stage.type("mod")
-        assert on_top(stage) is not NoticeScreen
+        assert stage.on_top is not NoticeScreen
         await stage.press("escape")
         await stage.push(placed())
-        assert on_top(stage) is NoticeScreen
+        assert stage.on_top is NoticeScreen
 
 
 async def test_notices_come_one_after_the_other() -> None:
@@ -170,7 +166,7 @@ async def test_read_only_refuses_in_a_sentence() -> None:
         await stage.press("enter")
         stage.app.deeds.ask(Form("delete", (Field("a", "a"),), lambda _: DEED))
         await stage.pilot.pause()
-        assert on_top(stage) is NoticeScreen
+        assert stage.on_top is NoticeScreen
         assert actor.proposed == []
 
 
@@ -178,7 +174,7 @@ async def test_without_an_actor_nothing_can_be_changed() -> None:
     async with on_stage(placed(), actor=None) as stage:
         stage.app.deeds.begin(DEED)
         await stage.pilot.pause()
-        assert on_top(stage) is NoticeScreen
+        assert stage.on_top is NoticeScreen
 
 
 async def test_what_cannot_be_proposed_says_why() -> None:
@@ -192,7 +188,7 @@ async def test_what_cannot_be_proposed_says_why() -> None:
         await stage.pilot.pause()
         assert "✗ no node is called x" in stage.text()
         await stage.press("enter")
-        assert on_top(stage) is PlanScreen
+        assert stage.on_top is PlanScreen
         await stage.press("q")
         assert stage.app.screen is stage.view
 
@@ -229,7 +225,7 @@ async def test_a_form_completes_and_says_what_is_wrong() -> None:
         assert "write alpha:disk" in stage.text()
         await stage.press("comma", "space", *"be", "tab", "tab", "space", "enter")
         assert "to alpha:disk, beta:disk" in stage.text()
-        assert on_top(stage) is PlanScreen
+        assert stage.on_top is PlanScreen
 
 
 async def test_esc_leaves_a_form() -> None:
@@ -252,10 +248,10 @@ async def test_esc_goes_from_a_plan_back_to_the_form_as_it_was_filled() -> None:
     async with on_stage(placed(), actor=actor) as stage:
         stage.app.deeds.ask(Form("copy", (*fields, Field("engine", "engine")), make))
         await stage.press(*"beta", "down", "0", "down", "space", "up", "enter")
-        assert on_top(stage) is PlanScreen
+        assert stage.on_top is PlanScreen
         stage.line_with("Esc: back to the form   q leaves")
         await stage.press("escape")
-        assert on_top(stage) is FormScreen
+        assert stage.on_top is FormScreen
         assert "beta" in stage.line_with("to  ")
         stage.line_with("[ ] keep")
         assert getattr(stage.app.focused, "id", None) == "port"
@@ -294,12 +290,12 @@ async def test_hostile_texts_are_shown_harmlessly(size: tuple[int, int]) -> None
         await stage.pilot.pause()
         assert harmless(stage.strips())
         await stage.press("enter")
-        assert on_top(stage) is PlanScreen
+        assert stage.on_top is PlanScreen
         assert harmless(stage.strips())
         await stage.press("enter", "escape")
         stage.app.deeds.tell(nasty, nasty)
         await stage.push(placed())
-        assert on_top(stage) is NoticeScreen
+        assert stage.on_top is NoticeScreen
         assert harmless(stage.strips())
 
 

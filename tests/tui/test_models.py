@@ -26,10 +26,6 @@ from .stage import LARGE, MIDDLE, SIZES, SMALL, Stage, harmless, on_stage
 SameAsBefore = Callable[[Stage, str], None]
 
 
-def on_top(stage: Stage) -> type:
-    return type(stage.app.screen)
-
-
 def row(stage: Stage, name: str) -> str:
     """The model's line in the table, not that below it."""
     return next(line for line in stage.lines() if line[1:].startswith(name))
@@ -250,7 +246,7 @@ async def test_a_model_that_went_away_says_so() -> None:
         assert "what it was meant for has gone" in stage.notices()[-1]
         for key in ("X", "d"):
             await stage.press(key)
-            assert on_top(stage) is NoticeScreen
+            assert stage.on_top is NoticeScreen
             assert "no node that answers has llama: D downloads it" in stage.text()
             await stage.press("enter")
         await stage.press("D", *"hf://org/name", "tab", *"alpha:disk", "enter")
@@ -264,9 +260,9 @@ async def test_download_asks_where_shows_its_plan_and_is_done() -> None:
         await stage.open("models")
         await put_cursor_on(stage, "paper")
         await stage.press("D")
-        assert on_top(stage) is FormScreen
+        assert stage.on_top is FormScreen
         await stage.press(*"al", "tab", "enter")
-        assert on_top(stage) is PlanScreen
+        assert stage.on_top is PlanScreen
         assert "gswarm model download paper --device alpha:disk" in stage.text()
         await stage.press("enter")
         assert [deed.title for deed in actor.done] == ["download paper to alpha:disk"]
@@ -361,10 +357,10 @@ async def test_verify_asks_where_and_becomes_a_job() -> None:
     async with on_stage(placed(), actor=actor) as stage:
         await stage.open("models")
         await stage.press("V")
-        assert on_top(stage) is FormScreen
+        assert stage.on_top is FormScreen
         assert "there are copies on alpha:disk, beta:disk, beta:dram" in stage.text()
         await stage.press("enter")
-        assert on_top(stage) is PlanScreen
+        assert stage.on_top is PlanScreen
         assert "reads 16.0 GB" in stage.text()
         await stage.press("enter", "V", *"beta:disk", "enter", "enter")
         places = [deed.actions[0]["devices"] for deed in actor.done]
@@ -398,7 +394,7 @@ async def test_one_copy_at_a_time_is_moved() -> None:
     async with on_stage(placed(), actor=Recording()) as stage:
         await stage.open("model", "llama")
         await stage.press("ctrl+space", "M")
-        assert on_top(stage) is NoticeScreen
+        assert stage.on_top is NoticeScreen
         assert "one place at a time: 4 are marked" in stage.text()
 
 
@@ -426,7 +422,7 @@ async def test_filter_and_describe() -> None:
         await stage.press("slash", *"qwen", "enter")
         assert [r.name for r in stage.app.screen.query_one(ModelTable).rows] == ["qwen"]
         await stage.press("d")
-        assert on_top(stage) is DescribeScreen
+        assert stage.on_top is DescribeScreen
         assert "hf://Qwen/Qwen3" in stage.text()
         await stage.press("escape", "slash", "home", "!", "enter")
         assert "qwen" not in [r.name for r in stage.app.screen.query_one(ModelTable).rows]
@@ -439,7 +435,7 @@ async def test_read_only_refuses_every_key(key: str, word: str, subject: str | N
     async with on_stage(placed(), actor=actor, read_only=True) as stage:
         await stage.open(word, subject)
         await stage.press(key)
-        assert on_top(stage) is NoticeScreen
+        assert stage.on_top is NoticeScreen
         assert "--read-only" in stage.text()
         assert actor.proposed == []
 
@@ -463,7 +459,7 @@ async def test_a_fleet_without_models_says_so() -> None:
         assert stage.app.screen is stage.view
         for key in "RMSXVd":
             await stage.press(key)
-            assert on_top(stage) is NoticeScreen
+            assert stage.on_top is NoticeScreen
             assert "there is no model here" in stage.text()
             await stage.press("enter")
 

@@ -79,7 +79,7 @@ class FleetView(View):
 
     def body(self) -> Iterable[Widget]:
         with Container(id="fleet"):
-            yield AttentionTable(id="attention")
+            yield AttentionTable()
             with Vertical():
                 yield GpuCards()
                 yield FleetTable()

@@ -47,9 +47,7 @@ class InventoryRow:
     port: int | None
     jump: str | None
     connection: str
-    python: str | None
     root: str
-    models: str | None
     groups: tuple[str, ...]
     labels: tuple[tuple[str, str], ...]
     engines: tuple[str, ...]
@@ -150,9 +148,7 @@ def _row(spec: NodeSpec, node: Node | None, concern: Concern | None) -> Inventor
         port=spec.port,
         jump=spec.jump,
         connection=spec.connection,
-        python=spec.python,
         root=spec.root,
-        models=spec.models,
         groups=spec.groups,
         labels=tuple(spec.labels.items()),
         engines=tuple(spec.engines),

@@ -24,13 +24,13 @@ _STEP: Final = 8
 class AttentionTable(LineTable[Attention]):
     """A line for each `Attention`."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self) -> None:
         super().__init__(
             _columns(_WHERE),
             lambda each: (each.concern, each.node, each.gpu),
             empty="nothing needs a look",
             marks=False,
-            id=id,
+            id="attention",
         )
 
     def show(self, rows: Sequence[Attention]) -> None:

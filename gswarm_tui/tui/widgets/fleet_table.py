@@ -40,7 +40,7 @@ _NEVER: Final = 1_000_000
 class FleetTable(LineTable[FleetRow]):
     """The nodes, with headings where they are in groups."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self) -> None:
         self._heat = Heat()
         super().__init__(
             self._columns_of(8),
@@ -48,7 +48,6 @@ class FleetTable(LineTable[FleetRow]):
             empty="the inventory names no node",
             heading=_heading,
             subject=lambda row: row.node.name if row.node else None,
-            id=id,
         )
         self.place = Place(from_top=True)
 

@@ -48,8 +48,8 @@ class GpuCards(Lines, can_focus=True):
         def control(self) -> GpuCards:
             return self.cards
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
-        super().__init__(id=id)
+    def __init__(self) -> None:
+        super().__init__()
         self._gpus: tuple[Gpu, ...] = ()
         self._concerns: Mapping[tuple[str, int | None], Concern] = {}
         self._history = History()

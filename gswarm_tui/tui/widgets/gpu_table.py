@@ -21,7 +21,7 @@ STATES: Final = {
 class GpuTable(LineTable[Gpu]):
     """A line for each GPU that the node has, or should have."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self) -> None:
         super().__init__(
             (
                 Column("gpu", lambda gpu: f"gpu{gpu.index}", 5, order=lambda gpu: gpu.index),
@@ -39,7 +39,6 @@ class GpuTable(LineTable[Gpu]):
             lambda gpu: gpu.index,
             empty="no GPU is known of this node",
             marks=False,
-            id=id,
         )
 
 

@@ -106,11 +106,8 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
     class Moved(OfARow):
         """The cursor is on another row; None where there is none."""
 
-    @dataclass
     class Marked(Message):
         """Other rows are marked than before."""
-
-        table: LineTable[Any]
 
     def __init__(
         self,
@@ -251,14 +248,14 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         if self.current is not None:
             self.marks.turn(self._subject(self.current))
             self._refresh_changed()
-            self.post_message(self.Marked(self))
+            self.post_message(self.Marked())
             self.action_move(1)
 
     def action_mark_all(self) -> None:
         self.place.choose()
         self.marks.turn_all()
         self._refresh_changed()
-        self.post_message(self.Marked(self))
+        self.post_message(self.Marked())
 
     def on_click(self, event: events.Click) -> None:
         line = event.y - 1 + round(self.scroll_y)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from gswarm_tui import wording
+from gswarm_tui.tui.placing import tier_of
 from gswarm_tui.tui.residency import IN_FLIGHT, PARTIAL, engine_of, phase_of, share, size_of
 from gswarm_tui.tui.widgets.cells import Cell, Piece, Tone
 from gswarm_tui.tui.widgets.line_table import Column, LineTable
-from gswarm_tui.tui.widgets.service_table import state_of, where
+from gswarm_tui.tui.widgets.service_table import count, speed, state_of, where
 from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Service
 
 
@@ -23,7 +24,7 @@ def copies_on(snapshot: FleetSnapshot, node: str) -> list[Copy]:
 class CopyTable(LineTable[Copy]):
     """A line for each copy of a model."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self) -> None:
         super().__init__(
             (
                 Column("model", lambda copy: copy.model, 16, 2, order=lambda copy: copy.model),
@@ -36,35 +37,33 @@ class CopyTable(LineTable[Copy]):
             lambda copy: (copy.model, copy.revision, copy.device),
             empty="no model is here",
             marks=False,
-            id=id,
         )
 
 
 class ServiceTable(LineTable[Service]):
     """A line for each service."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self) -> None:
         super().__init__(
             (
                 Column("service", lambda each: each.model, 16, 2, order=lambda each: each.model),
                 Column("on", where, 8),
                 Column("state", state_of, 10, order=lambda each: each.state),
                 Column("port", lambda each: str(each.port or wording.NOTHING), 5, right=True),
-                Column("tokens/s", _speed, 8, right=True, order=_speed_of),
-                Column("running", lambda each: _count(each.running), 7, right=True),
-                Column("waiting", lambda each: _count(each.waiting), 7, right=True, least=80),
+                Column("tokens/s", speed, 8, right=True, order=_speed_of),
+                Column("running", lambda each: count(each.running), 7, right=True),
+                Column("waiting", lambda each: count(each.waiting), 7, right=True, least=80),
                 Column("kv cache", _cache, 8, right=True, least=90),
             ),
             # As on the services' screen: it has no id before it is published.
             lambda each: (each.model, each.devices),
             empty="nothing is served here",
             marks=False,
-            id=id,
         )
 
 
 def _tier(copy: Copy) -> str:
-    return copy.device.rpartition(":")[2]
+    return tier_of(copy.device)
 
 
 def _state(copy: Copy) -> Cell:
@@ -90,14 +89,6 @@ def _checked(copy: Copy) -> Cell:
 
 def _speed_of(each: Service) -> float | None:
     return each.generation_tokens_per_s
-
-
-def _speed(each: Service) -> Cell:
-    return _count(each.generation_tokens_per_s)
-
-
-def _count(value: float | None) -> str:
-    return wording.NOTHING if value is None else f"{value:,.0f}"
 
 
 def _cache(each: Service) -> Cell:

@@ -18,8 +18,8 @@ _GAP: Final = 2
 class Plots(Lines):
     """Draws what was before; `height` is that of each area, in lines."""
 
-    def __init__(self, *, height: int = 4, id: str | None = None) -> None:  # noqa: A002 - Textual's
-        super().__init__(id=id)
+    def __init__(self, *, height: int = 4) -> None:
+        super().__init__()
         self._height = height
         self._series: tuple[Series, ...] = ()
         self._history = History()

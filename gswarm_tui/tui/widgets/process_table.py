@@ -37,7 +37,7 @@ def nothing_on(*gpus: Gpu) -> str:
 class ProcessTable(LineTable[ProcessRow]):
     """A line for each process on a GPU."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self) -> None:
         super().__init__(
             (
                 Column("gpu", lambda row: f"gpu{row.gpu}", 5, order=lambda row: row.gpu),
@@ -52,7 +52,6 @@ class ProcessTable(LineTable[ProcessRow]):
             lambda row: (row.gpu, row.process.pid),
             empty="no process is on a GPU",
             subject=lambda row: row.process.pid,
-            id=id,
         )
 
 

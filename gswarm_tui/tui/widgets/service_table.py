@@ -59,20 +59,22 @@ def _endpoint(service: Service) -> Cell:
     return Piece(service.endpoint or wording.NOTHING, Tone.PLAIN if service.url else Tone.DIM)
 
 
-def _count(value: float | None) -> str:
+def count(value: float | None) -> str:
+    """A number that may be large: ``1,200``."""
     return wording.NOTHING if value is None else f"{value:,.0f}"
 
 
-def _speed(service: Service) -> Cell:
-    return _count(service.generation_tokens_per_s)
+def speed(service: Service) -> Cell:
+    """The tokens that it generates in a second."""
+    return count(service.generation_tokens_per_s)
 
 
 def _prompts(service: Service) -> Cell:
-    return _count(service.prompt_tokens_per_s)
+    return count(service.prompt_tokens_per_s)
 
 
 def _requests(service: Service) -> Cell:
-    return _count(service.requests)
+    return count(service.requests)
 
 
 def _rate(service: Service) -> Cell:
@@ -95,11 +97,11 @@ def _cache(service: Service) -> Cell:
 
 
 def _running(service: Service) -> Cell:
-    return _count(service.running)
+    return count(service.running)
 
 
 def _waiting(service: Service) -> Cell:
-    return Piece(_count(service.waiting), Tone.WARN if service.waiting else Tone.PLAIN)
+    return Piece(count(service.waiting), Tone.WARN if service.waiting else Tone.PLAIN)
 
 
 _COLUMNS: Final[Sequence[Column[Service]]] = (
@@ -108,7 +110,7 @@ _COLUMNS: Final[Sequence[Column[Service]]] = (
     Column("on", where, 7),
     Column("state", state_of, 10, order=lambda s: s.state),
     Column("endpoint", _endpoint, 24, 2, least=114),
-    Column("tok/s", _speed, 7, right=True, order=lambda s: s.generation_tokens_per_s),
+    Column("tok/s", speed, 7, right=True, order=lambda s: s.generation_tokens_per_s),
     Column("ttft", _first, 7, right=True, order=lambda s: s.time_to_first_token_s),
     Column("kv cache", _cache, 11, order=lambda s: s.kv_cache_percent, least=96),
     Column("run", _running, 4, right=True, order=lambda s: s.running),
