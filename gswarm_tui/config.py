@@ -1,7 +1,7 @@
-"""The user's settings: ``config.yaml`` in the data directory, and the environment above it.
+"""The user's settings: ``config.yaml`` in the data directory, overridden by the environment.
 
-A setting is looked for in ``$GSWARM_SECTION_KEY`` first (``$GSWARM_QUEUE_TASK_TIMEOUT``), then in
-the file, and has the default of its section's class where it is in neither.
+A setting is taken from ``$GSWARM_SECTION_KEY`` (``$GSWARM_QUEUE_TASK_TIMEOUT``), else from the
+file, else it is the default of its section's class.
 """
 
 from __future__ import annotations

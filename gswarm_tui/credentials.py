@@ -1,4 +1,4 @@
-"""What looks like a secret: a guess by the name of a variable and by its value."""
+"""Guesses what is a secret, by the name of a variable and by its value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lengths of time as people write them, in every file and on the command line."""
+"""Durations as people write them, in files and on the command line."""
 
 from __future__ import annotations
 

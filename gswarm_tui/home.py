@@ -1,4 +1,4 @@
-"""Where the controller keeps what is its own: `Home`."""
+"""The controller's data directory: `Home`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers of HTTP on this machine: a socket, its URL, and uvicorn without its own signals."""
+"""HTTP servers on this machine: a socket, its URL, and uvicorn without its signal handlers."""
 
 from __future__ import annotations
 

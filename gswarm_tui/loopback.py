@@ -1,4 +1,4 @@
-"""Which addresses only this machine can reach."""
+"""Which addresses can be reached from this machine only."""
 
 from __future__ import annotations
 

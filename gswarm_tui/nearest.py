@@ -1,4 +1,4 @@
-"""The known word that is nearest to one that is not known."""
+"""Finds the known word that is nearest to an unknown one."""
 
 from __future__ import annotations
 

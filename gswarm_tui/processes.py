@@ -1,9 +1,9 @@
-"""Which process is meant, for as long as its number may be another one's.
+"""Identifies processes for longer than their pids do, which are reused.
 
-By the kernel's own count since the boot and the boot's id, as nodes know theirs
-(`gswarm_remote.process`): a clock that is set changes nothing, nor does another name of the
-machine. A process of another pid namespace, that is of a container, has a number that says nothing
-here: it counts as alive until the machine is started anew.
+A process is known by its start in kernel ticks since the boot and by the boot's id, as on nodes
+(`gswarm_remote.process`), so changes of the clock or of the hostname do not matter. A process of
+another pid namespace, such as a container's, cannot be looked up by its pid here: it counts as
+alive until the machine is restarted.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How far a piece of work is, as everything that takes long reports it."""
+"""Progress, as all long work reports it."""
 
 from __future__ import annotations
 

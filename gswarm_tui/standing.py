@@ -1,4 +1,4 @@
-"""The leases that tasks have on a node, kept over all its connections."""
+"""The leases that tasks have on a node, kept across all its connections."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Moments as they are written everywhere: ISO 8601 in UTC, with milliseconds.
+"""Timestamps as they are written everywhere: ISO 8601 in UTC, with milliseconds.
 
-``2026-11-21T03:00:00.000+00:00``; so two of them compare as the texts that they are.
+``2026-11-21T03:00:00.000+00:00``; two of them compare as strings.
 """
 
 from __future__ import annotations

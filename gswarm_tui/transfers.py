@@ -1,7 +1,7 @@
-"""Bytes of models through the controller: a folder pushed to a node, or a copy from node to node.
+"""Transfers through the controller: a folder pushed to a node, or a copy from node to node.
 
-Nothing is sent that the target has: it says which pieces are missing, and keeps each one that came
-whole. So a transfer that broke is continued by the next call, which does the same again.
+Nothing is sent that the target has: it says which pieces are missing, and keeps each one that
+arrives whole. So to continue a broken transfer, repeat the call.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How amounts, times and texts from elsewhere are written, on a terminal and in a log."""
+"""How amounts, times and texts from elsewhere are written on a terminal and in a log."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What pydantic found wrong in a YAML document, said for the person who wrote it.
+"""What pydantic found wrong in a YAML document, in words for the person who wrote it.
 
-All problems of a document become one error, a line each: ``file:line:column: what was expected``.
-Unknown keys name the nearest known one.
+All problems of a document become one error, one line each: ``file:line:column: what was
+expected``. Unknown keys name the nearest known one.
 """
 
 from __future__ import annotations

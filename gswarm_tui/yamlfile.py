@@ -1,13 +1,13 @@
-"""YAML that remembers where everything was written.
+"""Reads YAML and keeps the position of every key and value.
 
 `load_yaml` reads one document into plain dicts, lists, str, int, float, bool and None, and keeps
-the line and column of each key and value. `gswarm_tui.yamlerrors` runs a pydantic model over it,
-and says with them what is wrong.
+the line and column of each key and value. `gswarm_tui.yamlerrors` validates it with a pydantic
+model and reports errors at these positions.
 
-The dialect is YAML 1.1 as PyYAML reads it, less its surprises: keys are always text (``no:`` and
-``1:`` are the keys ``no`` and ``1``), ``12:30`` and ``2026-01-31`` are text, ``022`` is not octal.
-Refused: a key that is there twice, tags (``!x``), several documents in a file, nesting deeper than
-`MAX_DEPTH`, and aliases that multiply beyond `MAX_REPEATED` values ("billion laughs").
+The dialect is YAML 1.1 as PyYAML reads it, without its surprises: keys are always strings (``no:``
+and ``1:`` are the keys ``no`` and ``1``), ``12:30`` and ``2026-01-31`` are strings, ``022`` is not
+octal. Refused: duplicate keys, tags (``!x``), several documents in a file, nesting deeper than
+`MAX_DEPTH`, and aliases that expand to more than `MAX_REPEATED` values ("billion laughs").
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is no YAML at all, said for the person who wrote it."""
+"""Syntax errors of YAML, in words for the person who wrote it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""The `gswarm` command: one file a noun, loaded when it is asked for.
+"""The `gswarm` command: one file for each noun, loaded when it is used.
 
-stdout is data, stderr is diagnostics. The exit code is 0 when it is done, 1 when it failed, 2 when
-what was asked is wrong, 3 when a node could not be reached, 130 after Ctrl-C.
+stdout is data, stderr is diagnostics; docs/cli.md has the exit codes.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""How a node is reached: the seam (`base`), ssh and local behind it, and the helper's start."""
+"""How a node is reached: the interface (`base`), ssh and local, and the start of the helper."""

@@ -1,5 +1,5 @@
 """Runs at set times: the user's crontab, and systemd's user timers.
 
-`schedule` reads cron's five fields, `entry` is what is to be run, `crontab` and `timers` write it
-where cron and systemd look, and `history` knows how each one's last run went.
+`schedule` reads cron's five fields, `entry` describes what is run, `crontab` and `timers` install
+it for cron and systemd, and `history` knows how the last run of each went.
 """

@@ -1,8 +1,8 @@
 """The inventory: which nodes there are, and how each is reached and used.
 
-`finding` says which file counts, `cache` keeps what came of reading it, `reading` knows what it
-means, and `file` what it can say: only these two need pydantic and YAML, and only when the file is
-not the one of last time.
+`finding` decides which file is read, `file` says what it may contain, `reading` what it means, and
+`cache` keeps the result. Only `file` and `reading` need pydantic and YAML, and they are imported
+only when the file has changed.
 """
 
 from gswarm_tui.inventory.finding import load as load

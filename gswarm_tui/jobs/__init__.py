@@ -1,10 +1,10 @@
-"""Jobs: runs of playbooks, queued, retried, and gone on with after a kill.
+"""Jobs: runs of playbooks, queued, retried, and resumed after a kill.
 
 ::
 
     result = await Runner(plan(playbook, inventory), models, database).run(observer)
 
-The names below are imported when they are first used: whoever only reads a log needs no runner.
+The names below are imported on first use: reading a log needs no runner.
 """
 
 from __future__ import annotations

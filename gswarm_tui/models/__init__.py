@@ -1,6 +1,6 @@
-"""Models: what they are called, where they are, and every verb on them (`Models`).
+"""Models: their names, where they are, and every verb on them (`Models`).
 
-`Models` is imported when it is first used: the screens need only what a node's answers mean.
+`Models` is imported on first use: the screens only need the types of what nodes answer.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The `gswarm-tui` command: the fleet on a terminal. Nothing outside of here imports Textual."""
+"""The `gswarm-tui` command: the fleet on a terminal. Only this package imports Textual."""

@@ -1,1 +1,1 @@
-"""Watching the fleet: one frozen picture of everything a tick, and what it was like before."""
+"""Watching the fleet: one frozen snapshot of everything per tick, and its history."""

@@ -1,4 +1,4 @@
-"""What went wrong and was not foreseen, made into an error that says something to the user."""
+"""Turns exceptions that were not foreseen into errors that help the user."""
 
 from __future__ import annotations
 

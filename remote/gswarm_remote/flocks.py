@@ -1,7 +1,7 @@
-"""flock(2) as every lock here uses it: without waiting, and without failing where there is none.
+"""flock(2) as every lock here uses it: without waiting, and without failing if unsupported.
 
-The system lets go of a flock when the process that holds its descriptor dies, and with it all
-processes that inherited it.
+The system releases a flock when the process that holds its descriptor has ended, and every process
+that inherited it.
 """
 
 from __future__ import annotations

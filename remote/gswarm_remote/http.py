@@ -1,7 +1,7 @@
-"""Ask an HTTP server one thing: an engine whether it answers, a URL for a health check.
+"""A small HTTP client: asks an engine for its health, or a URL for a health check.
 
-HTTP/1.1 by h11, over TCP, TLS or a Unix socket; one request a connection, the body whole and
-limited. What streams to users goes through `services.forwarder`, what downloads through `transfer`.
+HTTP/1.1 by h11, over TCP, TLS or a Unix socket; one request for each connection, with a whole body
+of limited size. `services.forwarder` streams to users, and `transfer` downloads.
 """
 
 from __future__ import annotations

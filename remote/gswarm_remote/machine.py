@@ -1,4 +1,4 @@
-"""What the system says of the machine that the helper runs on."""
+"""What the system says about the machine that the helper runs on."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The methods of a helper beside those of the node itself: where each is, and which are remembered.
+"""The methods of a helper other than the node's own: where each is, and whose results are kept.
 
-A module is imported when one of its methods is first called: a helper that only shows its node is
-small and starts at once.
+A module is imported when one of its methods is first called, so that a helper that only shows its
+node is small and starts fast.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a helper knows of its node: where things are, what it was told, what is there, what runs."""
+"""The state of a node in its helper: paths, settings, what is there and what runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long work on a node: it outlives the connection that asked, and equal work is done once."""
+"""Long work on a node: it outlives the connection that asked, and equal requests share it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a command writes, on its way to whoever follows it.
+"""The output of a command, on its way to those who follow it.
 
-A report has ``output`` (text) and the place of its bytes in the whole, ``start`` and ``end``.
-Reports may be joined when a connection is slow, and repeated when one is made anew: by their places
+A report has ``output`` (text) and the position of its bytes in the whole, ``start`` and ``end``.
+Reports may be joined when a connection is slow, and repeated after a reconnect: with the positions
 nothing is lost, and nothing is shown twice.
 """
 

@@ -1,13 +1,12 @@
 """Parts of the bundle that are unpacked when something in them is first imported.
 
-A helper that shows its node needs twenty of the bundle's hundred and fifty files, and on a home
-folder that is on a network, to make a file takes milliseconds. So each package that is not needed
-to start is one file in ``parts/``, named as it is imported: an archive as
-`gswarm_tui.connect.bundle` has it. On the controller there are no parts, and nothing of this
-happens.
+A helper that shows its node needs twenty of the bundle's hundred and fifty files, and creating a
+file takes milliseconds on a network home. So each package that is not needed to start is one file
+in ``parts/``, named like its module: an archive made by `gswarm_tui.connect.bundle`. The controller
+has no parts and unpacks nothing.
 
-Nothing is fsynced, which would take longer than all the rest: what a power failure damaged is found
-instead, because each process compares a package with its part before it first imports from it.
+Nothing is fsynced, which would take longer than everything else. Instead, damage from a power
+failure is found: each process compares a package with its part before it first imports from it.
 """
 
 from __future__ import annotations

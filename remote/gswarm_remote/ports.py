@@ -1,4 +1,4 @@
-"""Ports of this machine: taken before anything is loaded, and who has one that is taken."""
+"""Ports of this machine: bound before anything is loaded; and who holds one that is taken."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Processes that outlive the helper: started, known again, and ended with all that they started.
+"""Processes that outlive the helper: started, recognized, and ended with everything they started.
 
-A pid alone says nothing after a while: it may be another process by now. With the process's start
-time and the machine's boot id it is certain. The command line is no part of that identity: engines
-rename themselves (vLLM does, by setproctitle). A zombie counts as dead: in a container PID 1 may
-take its time to reap.
+A pid alone may belong to another process later. With the process's start time and the machine's
+boot id it is certain. The command line is not part of that identity, because engines rename
+themselves (vLLM does, by setproctitle). A zombie counts as dead: in a container PID 1 may take its
+time to reap.
 """
 
 from __future__ import annotations

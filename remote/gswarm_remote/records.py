@@ -1,7 +1,7 @@
-"""Small JSON files that say what runs: written whole or not at all, 0600.
+"""Small JSON files that describe what runs: written whole or not at all, 0600.
 
-A record is a cache of what /proc knows. Only the one before a process is started has to be written:
-it is how the next helper finds the process. Where a later one cannot be, that is logged.
+A record is a cache of what /proc knows. Only the one before a process is started must be written,
+because the next helper finds the process by it. If a later one cannot be written, that is logged.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Requests both ways over one connection: what `wire` frames, made into calls.
+"""Requests in both directions over one connection, on top of the frames of `wire`.
 
 `Peer` owns one connection. The controller uses it to call; the helper gives it handlers.
 """

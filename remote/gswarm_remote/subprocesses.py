@@ -1,4 +1,4 @@
-"""Starting a process so that one may give up while it starts."""
+"""Starts a process such that starting it can be cancelled."""
 
 from __future__ import annotations
 

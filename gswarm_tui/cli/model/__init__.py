@@ -1,4 +1,4 @@
-"""`gswarm model`: one file a family of verbs."""
+"""`gswarm model`: one file for each family of verbs."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""One screen a file; each draws a `FleetSnapshot` and asks nobody."""
+"""The screens, one in each file; each draws a `FleetSnapshot` and never asks nodes itself."""

@@ -1,1 +1,1 @@
-"""What screens are made of; one widget a file, its styles in it."""
+"""The parts of screens, one widget in each file, with its styles."""

@@ -1,1 +1,1 @@
-"""A fleet that is only computed: everything follows from a seed and the time."""
+"""A computed fleet: everything follows from a seed and the time."""

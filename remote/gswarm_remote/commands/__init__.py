@@ -1,0 +1,1 @@
+"""The `command` actions of playbooks: processes of the user's that outlive the helper."""

@@ -1,0 +1,1 @@
+"""Leases: kernel locks that keep tasks of all controllers and users apart."""

@@ -1,1 +1,1 @@
-"""What a node tells about its hardware."""
+"""What a node reports about its GPUs, itself and its services."""

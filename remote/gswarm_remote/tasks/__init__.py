@@ -1,0 +1,1 @@
+"""The results of tasks, kept so that work is not done twice."""
