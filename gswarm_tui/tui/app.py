@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 _QUIT = ("quit", "q")
 _THEME = "theme"
+_OF_A_FOLDER = "playbooks"
 _OTHERS_S: Final = 2.0
 """After so long the other screens are imported; by then most nodes have answered."""
 
@@ -293,8 +294,10 @@ class GswarmApp(App[None]):
             return f"there is no `{word}`{near}"
         elif word in SUBJECTS and subject not in self.words_after(word):
             return SUBJECTS[word].why_not(subject, self.words_after(word))
+        elif word not in (*SUBJECTS, _OF_A_FOLDER) and subject is not None:
+            return f"`{word}` is all of them: nothing can follow it; / filters"
         else:
-            self.go_to(word, subject if word in SUBJECTS else None)
+            self.go_to(word, subject)
         return None
 
     def _dress(self, name: str | None) -> str | None:

@@ -97,8 +97,7 @@ def _last(
         yield f"LAST COPY ANYWHERE: nothing whole is left of {name}; {again}"
     silent = [node.name for node in snapshot.nodes if node.state is NodeState.UNREACHABLE]
     if silent:
-        named = ", ".join(silent[:3]) + (f" and {len(silent) - 3} more" if silent[3:] else "")
-        yield f"whether {named} has one is not known: no answer"
+        yield f"whether {wording.few(silent, 3)} has one is not known: no answer"
 
 
 def _copies(model: Model | None) -> Sequence[Copy]:

@@ -218,8 +218,7 @@ def _first_whole(model: Model) -> str:
 
 
 def _there_are(places: Sequence[str]) -> str:
-    more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
-    return f"there are copies on {_listed(places[:_SHOWN]) or 'no node'}{more}"
+    return f"there are copies on {wording.few(places, _SHOWN) or 'no node'}"
 
 
 def _sizes(models: Sequence[Model], origins: Mapping[str, str] | None = None) -> str:

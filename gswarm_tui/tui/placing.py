@@ -20,6 +20,7 @@ from gswarm_tui.tui.acting import Deed
 from gswarm_tui.tui.losses import WHOLE as WHOLE
 from gswarm_tui.tui.losses import tier_of as tier_of
 from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Model, Service
+from gswarm_tui.wording import few
 
 READABLE: Final = (WHOLE, *NOT_AS_PUBLISHED)
 """States of copies that can be compared with what was published."""
@@ -260,6 +261,4 @@ def _each(option: str, values: Sequence[str]) -> list[str]:
 
 def _few(values: Iterable[str]) -> str:
     """Names for a title: the first few of them, and how many more there are."""
-    names = list(dict.fromkeys(values))
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    return few(list(dict.fromkeys(values)), _NAMED)

@@ -8,13 +8,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pytest
+from textual.css.model import RuleSet
+from textual.css.stylesheet import Stylesheet
 
 from .idle import at_rest
 from .stage import Stage
 
 SNAPSHOTS = Path(__file__).parent / "__snapshots__"
+_PARSED: dict[tuple[Any, ...], list[RuleSet]] = {}
+_PARSE = Stylesheet._parse_rules
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
@@ -33,6 +38,12 @@ def _no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pilot waits for what there is to do, not for a quiet moment of the machine."""
     monkeypatch.setattr("textual.app.wait_for_idle", at_rest)
     monkeypatch.setattr("textual.pilot.wait_for_idle", at_rest)
+
+
+@pytest.fixture(autouse=True)
+def _parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each application reads the same style sheets, and nothing changes what it has read."""
+    monkeypatch.setattr(Stylesheet, "_parse_rules", _rules)
 
 
 @pytest.fixture
@@ -54,6 +65,13 @@ def same_as_before() -> Callable[[Stage, str], None]:
         assert seen == (file.read_text() if file.exists() else "")
 
     return compare
+
+
+def _rules(sheet: Stylesheet, css: str, read_from: Any, *given: Any, **named: Any) -> list[RuleSet]:
+    key = (css, read_from, *given, *named.items(), *sheet._variables.items())
+    if key not in _PARSED:
+        _PARSED[key] = _PARSE(sheet, css, read_from, *given, **named)
+    return _PARSED[key]
 
 
 def drawing(stage: Stage) -> str:

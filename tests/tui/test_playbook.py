@@ -169,6 +169,25 @@ async def test_going_through_folders(folder: Path) -> None:
         assert stage.view.WORD == "fleet"
 
 
+async def test_a_folder_or_a_file_is_typed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    monkeypatch.setenv("HOME", str(folder))
+    async with on_stage(PICTURE, inventory=INVENTORY) as stage:
+        assert stage.app.obey("playbooks ~/more") is None
+        await settle(stage)
+        assert stage.line_with(str(folder / "more"))
+        assert stage.app.obey("playbooks ~/good.yaml") is None
+        await settle(stage)
+        assert stage.app.trail() == ("Fleet", "Playbooks", "Playbook good.yaml")
+        await stage.press("escape")
+        assert "asks.yml" in stage.text()
+        assert stage.app.obey("playbooks ~/none") is None
+        await settle(stage)
+        assert "cannot be read: No such file" in stage.text()
+        said = "`jobs` is all of them: nothing can follow it; / filters"
+        assert stage.app.obey("jobs failed") == said
+
+
 async def test_a_folder_that_cannot_be_read(folder: Path) -> None:
     async with on_stage(PICTURE) as stage:
         await stage.open("playbooks")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from gswarm_tui.tui import shell
 from gswarm_tui.tui.narrow import NarrowUpdate
 from gswarm_tui.tui.widgets.cells import Piece, fit, pieces
 from gswarm_tui.tui.widgets.differences import changed_spans
-from gswarm_tui.tui.widgets.header import totals
+from gswarm_tui.tui.widgets.header import _in_room, totals
 from gswarm_tui.tui.widgets.heat import Heat
 from gswarm_tui.tui.widgets.plot import (
     ONE_DAY,
@@ -248,3 +249,13 @@ def test_a_shell_is_opened_as_the_inventory_says(monkeypatch: pytest.MonkeyPatch
 def test_little_power_is_said_in_watts(watts: float, said: str) -> None:
     picture = fleet(node("one", gpu("one", 0, power_w=watts)))
     assert totals(picture)[-1].text.strip() == said
+
+
+def test_no_amount_at_the_top_is_cut_and_what_is_wrong_stays() -> None:
+    said = totals(replace(racks(), queue_paused=True))
+    whole = "".join(piece.text for piece in said)
+    for width in range(20, len(whole) + 1):
+        shown = "".join(piece.text for piece in _in_room(said, width))
+        assert whole.startswith(shown)
+        assert shown.endswith((" paused", " busy", " GB", " TB", "W"))
+        assert len(shown) <= width or shown.endswith("queue paused")

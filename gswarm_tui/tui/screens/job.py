@@ -304,7 +304,10 @@ def _chain(chain: tuple[str, ...], seconds: float, goes_on: bool) -> Iterator[Ce
     if chain:
         names = " → ".join(chain if len(chain) < 9 else (*chain[:4], "…", *chain[-4:]))
         said = "longest so far" if goes_on else "took longest"
-        yield [Piece(f"{CHAIN} ", Tone.BUSY), Piece(f"{said}, {wording.roughly(seconds)}: {names}")]
+        spent = wording.roughly(
+            float(int(seconds)) if goes_on else seconds
+        )  # as those of its tasks
+        yield [Piece(f"{CHAIN} ", Tone.BUSY), Piece(f"{said}, {spent}: {names}")]
 
 
 def _wrapped(name: str, value: Piece, width: int) -> Iterator[Cell]:

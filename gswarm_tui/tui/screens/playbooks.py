@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -56,7 +57,8 @@ class PlaybooksView(View):
 
     def __init__(self, subject: str | None = None) -> None:
         super().__init__()
-        self.folder = Path(subject or ".").resolve()
+        wanted = os.path.expanduser(subject or ".")  # noqa: PTH111 - fails on the home of nobody
+        self.folder = Path(wanted).resolve()
         self._entries: list[Entry] = []
         self._problem = ""
 
@@ -82,6 +84,10 @@ class PlaybooksView(View):
         self.run_worker(self._read(self.folder), group="folder", exclusive=True)
 
     async def _read(self, folder: Path) -> None:
+        file = folder
+        if await asyncio.to_thread(file.is_file):  # as it was typed after `:`
+            self.folder = folder = file.parent
+            self.app.push_screen(PlaybookView(str(file)))
         try:
             found, problem = await asyncio.to_thread(entries, folder), ""
         except GswarmError as error:

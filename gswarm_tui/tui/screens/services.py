@@ -73,7 +73,8 @@ class ServicesView(View):
         if service is None:
             return
         if talker is None or service.port is None:
-            why = "there is no port to ask" if talker else "no node can be asked from here"
+            why = _loads(service) if _is_early(service) else "there is no port to ask"
+            why = why if talker else "no node can be asked from here"
             self.gswarm.deeds.tell(f"chat with {service.model}", why)
         else:
             self.app.push_screen(ChatScreen(service, talker))
@@ -116,6 +117,11 @@ class ServicesView(View):
 def _is_early(service: Service) -> bool:
     """Whether it is being loaded, and not published yet."""
     return service.state == "starting" and service.port is None
+
+
+def _loads(service: Service) -> str:
+    job = "" if service.job is None else f" by job {service.job}"
+    return f"it is being loaded{job}; nobody can ask it yet"
 
 
 def _texts(service: Service) -> Iterable[str | None]:
@@ -163,9 +169,9 @@ def _queue(service: Service) -> Cell:
     state = state_of(service)
     word = [state] if isinstance(state, Piece) else []
     if _is_early(service):
-        job = "" if service.job is None else f" by job {service.job}"
-        return [Piece("  "), *word, Piece(f"  it is being loaded{job}; nobody can ask it yet")]
+        return [Piece("  "), *word, Piece(f"  {_loads(service)}")]
     if service.running is None and service.waiting is None:
         return [Piece("  "), *word, Piece("  its engine does not tell its load", Tone.DIM)]
-    said = f"  {service.running or 0} requests are answered, {service.waiting or 0} wait"
+    answered = wording.number_of(service.running or 0, "request")
+    said = f"  answers {answered} now; {service.waiting or 0} wait"
     return [Piece("  "), *word, Piece(said)]

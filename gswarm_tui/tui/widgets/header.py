@@ -78,7 +78,8 @@ class Header(Lines):
             self.show([Piece(f"needs {LEAST_WIDTH}×{LEAST_HEIGHT}", Tone.WARN), "more room"])
             return
         trail = [Piece(_shortened(self.trail, width - 2), Tone.TITLE), Piece(self._note, Tone.DIM)]
-        self.show([totals(self._snapshot, self._errors, read_only=self._read_only), trail])
+        said = totals(self._snapshot, self._errors, read_only=self._read_only)
+        self.show([_in_room(said, width - 2), trail])
 
 
 def _shortened(trail: Sequence[str], width: int) -> str:
@@ -88,6 +89,14 @@ def _shortened(trail: Sequence[str], width: int) -> str:
         if cell_len(said) <= width:
             return said
     return trail[-1] if trail else ""
+
+
+def _in_room(said: Sequence[Piece], width: int) -> list[Piece]:
+    """The totals, without the last amounts where there is no room: half of one says nothing."""
+    shown = list(said)
+    while sum(cell_len(piece.text) for piece in shown) > width and shown[-1].tone is Tone.PLAIN:
+        shown.pop()
+    return shown
 
 
 def crumb_at(trail: Sequence[str], width: int, x: int) -> int | None:
@@ -131,12 +140,12 @@ def totals(snapshot: FleetSnapshot, errors: int = 0, *, read_only: bool = False)
         said.append(Piece(f"  ✗ {errors} {noun}, in :events", Tone.BAD))
     if snapshot.attention:
         said.append(Piece(f"  ⚠ {len(snapshot.attention)} to look at", Tone.WARN))
+    if snapshot.queue_paused:
+        said.append(Piece("  ‖ queue paused", Tone.WARN))
     if loads:
         said.append(Piece(f"  {sum(loads) / len(loads):.0f} % busy"))
     if total:
         said.append(Piece(f"  {wording.size(used)} of {wording.size(total)}"))
     if power:
         said.append(Piece(f"  {wording.power(power)}"))
-    if snapshot.queue_paused:
-        said.append(Piece("  ‖ queue paused", Tone.WARN))
     return said
