@@ -30,6 +30,8 @@ class MissingValueError(PlaybookError):
 AS_WRITTEN = frozenset({"when", "for_each"})
 """Keys whose expressions are not replaced here: they say whether and how often an action is."""
 
+_ONE_DEVICE = ("device", "source_device", "target_device")
+
 
 def build(
     name: str,
@@ -112,10 +114,13 @@ def _origin(source: Source, error: ValidationError) -> str | None:
 
 
 def _misplaced(error: ValidationError) -> str | None:
-    """Where a key belongs that is none of an action's."""
-    unknown = [problem["loc"] for problem in error.errors() if problem["type"] == "extra_forbidden"]
-    if ("always",) in unknown:
-        return "actions that run at the end stand in a list `always`, beside `actions`"
+    """Where that belongs which is not meant here."""
+    for problem in error.errors():
+        key = problem["loc"][-1] if problem["loc"] else None
+        if problem["type"] == "extra_forbidden" and key == "always":
+            return "actions that run at the end stand in a list `always`, beside `actions`"
+        if key in _ONE_DEVICE and isinstance(problem["input"], list):
+            return "several are a list `devices`; for copy and move its first is the source"
     return None
 
 
