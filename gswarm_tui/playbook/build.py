@@ -30,7 +30,7 @@ class MissingValueError(PlaybookError):
 AS_WRITTEN = frozenset({"when", "for_each"})
 """Keys whose expressions are not replaced here: they say whether and how often an action is."""
 
-_ONE_DEVICE = ("device", "source_device", "target_device")
+_ONE_DEVICE = ("source_device", "target_device")
 
 
 def build(

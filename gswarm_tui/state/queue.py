@@ -282,11 +282,9 @@ class Queue:
             "SELECT action_type, action_id, summary FROM tasks WHERE job_id = ? AND action_id = ?",
             (other["job_id"], other["action_id"]),
         )[0]
-        has = "held by" if other["held"] else "which is first the turn of"
-        return (
-            f"waiting for {claim['label']}, {has} job {other['job_id']}"
-            f" ({row['action_type']} {row['action_id']})"
-        )
+        task = f"job {other['job_id']} ({row['action_type']} {row['action_id']})"
+        has = f"held by {task}" if other["held"] else f"which {task} gets first"
+        return f"waiting for {claim['label']}, {has}"
 
     def _look_again(self, key: str, *, behind: tuple[int, int, str] = _FRONT) -> None:
         """The first that is parked at a key is parked no more: admission looks at it again.

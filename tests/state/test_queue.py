@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,12 +23,6 @@ OTHER_GPU = Claim("device/node1:gpu1", "node1:gpu1", exclusive=True)
 READ = Claim("copy/tiny/node1:disk", "tiny on node1:disk", exclusive=False)
 WRITE = Claim("copy/tiny/node1:disk", "tiny on node1:disk", exclusive=True)
 SLOT = Claim("network/node1", "the network of node1", exclusive=False, slots=2)
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    with Database(tmp_path / "state.db") as database:
-        yield database
 
 
 class Fixture:
@@ -80,7 +73,7 @@ def test_readers_share_and_a_writer_waits_for_them(of: Fixture) -> None:
     for name, claim in (("a", READ), ("b", READ), ("writer", WRITE), ("late", READ)):
         of.enter(job, name, claim)
     assert of.admit(job) == ["a", "b"]
-    assert "which is first the turn of job 1 (serve writer)" in str(of.why(job, "late"))
+    assert "which job 1 (serve writer) gets first" in str(of.why(job, "late"))
     of.end(job, "a")
     assert of.admit(job) == []
     of.end(job, "b")
