@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import final
 
 from gswarm_tui import wording
@@ -40,12 +40,13 @@ _Said = tuple[str, str, str]
 class Happenings:
     """The events that make one picture of the next; what was there at first is no event.
 
-    What a node told last of its GPUs is remembered while it, or its driver, does not answer: what
-    it tells again afterwards is no news.
+    What a node told last of its GPUs and services is remembered while it, or its driver, does not
+    answer: what it tells again afterwards is no news.
     """
 
     def __init__(self) -> None:
         self._gpus: dict[str, tuple[Gpu, ...]] = {}
+        self._served: dict[tuple[str, str], Service] = {}
 
     def between(self, before: FleetSnapshot, after: FleetSnapshot) -> list[Event]:
         """What happened between two pictures."""
@@ -57,7 +58,7 @@ class Happenings:
                 *_of_idle_gpus(before, after),
                 *_of_jobs(before, after),
                 *_of_models(before, after),
-                *_of_services(before, after),
+                *self._of_services(before, after),
             )
         ]
 
@@ -68,6 +69,14 @@ class Happenings:
             if old is not new and old.name == new.name:
                 yield from _of_node(old, new)
                 yield from self._of_gpus(old, new)
+                if old.state is NodeState.UP and new.state is not NodeState.UP:
+                    self._remember(old.name, before.services)
+
+    def _remember(self, node: str, services: Iterable[Service]) -> None:
+        """Keep the services of a node that does not answer any more."""
+        others = {place: each for place, each in self._served.items() if place[0] != node}
+        mine = {(node, each.service): each for each in services if each.node == node}
+        self._served = others | mine
 
     def _of_gpus(self, old: Node, new: Node) -> Iterator[_Said]:
         if old.gpus is new.gpus or old.sampled_at is None:
@@ -78,6 +87,23 @@ class Happenings:
             known = {gpu.index: gpu for gpu in self._gpus.get(new.name, ())}
             for gpu in new.gpus:
                 yield from _of_gpu(known.get(gpu.index), gpu)
+
+    def _of_services(self, before: FleetSnapshot, after: FleetSnapshot) -> Iterator[_Said]:
+        if before.services is after.services:
+            return
+        known = {(each.node, each.service): each for each in before.services}
+        up = {node.name for node in before.nodes if node.sampled_at is not None}
+        for each in after.services:
+            place = (each.node, each.service)
+            old = known.pop(place, None) or self._served.pop(place, None)
+            if old is None and each.node in up and each.state == "ready":
+                yield "info", each.model, f"{each.model} is served on {each.node}"
+            elif old is not None and old.state != each.state:
+                yield _turned(each)
+        still_up = {node.name for node in after.nodes if node.state is NodeState.UP}
+        for gone in known.values():
+            if gone.node in still_up:
+                yield "info", gone.model, f"{gone.model} is not served on {gone.node} any more"
 
 
 def _tells(node: Node) -> bool:
@@ -175,23 +201,6 @@ def _of_model(old: Model, new: Model) -> Iterator[_Said]:
             yield "info", new.name, f"{new.name} is on {copy.device}"
         elif copy.state == "damaged" and (copy.device, copy.revision) in whole:
             yield "error", new.name, f"{new.name} on {copy.device} is damaged"
-
-
-def _of_services(before: FleetSnapshot, after: FleetSnapshot) -> Iterator[_Said]:
-    if before.services is after.services:
-        return
-    known = {(each.node, each.service): each for each in before.services}
-    up = {node.name for node in before.nodes if node.sampled_at is not None}
-    for each in after.services:
-        old = known.pop((each.node, each.service), None)
-        if old is None and each.node in up and each.state == "ready":
-            yield "info", each.model, f"{each.model} is served on {each.node}"
-        elif old is not None and old.state != each.state:
-            yield _turned(each)
-    still_up = {node.name for node in after.nodes if node.state is NodeState.UP}
-    for gone in known.values():
-        if gone.node in still_up:
-            yield "info", gone.model, f"{gone.model} is not served on {gone.node} any more"
 
 
 def _turned(service: Service) -> _Said:

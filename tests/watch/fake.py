@@ -166,7 +166,7 @@ class Listening:
 
     async def until(self, true: Callable[[FleetSnapshot], object]) -> FleetSnapshot:
         """The first picture from now on of which something is true."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not self.pictures or not true(self.pictures[-1]):
                 self._news.clear()
                 await self._news.wait()

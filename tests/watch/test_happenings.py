@@ -223,3 +223,17 @@ def test_services_come_and_go() -> None:
     # a node that answers for the first time had it before
     new = replace(UP, sampled_at=None)
     assert said(replace(none, nodes=(new,)), replace(some, nodes=(new,))) == []
+
+
+def test_a_service_of_a_node_that_is_back_is_no_news_but_its_state_is() -> None:
+    some, away = FleetSnapshot(1.0, (UP,), services=(SERVICE,)), FleetSnapshot(2.0, (DOWN,))
+    back = FleetSnapshot(3.0, (UP,))  # what it serves is told a moment later
+    for state, expected in (("ready", []), ("sleeping", ["m on n1 is sleeping"])):
+        found, told = Happenings(), []
+        for pair in pairwise([some, away, back, replace(some, services=(_in(state),))]):
+            told += [event.text for event in found.between(*pair) if event.about == "m"]
+        assert told == expected
+
+
+def _in(state: str) -> Service:
+    return replace(SERVICE, state=state)

@@ -126,7 +126,7 @@ async def test_one_that_does_not_accept_us_is_not_asked_again(refusal: NodeError
     node = FakeNode()
     node.refuses = refusal
     watch = NodeWatch(node, QUICK, changed=lambda: None, job_of=lambda key: None)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await watch.run()
     assert node.attempts == 1
     assert watch.node(0.0).error == refusal.message
