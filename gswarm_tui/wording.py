@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gswarm_tui.progress import Progress
 
@@ -102,6 +102,12 @@ def estimate(seconds: float, *, moves: bool) -> str:
 def number_of(count: int, noun: str) -> str:
     """``1 node``, ``3 nodes``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def few(names: Sequence[str], most: int) -> str:
+    """Names in a row, no more of them than `most`: ``a, b and 3 more``."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _tells(report: Progress) -> bool:

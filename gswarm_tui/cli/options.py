@@ -31,6 +31,12 @@ Devices: TypeAlias = Annotated[
         help="node1:gpu0, or gpu0 with --node; for several use commas, or repeat it.",
     ),
 ]
+Targets: TypeAlias = Annotated[
+    list[str],
+    typer.Option(
+        "--to", metavar="DEVICE", help="The target; for several use commas, or repeat it."
+    ),
+]
 Config: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--config", metavar="KEY=VALUE", help="A setting of the engine; may be repeated."),

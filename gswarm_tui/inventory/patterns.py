@@ -23,9 +23,11 @@ from fnmatch import fnmatchcase
 
 from gswarm_tui.errors import DeviceError
 from gswarm_tui.nearest import did_you_mean
+from gswarm_tui.wording import few
 
 ALL = "all"
 MAX_EXPANSION = 10_000
+_SHOWN = 12
 
 _RANGE = re.compile(r"\[([^\[\]]*)\]")
 _SPAN = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", re.ASCII)
@@ -150,7 +152,7 @@ def _unknown(name: str, pattern: str, candidates: Candidates) -> DeviceError:
     within = "" if name == pattern else f" (from `{pattern}`)"
     known = [*candidates.names, *candidates.groups]
     suggestion = did_you_mean(name, known)
-    hint = None if suggestion else f"the inventory has: {_shortened(known)}"
+    hint = None if suggestion else f"the inventory has: {few(known, _SHOWN)}"
     return DeviceError(f"no node or group is called `{name}`{within}{suggestion}", hint=hint)
 
 
@@ -162,7 +164,7 @@ def _labelled(pattern: str, candidates: Candidates) -> list[str]:
             {p for labels in candidates.labels.values() for p in _label_patterns(labels)}
         )
         suggestion = did_you_mean(pattern, known)
-        hint = None if suggestion else f"there are: {_shortened(known)}" if known else None
+        hint = None if suggestion else f"there are: {few(known, _SHOWN)}" if known else None
         raise DeviceError(f"no node has `{pattern}`{suggestion}", hint=hint)
     return found
 
@@ -183,8 +185,3 @@ def _label_patterns(labels: Mapping[str, str]) -> Iterator[str]:
         yield f"label={value or key}"
         if value:
             yield f"label:{key}={value}"
-
-
-def _shortened(names: Sequence[str], most: int = 12) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

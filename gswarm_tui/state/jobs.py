@@ -62,11 +62,9 @@ class Jobs:
         )
         return [task_of(row, self._queue.waiting_for(row)) for row in rows]
 
-    def attempts(self, job_id: int, action_id: str | None = None) -> list[AttemptRecord]:
+    def attempts(self, job_id: int) -> list[AttemptRecord]:
         rows = self._database.query(
-            "SELECT * FROM attempts WHERE job_id = ? AND (? IS NULL OR action_id = ?)"
-            " ORDER BY started_at, attempt",
-            (job_id, action_id, action_id),
+            "SELECT * FROM attempts WHERE job_id = ? ORDER BY started_at, attempt", (job_id,)
         )
         return [attempt_of(row) for row in rows]
 

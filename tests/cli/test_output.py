@@ -14,7 +14,7 @@ from gswarm_tui.cli import output
 from gswarm_tui.cli.progress import Lines, reporter
 from gswarm_tui.errors import GswarmError
 from gswarm_tui.progress import Progress, ignore
-from gswarm_tui.wording import describe, limit
+from gswarm_tui.wording import describe, few, limit
 
 
 @pytest.mark.parametrize(
@@ -183,6 +183,14 @@ def test_what_is_copied_is_never_folded(
 @pytest.mark.parametrize(("count", "shown"), [(0, "0 nodes"), (1, "1 node"), (2, "2 nodes")])
 def test_numbers_of_things(count: int, shown: str) -> None:
     assert output.number_of(count, "node") == shown
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [([], ""), (["a"], "a"), (["a", "b"], "a, b"), (["a", "b", "c", "d"], "a, b and 2 more")],
+)
+def test_names_in_a_row(names: list[str], shown: str) -> None:
+    assert few(names, 2) == shown
 
 
 def test_nothing_that_is_said_steers_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,16 @@ if TYPE_CHECKING:
     from tests.playbook.conftest import FakeModels
 
 
+def answers(fake: FakeModels, completion: str) -> None:
+    """Have every health check say this."""
+    original = fake.check_health
+
+    async def check_health(target: str, **arguments: Any) -> Any:
+        return replace(await original(target, **arguments), completion=completion)
+
+    fake.check_health = check_health  # type: ignore[method-assign,assignment]
+
+
 async def test_what_can_pass_is_tried_again_and_each_attempt_is_known(
     run: Runs, fake: FakeModels, jobs: Jobs
 ) -> None:
@@ -242,12 +252,7 @@ async def test_what_was_hidden_when_it_was_written_down_is_not_used_as_if_it_wer
     run: Runs, fake: FakeModels, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("THE_KEY", "hush-hush")
-    original = fake.check_health
-
-    async def check_health(target: str, **arguments: Any) -> Any:
-        return replace(await original(target, **arguments), completion="it is hush-hush")
-
-    fake.check_health = check_health  # type: ignore[method-assign,assignment]
+    answers(fake, "it is hush-hush")
     text = "secrets: {key: {env: THE_KEY}}\nactions:\n" + asks("a")
     text += "  - {action_id: say, action_type: noop, message: 'heard: ${a.completion}'}\n"
     await run(text)
@@ -317,12 +322,7 @@ async def test_a_secret_in_what_an_action_returned_is_hidden_where_it_is_used(
     run: Runs, fake: FakeModels, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("THE_KEY", "hush-hush")
-    original = fake.check_health
-
-    async def check_health(target: str, **arguments: Any) -> Any:
-        return replace(await original(target, **arguments), completion="it is hush-hush")
-
-    fake.check_health = check_health  # type: ignore[method-assign,assignment]
+    answers(fake, "it is hush-hush")
     text = "secrets: {key: {env: THE_KEY}}\nactions:\n" + asks("a")
     text += "  - {action_id: say, action_type: noop, message: 'heard: ${a.completion}'}\n"
     result = await run(text)

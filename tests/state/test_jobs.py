@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,12 +16,6 @@ TASKS = (
     NewTask("load", "move", "tiny to node1:gpu0", ("fetch",)),
     NewTask("serve", "serve", "tiny on node1:gpu0", ("load",)),
 )
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    with Database(tmp_path / "state.db") as database:
-        yield database
 
 
 @pytest.fixture

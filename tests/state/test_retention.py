@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,12 +15,6 @@ from gswarm_tui.state.retention import log_bytes, prune, prune_if_due
 
 NOW = datetime.now(UTC)
 VERSION_1 = Path(__file__).parents[1] / "data" / "databases" / "1.db"
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    with Database(tmp_path / "gswarm.db") as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -90,12 +90,7 @@ def move(
     source: Annotated[
         str, typer.Option("--from", metavar="DEVICE", help="disk, dram, gpu0, node1:disk…")
     ],
-    to: Annotated[
-        list[str],
-        typer.Option(
-            "--to", metavar="DEVICE", help="The target; for several use commas, or repeat it."
-        ),
-    ],
+    to: options.Targets,
     node: options.Node = None,
     keep_source: Annotated[
         bool | None,
@@ -144,12 +139,7 @@ def copy(
     source: Annotated[
         str, typer.Option("--from", metavar="DEVICE", help="disk, dram, node1:disk…")
     ],
-    to: Annotated[
-        list[str],
-        typer.Option(
-            "--to", metavar="DEVICE", help="The target; for several use commas, or repeat it."
-        ),
-    ],
+    to: options.Targets,
     node: options.Node = None,
     json: options.Json = False,
 ) -> None:

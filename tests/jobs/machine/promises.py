@@ -179,9 +179,9 @@ class Promises:
         assert not any(self._nodes.leases.values())
 
     def _check_attempts(self, job_id: int, records: Sequence[TaskRecord]) -> None:
+        known = sorted(self._jobs.attempts(job_id), key=lambda attempt: attempt.attempt)
         for record in records:
-            attempts = self._jobs.attempts(job_id, record.action_id)
-            attempts.sort(key=lambda attempt: attempt.attempt)
+            attempts = [attempt for attempt in known if attempt.action_id == record.action_id]
             numbers = [attempt.attempt for attempt in attempts]
             assert numbers == list(range(1, record.attempt + 1)), record
             assert all(attempt.finished_at for attempt in attempts), record
