@@ -1,4 +1,4 @@
-"""Every failure that a user can meet, drawn as a tree.
+"""Every failure that a user can see, drawn as a tree.
 
 ::
 

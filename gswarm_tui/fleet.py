@@ -5,8 +5,8 @@
     async with Fleet(inventory, home) as fleet:
         info = await fleet.node("node1").call("node.info")
 
-A node is connected to when it is first asked something, once, however many ask. A call that is
-under way when the connection is lost fails; the next one connects again.
+A node is connected to on first use, once for all callers. A call that is under way when the
+connection is lost fails, unless it is `REPEATABLE`; the next call connects again.
 """
 
 from __future__ import annotations

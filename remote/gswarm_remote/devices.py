@@ -1,4 +1,4 @@
-"""The names of the places on a node: ``disk``, ``dram``, ``gpu0``."""
+"""The names of devices on a node: ``disk``, ``dram``, ``gpu0``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can go wrong on a node, as it travels to the controller.
+"""Errors on a node, as they travel to the controller.
 
 An error on the wire is the map ``{kind, message, hint, where}``; ``kind`` is for programs, the
 rest is for the person who reads it.
