@@ -162,7 +162,7 @@ def contents(copy: dict[str, Any]) -> dict[str, bytes]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.005)
 

@@ -55,7 +55,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("GSWARM_DRAM_DIR", str(folder / "shm"))
     monkeypatch.setenv("GSWARM_LEASE_DIR", str(folder / "leases"))
     yield folder
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while (left := processes_below(folder)) and time.monotonic() < deadline:
         time.sleep(0.01)  # what was killed takes a moment
     shutil.rmtree(folder)

@@ -93,7 +93,7 @@ async def test_a_cancel_that_comes_with_its_request_is_answered() -> None:
         answering._receive(wire.Notification("cancel", {"id": 77}))
         answer = asking._waiting[77] = asyncio.get_running_loop().create_future()
         with pytest.raises(HelperError, match="wait was cancelled"):
-            await asyncio.wait_for(answer, 5)
+            await asyncio.wait_for(answer, 20)
 
 
 async def test_a_cancel_that_crosses_the_answer_ends_the_call() -> None:
@@ -116,7 +116,7 @@ async def test_a_cancel_that_crosses_the_answer_ends_the_call() -> None:
         asking._receive = cancel_and_receive  # type: ignore[method-assign]
         go.set()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(task, 5)
+            await asyncio.wait_for(task, 20)
 
 
 async def test_cancelling_a_call_cancels_it_there_and_waits_for_its_end() -> None:

@@ -304,7 +304,7 @@ def test_ctrl_c_twice_leaves_at_once(lab: Lab) -> None:
     command.interrupt()
     assert command.end().code == 130
     # An engine that is deaf to TERM has ten seconds: nobody waited for those.
-    assert time.monotonic() - before < 3
+    assert time.monotonic() - before < 8
     for pid in lab.engines("bad"):
         os.kill(pid, signal.SIGKILL)
 

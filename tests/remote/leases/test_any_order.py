@@ -84,7 +84,7 @@ async def drive(sequence: list[tuple[str, int, Any]]) -> None:
         for what, sharing in held(helpers).items():
             assert len(sharing) == 1 or all(sharing), what
     # Whoever still waits has its turn as soon as the others are done.
-    deadline = asyncio.get_running_loop().time() + 10
+    deadline = asyncio.get_running_loop().time() + 30
     while any(len(helper) for helper in helpers):
         for what, sharing in held(helpers).items():
             assert len(sharing) == 1 or all(sharing), what

@@ -20,7 +20,9 @@ from ..helpers import until
 
 FAST = Wish(interval_s=0.1)
 USUAL = Patience(restart_s=0.05)
-SHORT = Patience(hung_s=0.3, kill_s=0.8, kill_again_s=0.8, restart_s=0.05, gone_s=5.0)
+SHORT = Patience(hung_s=0.3, kill_s=0.8, restart_s=0.05, gone_s=5.0)
+MIDDLE = Patience(hung_s=0.3, kill_s=2.0, restart_s=0.05, gone_s=5.0)
+"""A sampler begins to sample before that is over, also where others are at work."""
 
 
 async def no_services() -> list[Any]:
@@ -173,9 +175,9 @@ async def test_a_disk_that_does_not_answer_holds_up_no_frames(
     monkeypatch.setattr(idle.IdleTimes, "save", lambda times, content: go_on.wait(20))
     one = feeds(pattern="idle", idle=tmp_path / "idle.json")
     with one.watch(FAST) as watch:
-        seen = [await asyncio.wait_for(watch.frame(), 5) for _ in range(4)]
+        seen = [await asyncio.wait_for(watch.frame(), 10) for _ in range(4)]
     with one.watch(FAST) as watch:
-        seen.append(await asyncio.wait_for(watch.frame(), 5))
+        seen.append(await asyncio.wait_for(watch.frame(), 10))
     go_on.set()
     assert {frame["state"] for frame in seen} == {"ok"}
 
@@ -234,7 +236,7 @@ async def test_bandwidth_is_told_to_those_who_asked(feeds: Feeds) -> None:
 
 
 async def test_a_driver_that_hangs_is_a_state_with_its_age(feeds: Feeds) -> None:
-    one = feeds(patience=SHORT, faults=[{"gpu": 1, "kind": "hang", "for_s": 3.0}])
+    one = feeds(patience=MIDDLE, faults=[{"gpu": 1, "kind": "hang", "for_s": 4.0}])
     with one.watch(FAST) as watch:
         first = await frame_with(
             watch, lambda frame: "the GPU driver has not answered for" in (frame["error"] or "")
@@ -242,7 +244,7 @@ async def test_a_driver_that_hangs_is_a_state_with_its_age(feeds: Feeds) -> None
         pid = sampler_of(one)
         assert (first["state"], first["gpus"]) == ("hung", [])
         assert first["host"]["memory_total_bytes"] > 0  # the machine is still told of
-        later = await frame_with(watch, lambda frame: frame["silent_s"] > 1.5)
+        later = await frame_with(watch, lambda frame: frame["silent_s"] > 2.5)
         assert later["state"] == "hung"  # in another process: the first one was killed
         assert sampler_of(one) != pid
         assert not runs(pid)
@@ -273,8 +275,9 @@ async def test_a_sampler_that_is_silent_altogether(
         assert "the sampler has not answered" in frame["error"]
         pid = sampler_of(one)
         monkeypatch.undo()
+        await until(lambda: not runs(pid))
+        one._patience = USUAL
         await frame_with(watch, in_state("ok"))
-        assert not runs(pid)
 
 
 async def test_one_that_cannot_be_killed_stays_alone(
@@ -291,8 +294,11 @@ async def test_one_that_cannot_be_killed_stays_alone(
     monkeypatch.setattr(one, "_gone", gone)
     monkeypatch.setattr(one, "_stuck_has_gone", lambda: False)
     with one.watch(FAST) as watch:
-        frame = await frame_with(watch, lambda frame: "cannot be ended" in (frame["error"] or ""))
+        frame = await frame_with(
+            watch, lambda frame: "cannot be ended" in (frame["error"] or "") and frame["host"] != {}
+        )
         assert len(killed) == 1
+        one._patience = USUAL
         monkeypatch.undo()
         assert frame["state"] == "hung"
         assert frame["silent_s"] > 0.3

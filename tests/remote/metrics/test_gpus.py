@@ -46,7 +46,7 @@ async def test_a_driver_that_hangs_is_a_sentence_and_one_child() -> None:
     asking = reader._asking
     second = await reader.snapshot(timeout_s=0.01)
     assert first.gpus is None
-    assert second.error == "the GPU driver has not answered for 0 s"
+    assert (second.error or "").startswith("the GPU driver has not answered for ")
     assert reader._asking is asking
     await reader.close()
 

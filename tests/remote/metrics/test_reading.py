@@ -176,7 +176,7 @@ def test_only_the_wanted_bandwidth_is_told(install: Install) -> None:
 def test_bandwidth_of_a_gpu_that_blocks(install: Install) -> None:
     install(gpus=1, model="A100", pattern="busy")
     bandwidth = Bandwidth(reading.devices(), pcie=True, nvlink=True)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while bandwidth.read(0)["nvlink_rx_bytes_per_s"] is None:
         assert time.monotonic() < deadline
     assert bandwidth.read(0)["pcie_tx_bytes_per_s"] > 0
@@ -192,7 +192,7 @@ def test_errors_are_heard_as_they_happen(install: Install) -> None:
     heard = events.Xids(reading.devices(), {1: [{"code": 31, "time": 1.0}]})
     assert heard.of(0) == []
     simulation.began = time.time() - 999.9
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not heard.of(0) or len(heard.of(1) or ()) < 2:
         assert time.monotonic() < deadline
     assert [error["code"] for error in heard.of(0) or ()] == [13]
@@ -202,7 +202,7 @@ def test_errors_are_heard_as_they_happen(install: Install) -> None:
 def test_an_error_of_the_beginning_is_heard_as_well(install: Install) -> None:
     install(gpus=1, faults=[{"gpu": 0, "kind": "xid", "code": 13}])
     heard = events.Xids(reading.devices(), {})
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not heard.of(0):
         assert time.monotonic() < deadline
     assert [error["code"] for error in heard.of(0) or ()] == [13]

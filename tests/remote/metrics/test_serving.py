@@ -184,7 +184,7 @@ async def test_a_node_without_services(engine: Engine, place: Path) -> None:
 
 
 async def until_idle(node: Node, service: dict[str, Any]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while node.services.traffic(service["id"]).running:
             await asyncio.sleep(0)
 
@@ -222,7 +222,7 @@ async def test_a_real_forwarder_sees_a_stream(
     await reader.readuntil(b"data: one\n\n")
     row: dict[str, Any] = {}
     clock.value += 2
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not row.get("generation_tokens_per_s"):
             (row,) = await rows()
     assert row["running"] == 1

@@ -124,7 +124,7 @@ async def test_what_is_cancelled_before_it_is_ready_leaves_nothing(
     helper.start()
     await helper.adopt_model()
     asking = asyncio.ensure_future(helper.ask("service.start", **order(engine, "--sick")))
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not engine.requests():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)

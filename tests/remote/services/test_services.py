@@ -62,7 +62,7 @@ async def streaming(service: Params, ahead: bytes = b"") -> AsyncIterator[asynci
     body = json.dumps({"model": "tiny", "stream": True}).encode()
     head = f"POST /v1/completions HTTP/1.1\r\nhost: a\r\ncontent-length: {len(body)}\r\n\r\n"
     writer.write(head.encode() + body)
-    await asyncio.wait_for(reader.readuntil(b"data: one\n\n"), 5)
+    await asyncio.wait_for(reader.readuntil(b"data: one\n\n"), 20)
     if ahead:
         writer.write(ahead)
         writer.write_eof()
@@ -163,7 +163,7 @@ async def test_an_answer_streams_as_it_comes(node: Node, engine: Any) -> None:
     async with streaming(service) as reader:
         # The engine has not sent its second chunk, and does not before it is let go.
         (engine.folder / "go").touch()
-        rest = await asyncio.wait_for(reader.readuntil(b"0\r\n\r\n"), 5)
+        rest = await asyncio.wait_for(reader.readuntil(b"0\r\n\r\n"), 20)
     assert b"data: two" in rest
 
 
@@ -190,7 +190,7 @@ async def test_taking_back_waits_for_what_is_under_way(node: Node, engine: Any) 
         assert not stopping.done()
         assert [found["state"] for found in node.services.list()] == ["stopping"]
         (engine.folder / "go").touch()
-        rest = await asyncio.wait_for(reader.read(), 5)
+        rest = await asyncio.wait_for(reader.read(), 20)
     assert rest.endswith(b"0\r\n\r\n")
     await stopping
 
