@@ -157,6 +157,8 @@ def show_why(summary: JobSummary, *, command: str) -> None:
         ways = [("to go on from there", resume)]
     elif job.state is State.CANCELLED:
         said, ways = f"{which} was cancelled {_by(summary)}", [("to go on from there", resume)]
+        if summary.counts[State.FAILED] > summary.tolerated:
+            ways.append(("and to do again what failed", f"{command} job retry {job.id}"))
     elif job.state is State.PENDING:
         said = f"{which} has not begun: no process runs it yet"
         ways = [("to run it here", resume)]

@@ -94,6 +94,21 @@ def test_a_job_that_was_cancelled_says_by_what(gswarm: Command, story: Story) ->
         assert said in gswarm("job", "show", str(job)).out.splitlines()
 
 
+def test_a_cancelled_job_in_which_something_failed_has_two_ways_on(
+    gswarm: Command, story: Story
+) -> None:
+    job = story.job("deploy", ("a", "noop", "", ()), ("b", "noop", "", ()))
+    story.jobs.begin(job)
+    story.runs(job, "a")
+    story.jobs.end(job, "a", State.FAILED, error="no")
+    story.jobs.end(job, "b", State.CANCELLED)
+    story.jobs.finish(job, State.CANCELLED, exit_code=130)
+    assert gswarm("jobs").out.splitlines()[-2:] == [
+        "  to go on from there: gswarm job resume 1",
+        "  and to do again what failed: gswarm job retry 1",
+    ]
+
+
 def test_a_job_that_was_cut_by_its_limit_goes_on_with_more(gswarm: Command, story: Story) -> None:
     job = story.job("deploy", ("a", "noop", "", ()), ("b", "noop", "", ("a",)))
     story.jobs.begin(job)
