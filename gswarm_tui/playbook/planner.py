@@ -252,7 +252,12 @@ class _Planner:
         problems, unless what it touches where comes from that one.
         """
         references = self._references
-        unbuilt = references.refers_to[name] - self._ancestors.keys() - self._unjudged
+        # Not `-`: that goes through all that is built, for every action.
+        unbuilt = {
+            owner
+            for owner in references.refers_to[name]
+            if owner not in self._ancestors and owner not in self._unjudged
+        }
         if any(references.type(owner) is None for owner in unbuilt):
             return False
         source = references.sources[name]
