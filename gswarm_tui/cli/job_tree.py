@@ -26,10 +26,9 @@ from gswarm_tui.jobs.events import (
     TaskStarted,
     TaskWaiting,
 )
-from gswarm_tui.jobs.lines import of_retry
 from gswarm_tui.progress import Progress
 from gswarm_tui.state.states import State
-from gswarm_tui.wording import describe
+from gswarm_tui.wording import describe, roughly
 
 _FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _ICONS: Final = {
@@ -57,7 +56,7 @@ class Row:
 
     Args:
         guide: the lines of the tree in front of it.
-        since: when it began, by the monotonic clock.
+        since: when it began, or when it is to be tried again, by the monotonic clock.
         says: why it waits, or why it is tried again.
         is_final: the job is over, and what failed and why follows below.
     """
@@ -115,8 +114,9 @@ class Tree:
             case TaskProgress():
                 self._change(event.task, progress=event.progress)
             case TaskRetrying():
-                says = of_retry(event.attempt, event.error, event.delay_s)
-                self._change(event.task, state=State.RETRYING, says=says)
+                says = f"attempt {event.attempt} failed: {sentences.first_line(event.error)}"
+                since = time.monotonic() + event.delay_s
+                self._change(event.task, state=State.RETRYING, since=since, says=says)
             case TaskFinished():
                 self._change(event.task, state=event.result.state, result=event.result)
             case JobFinished():
@@ -219,6 +219,10 @@ def _what(row: Row) -> RenderableType:
             how = sentences.state_of(row.result)
             return Text(f"{how} after {output.duration(row.result.seconds)}", style=style)
         return Text(sentences.ending(row.result), style=style)
+    if row.state is State.RETRYING and row.says is not None:
+        # The time first: the reason may be longer than the line.
+        left = roughly(max(row.since - time.monotonic(), 0.0))
+        return Text(f"again in {left}; {output.clean(row.says)}", style="yellow")
     if row.says is not None:
         return Text(output.clean(row.says), style="yellow")
     if row.state is State.RUNNING and row.progress is not None:
