@@ -19,7 +19,7 @@ from typing import Final, Self, TypeAlias, final
 
 import psutil
 
-from gswarm_tui.errors import StateError
+from gswarm_tui.errors import StateError, UsageError
 from gswarm_tui.state import holders
 from gswarm_tui.state.filesystem import network_filesystem
 
@@ -202,6 +202,9 @@ class Database:
         except UnicodeDecodeError as error:  # garbage that SQLite quotes in its message
             message = f"the database is damaged: {error.reason}"
             raise StateError(message, where=str(self.path), hint=REPAIR) from error
+        except UnicodeEncodeError as error:  # bytes of a command line or a file's name
+            said = f"{error.object!r:.80} is not UTF-8 text"
+            raise UsageError(said, hint="the database keeps no other: use another name") from None
         except OSError as error:
             reason = error.strerror or str(error)
             raise StateError(

@@ -199,6 +199,7 @@ def test_jobs_are_chosen_by_state_name_age_and_number(gswarm: Command, story: St
         (["job", "show", "9" * 30], "is no job"),
         (["job", "logs", "x\x1b"], "is no job"),
         (["job", "logs", "\udcff"], "is no job"),
+        (["jobs", "--name", "\udcff"], "is not UTF-8 text"),
         (["queue", "tasks", "--status", "failed"], "there is no state `failed`"),
         (["queue", "cancel", "3/x"], "there is no job 3"),
     ],
