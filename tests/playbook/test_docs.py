@@ -95,7 +95,7 @@ def quoted(chapter: str, sentence: str) -> set[str]:
 
 def test_the_words_are_there() -> None:
     assert quoted("Every action", "The kinds of errors are") == set(KINDS)
-    assert quoted("The file", "of the actions that have none of their own:") >= set(Priority)
+    assert quoted("The file", "for actions without their own:") >= set(Priority)
     assert quoted("Variables", "The types are") == set(vartypes.KINDS)
 
 
@@ -114,7 +114,7 @@ def test_what_is_said_of_retries_is_true() -> None:
 
 
 def test_the_lengths_of_time_are_some() -> None:
-    sentence = re.search(r"A length of time is.*?\n\n", TEXT, flags=re.S)
+    sentence = re.search(r"A duration is.*?\n\n", TEXT, flags=re.S)
     assert sentence is not None
     lengths = re.findall(r"`(\w+)`", sentence[0])
     assert [durations.parse(text) for text in lengths] == [0.5, 90, 600, 7200, 5400, 86400]

@@ -181,7 +181,7 @@ async def test_a_report_is_a_result_and_a_playbook_can_repair_by_itself(
 ) -> None:
     fleet["node1"].has("llama", revision="r1")
     fleet["node1"].answers["model.verify"] = BAD
-    (text,) = re.findall(r"this repairs by itself.*?```yaml\n(.*?)```", DOCS, flags=re.S)
+    (text,) = re.findall(r"this repairs a damaged copy.*?```yaml\n(.*?)```", DOCS, flags=re.S)
     look, mend = (await run(text.replace("download", "delete"))).tasks
     assert (look.result.ok, look.result.damaged) == (False, ["node1:disk"])
     assert look.result.copies[0].bad == {"w.bin": "it has 1 bytes, 9 were published"}
