@@ -15,8 +15,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-MAX_ADDRESSES = 16  # OpenSSH listens on no more (MAX_LISTEN_SOCKS in sshd.h)
-
 
 def missing() -> str | None:
     """Why real servers cannot be run here, or None where they can."""
@@ -133,11 +131,6 @@ def make_key(path: Path, *, kind: str = "ed25519") -> Path:
         stdin=subprocess.DEVNULL,
     )
     return path
-
-
-def myself() -> Account:
-    entry = pwd.getpwuid(os.getuid())
-    return Account(entry.pw_name, Path(entry.pw_dir), entry.pw_uid)
 
 
 @contextlib.contextmanager

@@ -29,9 +29,9 @@ from gswarm_tui.tui.widgets.plot import (
     plot,
     rate,
     rounded_up,
-    watts,
 )
 from gswarm_tui.watch.rings import History
+from gswarm_tui.wording import power
 
 from .fleets import NOW, fleet, gpu, node, racks
 from .stage import on_stage
@@ -52,7 +52,7 @@ def remember(values: list[float | None], step_s: float = 1.0, until: float = NOW
 
 def test_watts_are_written_as_everywhere_else() -> None:
     history = remember([1847.0, 700.0])
-    series = Series("GPU power", (KEY,), watts, 5600.0)
+    series = Series("GPU power", (KEY,), power, 5600.0)
     drawn = text(list(plot(history, series, TEN_MINUTES, NOW, 70, 2)))
     assert drawn[0].strip() == "GPU power  700 W  mean 1.3 kW, most 1.8 kW"
     assert drawn[1].startswith("   5.6 kW ")

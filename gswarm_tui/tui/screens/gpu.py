@@ -20,11 +20,12 @@ from gswarm_tui.tui.screens.machine import MachineView, fill
 from gswarm_tui.tui.widgets.cells import Cell
 from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.tui.widgets.lines import Lines
-from gswarm_tui.tui.widgets.plot import Series, degrees, percent, size, watts
+from gswarm_tui.tui.widgets.plot import Series, degrees, percent
 from gswarm_tui.tui.widgets.plots import Plots
 from gswarm_tui.tui.widgets.process_table import ProcessTable, nothing_on, processes_of
 from gswarm_tui.watch.series import gpu_key
 from gswarm_tui.watch.snapshot import FleetSnapshot, Gpu
+from gswarm_tui.wording import power, size
 
 
 class GpuView(MachineView):
@@ -91,7 +92,7 @@ def gpu_series(gpu: Gpu) -> list[Series]:
         Series("utilisation", (gpu_key(node, index, "util_percent"),), percent, 100.0),
         Series("memory", (memory,), size, gpu.memory_total_bytes),
         Series("temperature", (gpu_key(node, index, "temperature_c"),), degrees, 100.0),
-        Series("power", (gpu_key(node, index, "power_w"),), watts, gpu.power_limit_w),
+        Series("power", (gpu_key(node, index, "power_w"),), power, gpu.power_limit_w),
     ]
 
 

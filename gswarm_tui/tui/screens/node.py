@@ -15,12 +15,13 @@ from gswarm_tui.tui.widgets.gpu_table import GpuTable
 from gswarm_tui.tui.widgets.line_table import LineTable
 from gswarm_tui.tui.widgets.lines import Lines
 from gswarm_tui.tui.widgets.node_models import CopyTable, ServiceTable, copies_on
-from gswarm_tui.tui.widgets.plot import Series, percent, rate, size, watts
+from gswarm_tui.tui.widgets.plot import Series, percent, rate
 from gswarm_tui.tui.widgets.plots import Plots
 from gswarm_tui.tui.widgets.process_table import ProcessTable, nothing_on, processes_of
 from gswarm_tui.watch.fields import has_no_gpu
 from gswarm_tui.watch.series import gpu_key, host_key
 from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Gpu, Node, NodeState, Service
+from gswarm_tui.wording import power, size
 
 _NOTHING: Final[Mapping[type[LineTable[Any]], str]] = {
     GpuTable: "this node has no GPU",
@@ -117,14 +118,14 @@ def node_series(node: Node) -> list[Series]:
     host, name = node.host, node.name
     gpus = [gpu.index for gpu in node.gpus]
     used = tuple(gpu_key(name, index, "util_percent") for index in gpus)
-    power = tuple(gpu_key(name, index, "power_w") for index in gpus)
+    watts = tuple(gpu_key(name, index, "power_w") for index in gpus)
     memory = tuple(gpu_key(name, index, "memory_used_bytes") for index in gpus)
     limit = sum(gpu.power_limit_w or 0.0 for gpu in node.gpus)
     total = sum(gpu.memory_total_bytes or 0 for gpu in node.gpus)
     of_gpus = [
         Series("GPUs", used, percent, 100.0),
         Series("GPU memory", memory, size, total or None, summed=True),
-        Series("GPU power", power, watts, limit or None, summed=True),
+        Series("GPU power", watts, power, limit or None, summed=True),
     ]
     return [
         *(of_gpus if gpus else []),

@@ -203,13 +203,5 @@ def degrees(value: float) -> str:
     return f"{value:.0f} °C"
 
 
-def watts(value: float) -> str:
-    return wording.power(value)
-
-
 def rate(value: float) -> str:
     return f"{wording.size(value)}/s"
-
-
-def size(value: float) -> str:
-    return wording.size(value)

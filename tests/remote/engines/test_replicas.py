@@ -28,8 +28,6 @@ from gswarm_remote.process import ProcessRecord
 
 from ..helpers import until
 
-Quiet = Callable[[dict[str, Any]], None]
-
 
 def order(config: dict[str, Any], **more: Any) -> Order:
     settings: dict[str, Any] = {"devices": ("gpu0",), "engine": "command", "timeout_s": 30.0}

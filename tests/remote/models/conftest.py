@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gswarm_remote.errors import HelperError, Kind
 from gswarm_remote.models import piece
 from gswarm_remote.models.manifest import Manifest, Plan, PlanFile
 from gswarm_remote.models.store import Store
@@ -120,8 +119,3 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> int:
     """Pieces of `SMALL_PIECE` bytes, so that small files have several."""
     monkeypatch.setattr(piece, "PIECE", SMALL_PIECE)
     return SMALL_PIECE
-
-
-def kind_of(error: pytest.ExceptionInfo[HelperError]) -> str:
-    assert error.value.kind in vars(Kind).values()
-    return error.value.kind
