@@ -102,6 +102,7 @@ class GswarmApp(App[None]):
         config: TuiConfig | None = None,
     ) -> None:
         super().__init__()
+        self.animation_level = "none"  # a key is answered at once, also over a slow line
         self.keys = {} if config is None else config.keys
         if config is not None:
             refuse(*wrong_keys(config))
