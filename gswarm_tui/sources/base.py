@@ -84,18 +84,13 @@ class Resolved:
             total += file.size
         return total if self.files else None
 
-    @property
-    def plan(self) -> dict[str, Any]:
-        """The plan as it travels to a node; its name is the suggested one (see `plan_for`)."""
-        return self.plan_for(self.name)
-
-    def plan_for(self, name: str, metadata: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The plan for a model called `name`. Credentials are not part of it."""
+    def plan_for(self, name: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """The plan for a model called `name`, as it travels to a node, without credentials."""
         return {
             "name": name,
             "revision": self.revision,
             "source": self.reference,
-            "metadata": dict(metadata or {}),
+            "metadata": dict(metadata),
             "files": [file.to_wire() for file in self.files],
         }
 

@@ -41,7 +41,7 @@ async def test_a_repository_becomes_a_plan(folder: Path, hub_of: HubOf) -> None:
     snapshot = hub.library.snapshot("acme", "tiny")
     assert snapshot is not None
     base = f"{hub.url}/acme/tiny/resolve/{snapshot.commit}"
-    assert resolved.plan == {
+    assert resolved.plan_for("tiny", {}) == {
         "name": "tiny",
         "revision": snapshot.commit,
         "source": "hf://acme/tiny",
@@ -137,7 +137,7 @@ async def test_tokens(
         "hf://acme/tiny", environ={**environ, "HF_TOKEN": " hf_secret\n"}
     )
     assert resolved.headers == {"Authorization": "Bearer hf_secret"}
-    assert "hf_secret" not in f"{resolved!r}{resolved.plan}"
+    assert "hf_secret" not in f"{resolved!r}{resolved.plan_for('private', {})}"
     # With the process's own environment, the token that `hf auth login` saved.
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_DISABLE_IMPLICIT_TOKEN"):

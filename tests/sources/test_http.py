@@ -32,7 +32,7 @@ async def test_a_file_with_its_size(answering: Answering) -> None:
     assert resolved.origin == address.partition("/models")[0]
     assert resolved.headers == {}
     assert resolved.reference == address.partition("?")[0]
-    assert resolved.plan["source"] == resolved.reference
+    assert resolved.plan_for("m", {})["source"] == resolved.reference
     assert [request.method for request in seen] == ["HEAD"]
     assert "Authorization" not in seen[0].headers
 
@@ -45,7 +45,7 @@ async def test_a_version_goes_into_the_plan_where_it_names_these_very_bytes(
         return Response(headers={"Content-Length": str(SIZE), "ETag": given})
 
     resolved = await sources.resolve(f"{await answering(answer)}/model.gguf", environ={})
-    assert resolved.plan["files"][0]["etag"] == kept
+    assert resolved.plan_for("m", {})["files"][0]["etag"] == kept
 
 
 async def test_a_redirect_is_followed_and_not_recorded(answering: Answering) -> None:

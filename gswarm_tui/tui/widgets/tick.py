@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -30,11 +29,8 @@ class Tick(Widget, can_focus=True):
 
     value: reactive[bool] = reactive(False)
 
-    @dataclass
     class Changed(Message):
         """It was turned on or off."""
-
-        tick: Tick
 
     def __init__(self, label: str, value: bool = False, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
@@ -46,7 +42,7 @@ class Tick(Widget, can_focus=True):
 
     def action_turn(self) -> None:
         self.value = not self.value
-        self.post_message(self.Changed(self))
+        self.post_message(self.Changed())
 
     def on_click(self) -> None:
         self.action_turn()
