@@ -58,10 +58,11 @@ async def test_what_a_retry_begins_anew_is_ended_on_its_nodes_first(
 
 async def test_what_is_resumed_is_not_ended(run: Runs, fake: FakeModels, jobs: Jobs) -> None:
     fake.failures["command", "node1"] = LOST
-    await run(COMMAND.replace("RETRY", "retry: 2"))
+    text = COMMAND.replace("RETRY", "retry: {attempts: 2, backoff: 0.001}")
+    await run(text)
     jobs.reset(1, retry=True)
     fake.failures.clear()
-    assert (await run(COMMAND.replace("RETRY", "retry: 2"), 1)).exit_code == 0
+    assert (await run(text, 1)).exit_code == 0
     assert fake.task_cancels == []
 
 
@@ -71,7 +72,7 @@ async def test_after_a_time_limit_nothing_begins_until_the_older_work_is_ended(
     fake.holds["command", "node1"] = asyncio.Event()
     fake.unreachable = {"node1"}
     text = COMMAND.replace(
-        "RETRY", "timeout: 10ms, retry: {attempts: 3, on: [timeout, unreachable]}"
+        "RETRY", "timeout: 10ms, retry: {attempts: 3, backoff: 0.001, on: [timeout, unreachable]}"
     )
     result = await run(text)
     assert [attempt.error for attempt in run.attempts(1)] == [
