@@ -81,7 +81,9 @@ async def test_few_gpus_are_cards_many_are_lines_and_v_changes_it() -> None:
     async with on_stage(few) as stage:
         assert "one:gpu0" in stage.text()
         assert "llama" in stage.text()
+        await stage.shows("v Lines")
         await stage.press("v")
+        await stage.shows("v Cards")
         assert stage.view.query_one(FleetTable).has_focus
         await stage.press("v")
         assert stage.view.query_one(GpuCards).has_focus
@@ -89,6 +91,9 @@ async def test_few_gpus_are_cards_many_are_lines_and_v_changes_it() -> None:
         assert not stage.view.query_one(GpuCards).display
     async with on_stage(few, size=(40, 24)) as stage:
         assert not stage.view.query_one(GpuCards).display
+    async with on_stage(fleet(node("login"))) as stage:
+        await stage.shows("n Group")
+        assert "v Cards" not in stage.text()
 
 
 def mixed() -> FleetSnapshot:

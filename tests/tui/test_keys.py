@@ -22,7 +22,7 @@ from gswarm_tui.tui.views import VIEWS
 from gswarm_tui.tui.widgets.dialog import NoticeScreen
 from gswarm_tui.tui.widgets.keys import Keys
 
-from .fleets import fleet, gpu, node
+from .fleets import fleet, gpu, node, racks
 from .some_jobs import PICTURE
 from .some_models import placed, service
 from .stage import SMALL, Stage, on_stage
@@ -37,7 +37,7 @@ def said(stage: Stage) -> str:
 
 
 async def test_a_click_on_a_key_presses_it() -> None:
-    async with on_stage(fleet()) as stage:
+    async with on_stage(racks()) as stage:
         await stage.pilot.click(Keys, offset=(said(stage).index("Help"), 0))
         await stage.pilot.pause()
         assert stage.app.screen is not stage.view
@@ -47,7 +47,7 @@ async def test_a_click_on_a_key_presses_it() -> None:
 
 
 async def test_it_is_drawn_when_other_keys_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with on_stage(fleet()) as stage:
+    async with on_stage(racks()) as stage:
         drawn: list[str] = []
         monkeypatch.setattr(keys(stage), "refresh", lambda: drawn.append("again"))
         stage.view.refresh_bindings()
@@ -61,7 +61,7 @@ async def test_it_is_drawn_when_other_keys_count(monkeypatch: pytest.MonkeyPatch
 
 
 async def test_where_there_is_no_room_the_wheel_moves_it_and_no_key_is_cut() -> None:
-    async with on_stage(fleet(), size=(27, 10)) as stage:
+    async with on_stage(racks(), size=(27, 10)) as stage:
         assert said(stage) == " ⏎ Open  v Cards … ? Help  "
         line = keys(stage)
 
@@ -100,7 +100,7 @@ async def test_the_screen_s_own_keys_come_first_and_help_is_always_seen(word: st
 
 
 async def test_the_key_under_the_mouse_is_seen() -> None:
-    async with on_stage(fleet(), size=SMALL) as stage:
+    async with on_stage(racks(), size=SMALL) as stage:
         before = keys(stage).render_line(0)
         await stage.pilot.hover(Keys, offset=(2, 0))
         after = keys(stage).render_line(0)
@@ -112,7 +112,7 @@ async def test_the_key_under_the_mouse_is_seen() -> None:
 
 
 async def test_while_one_types_the_keys_are_those_that_work_there() -> None:
-    async with on_stage(fleet()) as stage:
+    async with on_stage(racks()) as stage:
         await stage.press("colon")
         await stage.shows("Complete")
         assert said(stage).split() == ["⏎", "Go", "tab", "Complete", "esc", "Leave"]
@@ -126,7 +126,7 @@ async def test_while_one_types_the_keys_are_those_that_work_there() -> None:
 async def test_in_a_form_the_keys_are_not_those_that_would_be_typed(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text("version: 1\nvars:\n  whom: world\nactions: []\n")
-    async with on_stage(fleet()) as stage:
+    async with on_stage(racks()) as stage:
         await stage.app.push_screen(PlaybookView(str(file)))
         await stage.shows("Run")
         await stage.shows("whom")
@@ -138,7 +138,7 @@ async def test_in_a_form_the_keys_are_not_those_that_would_be_typed(tmp_path: Pa
 
 
 async def test_esc_says_that_it_takes_the_filter_away() -> None:
-    async with on_stage(fleet(), size=(160, 30)) as stage:
+    async with on_stage(racks(), size=(160, 30)) as stage:
         assert "esc " not in said(stage)
         await stage.press("slash", "u", "p", "enter")
         await stage.shows("esc Clear filter")
@@ -162,7 +162,7 @@ async def test_esc_says_that_it_takes_the_filter_away() -> None:
 async def test_a_box_has_the_keys_that_work_in_it(
     box: Callable[[], Screen[object]], shown: str
 ) -> None:
-    async with on_stage(fleet()) as stage:
+    async with on_stage(racks()) as stage:
         stage.app.push_screen(box())
         await stage.shows(shown)
         assert stage.lines()[-1].strip() == shown
@@ -171,7 +171,7 @@ async def test_a_box_has_the_keys_that_work_in_it(
 
 
 async def test_below_a_form_no_key_is_shown() -> None:
-    async with on_stage(fleet()) as stage:
+    async with on_stage(racks()) as stage:
         stage.app.push_screen(NoticeScreen("failed", "no route to host"))
         await stage.pilot.pause()
         assert said(stage).strip() == ""

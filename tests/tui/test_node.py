@@ -125,6 +125,21 @@ async def test_plots_follow_the_pictures() -> None:
         assert "3.2 kW  mean 3.2 kW, most 3.2 kW" in text
 
 
+async def test_it_is_laid_out_for_its_width_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    widths: set[int] = set()
+    lay_out = Plots._lay_out
+
+    def noted(plots: Plots) -> None:
+        widths.add(plots.size.width)
+        lay_out(plots)
+
+    monkeypatch.setattr(Plots, "_lay_out", noted)
+    async with on_stage(racks(), size=(200, 30)) as stage:
+        await stage.open("node", "alpha")
+        await stage.push(racks())
+    assert len(widths - {0}) == 1
+
+
 async def test_enter_opens_the_gpu_and_escape_comes_back() -> None:
     async with on_stage(racks()) as stage:
         await stage.open("node", "alpha")

@@ -28,6 +28,8 @@ from gswarm_tui.watch.snapshot import Attention, Concern, FleetSnapshot, Node
 
 _FEW = 16
 """Up to so many GPUs are shown as cards where nothing else was asked for."""
+_NO_GPU = frozenset({"cards"})
+"""What could only show nothing where there is no GPU."""
 _LOW = 12
 """With fewer lines, all of them are for the nodes; the header counts what needs a look."""
 _FOR_LINES = 150
@@ -60,7 +62,8 @@ class FleetView(View):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("v", "lines_or_cards", "Cards"),
+        Binding("v", "cards", "Cards"),
+        Binding("v", "lines", "Lines"),
         Binding("o", "sort", "Sort"),
         Binding("n", "group", "Group"),
         Binding("a", "attention", "Look at", tooltip="What needs a look"),
@@ -96,6 +99,10 @@ class FleetView(View):
         )
         self.query_one(FleetTable).hides = bool(self.filter or self._folded or shows_cards)
         self.fit = _fit(snapshot, rows)
+        vain = frozenset[str]() if any(node.gpus for node in snapshot.nodes) else _NO_GPU
+        if vain != self.vain:
+            self.vain = vain
+            self.refresh_bindings()
         if shows_cards:
             gpus = [gpu for row in rows for gpu in row.gpus]
             concerns: dict[tuple[str, int | None], Concern] = {}
@@ -199,8 +206,12 @@ class FleetView(View):
 
     # Keys
 
-    def action_lines_or_cards(self) -> None:
-        self._cards = not self.has_class("-cards")
+    def action_cards(self) -> None:
+        self._cards = True
+        self.redraw()
+
+    def action_lines(self) -> None:
+        self._cards = False
         self.redraw()
 
     def action_group(self) -> None:
@@ -235,6 +246,8 @@ class FleetView(View):
             return self.has_shell()
         if action == "attention":
             return self.has_class("-attention")
+        if action in ("cards", "lines"):
+            return (action == "lines") == self.has_class("-cards")
         if action == "group":
             return not self.has_class("-cards")
         return super().check_action(action, parameters)

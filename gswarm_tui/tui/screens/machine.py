@@ -37,7 +37,9 @@ class MachineView(View):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (150, "-wide")]  # noqa: RUF012 - Textual's
 
     DEFAULT_CSS = """
-    MachineView #page { background: $surface; height: 1fr; scrollbar-size-vertical: 1; }
+    MachineView #page {
+        background: $surface; height: 1fr; scrollbar-size-vertical: 1; scrollbar-gutter: stable;
+    }
     MachineView #facts, MachineView #topology { margin: 0 1; }
     MachineView Plots { margin: 1 1 0 1; }
     MachineView LineTable { height: auto; margin: 1 0 0 0; }

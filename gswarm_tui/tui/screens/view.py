@@ -147,6 +147,10 @@ class View(Screen[None]):
         return None
 
     def compose(self) -> ComposeResult:
+        width = self.app.size.width
+        # Textual does so after the first layout, which would be seen and sent for nothing.
+        fit = [name for least, name in self.HORIZONTAL_BREAKPOINTS or () if width >= least]
+        self.add_class(*fit[-1:])
         yield Header()
         yield from self.body()
         yield Refusal()
