@@ -34,7 +34,7 @@ PATIENCE_S: Final = 60.0
 """How long a run that was asked to end has for it, before its process is told to."""
 
 _TERMINATED_S: Final = 15.0
-_NAMED_WITHIN_S: Final = 1.0
+_NAMED_WITHIN_S: Final = 3.0
 """How long a run that has just taken the lock has for saying who it is."""
 
 _RECORD_BYTES: Final = 1024
