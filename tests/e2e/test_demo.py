@@ -133,7 +133,7 @@ def test_a_demo_that_is_kept_can_be_looked_at_and_stopped(newcomer: Newcomer) ->
     check_nothing_is_left(newcomer, place)
     again = newcomer.runs(*told[2].split())
     assert again.returncode == 2
-    assert "is no demo that is up" in again.stderr
+    assert "No demo is running in" in again.stderr
 
 
 def test_ctrl_c_in_the_demo_leaves_nothing(newcomer: Newcomer) -> None:
