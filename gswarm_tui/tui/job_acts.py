@@ -13,6 +13,7 @@ from gswarm_tui.tui.job_words import queue_counts, why
 from gswarm_tui.tui.widgets.dialog import Field, Form
 from gswarm_tui.watch.details import JobDetails, JobTask
 from gswarm_tui.watch.snapshot import Job
+from gswarm_tui.wording import few, number_of
 
 if TYPE_CHECKING:
     from gswarm_tui.tui.deeds import Deeds
@@ -71,14 +72,16 @@ def cancel_tasks(job_id: int, step: str, tasks: Sequence[JobTask], details: JobD
         losses.append(
             f"{running[0]} is ended on its node"
             if len(running) == 1
-            else f"ended on their nodes: {_some(running)}"
+            else f"ended on their nodes: {few(running, _NAMED)}"
         )
     skipped = [each for each in _after(fit, details) if each not in fit]
     if skipped:
-        losses.append(f"what needs {_it(fit)} is skipped: {_some(skipped)}")
+        losses.append(f"what needs {_it(fit)} is skipped: {few(skipped, _NAMED)}")
     if others and (len(fit) > 1 or not losses):
-        losses.append(f"{others[0]} is not done" if len(fit) == 1 else f"not done: {_some(others)}")
-    title = f"{step} of" if len(tasks) == 1 else f"{_tasks(len(fit))} of {step},"
+        losses.append(
+            f"{others[0]} is not done" if len(fit) == 1 else f"not done: {few(others, _NAMED)}"
+        )
+    title = f"{step} of" if len(tasks) == 1 else f"{number_of(len(fit), 'task')} of {step},"
     return Deed(
         f"cancel {title} job {job_id}",
         tuple([("queue", "cancel", f"{job_id}/{each}") for each in fit]),
@@ -234,7 +237,7 @@ def _done_again(job: Job, stays: Container[State]) -> str:
     """How many tasks run again or for the first time, and which do not."""
     stay = [(state, count) for state, count in job.counts if state in stays]
     again = sum(count for state, count in job.counts if state not in stays)
-    said = f"job {job.id} ({job.name}): {_tasks(again)} will run"
+    said = f"job {job.id} ({job.name}): {number_of(again, 'task')} will run"
     return "; ".join([said, *(f"{count} {state}, not run again" for state, count in stay)])
 
 
@@ -242,22 +245,12 @@ def _done_from(start: str, details: JobDetails | None) -> str:
     if details is None:
         return f"{start} and all that need it run again, however they ended"
     again = [start, *_after([start], details)]
-    count = f"{len(again)} of {_tasks(len(details.tasks))}"
-    return f"run again, however they ended: {_some(again)}; {count}"
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first of many, and how many more there are."""
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    count = f"{len(again)} of {number_of(len(details.tasks), 'task')}"
+    return f"run again, however they ended: {few(again, _NAMED)}; {count}"
 
 
 def _it(names: Sequence[str]) -> str:
     return "it" if len(names) == 1 else "them"
-
-
-def _tasks(count: int) -> str:
-    return f"{count} task{'' if count == 1 else 's'}"
 
 
 def _after(names: Sequence[str], details: JobDetails) -> list[str]:

@@ -16,7 +16,7 @@ from textual.screen import Screen
 
 _ROUNDS: Final = 10_000
 """So often may one thing lead to another before it never comes to rest."""
-_THREADS_S: Final = 5.0
+_THREADS_S: Final = 30.0
 """As long is waited for threads; one that takes longer waits for the test itself."""
 
 

@@ -178,6 +178,20 @@ async def test_marked_processes_are_signalled_together_each_once() -> None:
         assert [len(deed.actions) for deed in actor.done] == [1]
 
 
+async def test_x_on_a_gpu_is_for_its_processes() -> None:
+    gpus = [gpu("one", i, processes=(process(pid=7 + i),) * (i < 2)) for i in range(3)]
+    async with on_stage(fleet(node("one", *gpus)), actor=Recording()) as stage:
+        await stage.open("node", "one")
+        await stage.press("j", "x")
+        await stage.shows("signal process 8 on one")
+        await stage.press("escape", "j", "x")
+        await stage.shows("no process is on gpu2")
+        await stage.press("enter", "tab", "x")
+        await stage.shows("signal process 7 on one")
+        await stage.press("escape", "space", "shift+tab", "x")  # what is marked is meant
+        await stage.shows("signal process 7 on one")
+
+
 async def test_x_on_what_cannot_be_seen_answers_why() -> None:
     actor = Recording()
     strange = process(pid=7, user=None, command="", since=None, verified=False)

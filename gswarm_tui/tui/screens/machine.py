@@ -94,12 +94,17 @@ class MachineView(View):
         """Everything that is known of a process on a GPU."""
         self.describe({f"process {row.process.pid} on {self.machine}:gpu{row.gpu}": row.process})
 
-    def action_signal(self) -> None:
-        """Ask which signal the marked processes are sent, or the one that the cursor is on."""
+    def to_signal(self) -> tuple[list[ProcessRow], str]:
+        """The marked processes, or the one that the cursor is on; and what is said of none."""
         table = self.query_one(ProcessTable)
-        processes = [row.process for row in table.marked]
+        return table.marked, table.empty
+
+    def action_signal(self) -> None:
+        """Ask which signal they are sent."""
+        rows, nothing = self.to_signal()
+        processes = [row.process for row in rows]
         if not processes:
-            self.gswarm.deeds.tell("there is nothing to signal", table.empty)
+            self.gswarm.deeds.tell("there is nothing to signal", nothing)
             return
         try:
             form = signalling.ask(self.machine, processes)

@@ -104,7 +104,7 @@ def _verified(copy: Copy) -> Cell:
     if copy.verified is None:
         return Piece(wording.NOTHING, Tone.DIM)
     if copy.bad_files:
-        return Piece(f"✗ {copy.bad_files} bad file{'s' * (copy.bad_files > 1)}", Tone.BAD)
+        return Piece(f"✗ {wording.number_of(copy.bad_files, 'bad file')}", Tone.BAD)
     if not copy.verified:
         return Piece("✗ by its owner", Tone.BAD)
     if copy.verified_at is None:

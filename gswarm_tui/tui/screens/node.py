@@ -17,7 +17,7 @@ from gswarm_tui.tui.widgets.lines import Lines
 from gswarm_tui.tui.widgets.node_models import CopyTable, ServiceTable, copies_on
 from gswarm_tui.tui.widgets.plot import Series, percent, rate
 from gswarm_tui.tui.widgets.plots import Plots
-from gswarm_tui.tui.widgets.process_table import ProcessTable, nothing_on, processes_of
+from gswarm_tui.tui.widgets.process_table import ProcessRow, ProcessTable, nothing_on, processes_of
 from gswarm_tui.watch.fields import has_no_gpu
 from gswarm_tui.watch.series import gpu_key, host_key
 from gswarm_tui.watch.snapshot import Copy, FleetSnapshot, Gpu, Node, NodeState, Service
@@ -106,6 +106,15 @@ class NodeView(MachineView):
             self.describe({f"{row.model} on {row.node}": row})
         else:
             self.describe_process(row)
+
+    def to_signal(self) -> tuple[list[ProcessRow], str]:
+        """With the cursor on a GPU, and no process marked, those on that GPU."""
+        table, gpus = self.query_one(ProcessTable), self.query_one(GpuTable)
+        gpu = gpus.current
+        if gpu is None or not gpus.has_focus or table.marks.count:
+            return super().to_signal()
+        unknown = gpu.processes is None
+        return processes_of(gpu), nothing_on(gpu) if unknown else f"no process is on gpu{gpu.index}"
 
     def action_describe(self) -> None:
         node = self.gswarm.snapshot.node(self.machine)
