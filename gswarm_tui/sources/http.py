@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from gswarm_tui.errors import SourceError, SourceNameError, SourceUnreachableError
 from gswarm_tui.progress import Progress, ProgressCallback, ignore
 from gswarm_tui.sources.base import Choice, Resolved, SourceFile, check_paths, suggest_name
-from gswarm_tui.sources.urls import hide_secrets, origin_of, read_url
+from gswarm_tui.sources.urls import hide_secrets, origin_of, read_url, reason_of
 
 if TYPE_CHECKING:
     import httpx2
@@ -106,7 +106,7 @@ async def _ask(url: str, reference: str) -> tuple[int | None, str | None]:
         ) from error
     except httpx2.HTTPError as error:
         raise SourceUnreachableError(
-            f"the server could not be reached: {hide_secrets(str(error)) or type(error).__name__}",
+            f"the server could not be reached: {reason_of(error)}",
             where=reference,
             hint="check the address, and that this machine reaches it",
         ) from error

@@ -16,6 +16,7 @@ from huggingface_hub.errors import (
 )
 
 from gswarm_tui.errors import SourceError, SourceUnreachableError
+from gswarm_tui.sources.urls import reason_of
 
 _LOG_IN = "set HF_TOKEN, or log in with `hf auth login`"
 
@@ -47,7 +48,7 @@ def explained(reference: str, endpoint: str, *, has_token: bool) -> Iterator[Non
         ) from error
     except httpx2.HTTPError as error:
         raise SourceUnreachableError(
-            f"{endpoint} could not be reached: {error or type(error).__name__}",
+            f"{endpoint} could not be reached: {reason_of(error)}",
             where=reference,
             hint=_reach(endpoint),
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import SplitResult, urlsplit
 
 from gswarm_tui.errors import SourceNameError
@@ -56,3 +57,9 @@ def hide_secrets(text: str) -> str:
     if not url.netloc:
         return text
     return url._replace(netloc=url.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def reason_of(error: Exception) -> str:
+    """Why nothing answers, without the system's number for it: ``Connection refused``."""
+    said = re.sub(r"^\[Errno -?\d+\] ", "", hide_secrets(str(error)))
+    return said or type(error).__name__
