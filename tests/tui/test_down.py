@@ -23,7 +23,7 @@ from gswarm_tui.watch.snapshot import Event, FleetSnapshot, NodeState
 from .fleets import NOW, fleet, later, node
 from .stage import on_stage
 
-MOST_S = 1.0
+MOST_S = 3.0
 """For so long nothing may keep the screens from answering; a node that says nothing is waited for
 much longer. A frame is a sixtieth of it, but this machine does other things as well."""
 
