@@ -25,7 +25,7 @@ from .stage import on_stage
 
 MOST_S = 3.0
 """For so long nothing may keep the screens from answering; a node that says nothing is waited for
-much longer. A frame is a sixtieth of it, but this machine does other things as well."""
+much longer. Frames are 16 ms apart, but this machine does other things as well."""
 
 
 @asynccontextmanager
