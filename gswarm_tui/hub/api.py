@@ -16,11 +16,11 @@ from __future__ import annotations
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import anyio.to_thread
+from gswarm_remote.models.records import timestamp
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -134,8 +134,8 @@ class _Hub:
                 "modelId": snapshot.repository,
                 "author": snapshot.repository.partition("/")[0],
                 "sha": snapshot.commit,
-                "lastModified": _iso(snapshot.modified),
-                "createdAt": _iso(snapshot.modified),
+                "lastModified": timestamp(snapshot.modified),
+                "createdAt": timestamp(snapshot.modified),
                 "private": False,
                 "gated": "manual" if self._token else False,
                 "disabled": False,
@@ -301,14 +301,6 @@ class _FileResponse(StreamingResponse):
                 raise _ShorterError
             left -= len(block)
             yield block
-
-
-def _iso(seconds: float) -> str:
-    return (
-        datetime.fromtimestamp(seconds, UTC)
-        .isoformat(timespec="milliseconds")
-        .replace("+00:00", "Z")
-    )
 
 
 def _shown(library: Library, filename: Any) -> str:

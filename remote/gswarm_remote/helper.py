@@ -29,7 +29,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 from . import paths as node_paths
 from . import wire
 from .errors import HelperError, Kind
-from .node import Node
+from .node import Node, number_of
 from .rpc import Handler, Peer
 
 log = logging.getLogger("gswarm.helper")
@@ -144,7 +144,7 @@ class Helper:
     def reasons(self) -> List[str]:
         """Why this helper stays, in words; empty when it may go."""
         connections = len(self._connections)
-        reasons = [f"{connections} connection{'s' * (connections != 1)}"] if connections else []
+        reasons = [number_of(connections, "connection")] if connections else []
         return reasons + self.node.reasons()
 
     async def _until_idle(self) -> None:

@@ -89,13 +89,13 @@ class Node:
         """Why the helper should stay, connections apart."""
         found = []
         if len(self.operations):
-            found.append(_count(len(self.operations), "operation"))
+            found.append(number_of(len(self.operations), "operation"))
         if self._replicas is not None and self._replicas.running():
-            found.append(_count(self._replicas.running(), "engine"))
+            found.append(number_of(self._replicas.running(), "engine"))
         if self._services is not None and self._services.running():
-            found.append(_count(self._services.running(), "service"))
+            found.append(number_of(self._services.running(), "service"))
         if self._leases is not None and len(self._leases):
-            found.append(_count(len(self._leases), "lease"))
+            found.append(number_of(len(self._leases), "lease"))
         if self._staged_need_us():
             found.append("staged copies in dram, which the system removes after the last session")
         return found
@@ -383,5 +383,6 @@ def _read_settings(path: Path) -> Dict[str, Any]:
     return settings if isinstance(settings, dict) else {}
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
+def number_of(count: int, noun: str) -> str:
+    """``1 operation``, ``2 operations``."""
+    return f"{count} {noun}{'s' * (count != 1)}"

@@ -146,14 +146,18 @@ def check_keys(engine: str, config: Mapping[str, Any], known: Iterable[str]) -> 
     names = sorted({*known, *COMMON_KEYS})
     for key in config:
         if key not in names:
-            near = difflib.get_close_matches(str(key), names, n=1)
             raise HelperError(
                 Kind.INVALID,
-                f"the engine {engine} has no config key {key!r:.60}"
-                + (f"; did you mean {near[0]!r}?" if near else ""),
+                f"the engine {engine} has no config key {key!r:.60}{did_you_mean(key, names)}",
                 where="config",
                 hint=f"known: {', '.join(names)}; anything else goes verbatim into args: [...]",
             )
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """The end of a sentence: ``; did you mean 'mlx'?``, or nothing."""
+    near = difflib.get_close_matches(str(word), known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def typed(config: Mapping[str, Any], key: str, kind: str) -> Any:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any, Dict, Mapping, Optional, Sequence
 
 from ..devices import DRAM
 from ..errors import HelperError, Kind
-from .base import Engine
+from .base import Engine, did_you_mean
 from .command import Command
 from .mlx import Mlx
 from .vllm import Vllm
@@ -30,10 +29,9 @@ def chosen_name(engine: Optional[str], config: Mapping[str, Any]) -> Optional[st
         )
     name = engine or framework
     if name and name not in ENGINES:
-        near = difflib.get_close_matches(str(name), ENGINES, n=1)
         raise HelperError(
             Kind.INVALID,
-            f"there is no engine {name!r:.40}" + (f"; did you mean {near[0]!r}?" if near else ""),
+            f"there is no engine {name!r:.40}{did_you_mean(name, ENGINES)}",
             hint=f"known: {', '.join(ENGINES)}; any other server runs as the engine command",
         )
     return str(name) if name else None
