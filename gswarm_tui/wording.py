@@ -26,6 +26,11 @@ def clean(text: str, *, keep: str = "") -> str:
     )
 
 
+def first_line(text: str) -> str:
+    """What a table or a sentence has room for; the rest stands elsewhere."""
+    return text.partition("\n")[0]
+
+
 def size(count: float | None) -> str:
     """Bytes in SI units, three digits: ``13.9 GB``."""
     if count is None:

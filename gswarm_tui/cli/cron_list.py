@@ -78,7 +78,7 @@ class _Row:
         if self.last is None or self.went in ("succeeded", "running", "pending"):
             return None
         if self.last.went != "lost" and self.job is not None and self.job.failed is not None:
-            return f"{self.job.failed}: {self.job.reason}".split("\n", 1)[0]
+            return output.first_line(f"{self.job.failed}: {self.job.reason}")
         return self.last.why
 
     def cells(self) -> tuple[Any, ...]:

@@ -74,7 +74,7 @@ def _what(task: TaskRecord) -> str:
     if task.waiting is not None:
         return task.waiting
     if task.error is not None and task.state in (State.FAILED, State.SKIPPED):
-        return _first_line(task.error)
+        return output.first_line(task.error)
     if task.state is State.SUCCEEDED:
         said = sentences.done(result_of(task).result)
         return does if said == sentences.DONE else said
@@ -97,7 +97,3 @@ def _show_failures(summary: JobSummary, tasks: Sequence[TaskRecord], command: st
         output.show()
         for purpose, again in ways_on(summary, command=command):
             output.show(f"{purpose}: {again}")
-
-
-def _first_line(text: str) -> str:
-    return text.split("\n", 1)[0]

@@ -195,7 +195,7 @@ def _at(job: JobRecord) -> str:
 def _reason(summary: JobSummary) -> str:
     job = summary.job
     if job.error is not None:
-        return _first_line(job.error)
+        return output.first_line(job.error)
     if summary.failed is None:
         cancelled = summary.counts[State.CANCELLED]
         if not cancelled:
@@ -203,11 +203,7 @@ def _reason(summary: JobSummary) -> str:
         return "a task was cancelled" if cancelled == 1 else f"{cancelled} tasks were cancelled"
     others = summary.counts[State.FAILED] - summary.tolerated - 1
     more = f" (and {others} more failed)" if others > 0 else ""
-    return f"{summary.failed}: {_first_line(summary.reason or 'failed')}{more}"
-
-
-def _first_line(text: str) -> str:
-    return text.split("\n", 1)[0]
+    return f"{summary.failed}: {output.first_line(summary.reason or 'failed')}{more}"
 
 
 def _document(summary: JobSummary) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from gswarm_tui.errors import GswarmError, UsageError
 from gswarm_tui.jobs import JobResult, TaskResult
 from gswarm_tui.jobs.sentences import done
 from gswarm_tui.state.states import State
-from gswarm_tui.wording import clean
+from gswarm_tui.wording import clean, first_line
 
 _NO_XML: Final = re.compile("[\ufffe\uffff]")
 _COUNTED: Final = {"failures": "failure", "errors": "error", "skipped": "skipped"}
@@ -103,8 +103,7 @@ def _failed(
     seconds: float = 0.0,
 ) -> ElementTree.Element:
     case = _element("testcase", classname=classname, name=name, time=_time(seconds))
-    first_line = str(error).split("\n", 1)[0]
-    failure = _element(kind, message=_text(mask(first_line)), type=error.kind)
+    failure = _element(kind, message=_text(mask(first_line(str(error)))), type=error.kind)
     hint = f"\nhint: {error.hint}" if error.hint else ""
     failure.text = _text(mask(f"{error}{hint}"))
     case.append(failure)

@@ -18,6 +18,7 @@ from gswarm_tui.errors import GswarmError
 from gswarm_tui.wording import NOTHING as NOTHING
 from gswarm_tui.wording import clean as clean
 from gswarm_tui.wording import duration as duration
+from gswarm_tui.wording import first_line as first_line
 from gswarm_tui.wording import number_of as number_of
 from gswarm_tui.wording import size as size
 

@@ -113,7 +113,7 @@ def ended(
                 state_of(task),
                 output.moment(task.finished_at),
                 output.duration(seconds_of(task)),
-                (task.error or f"{task.action_type} {task.summary}").split("\n", 1)[0],
+                output.first_line(task.error or f"{task.action_type} {task.summary}"),
             )
             for task in found
         ],

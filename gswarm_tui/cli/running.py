@@ -264,4 +264,4 @@ def _why(result: JobResult) -> str:
     if not result.exit_code:
         return ""
     first = next(iter(job_report.failures(result)), str(result.state))
-    return first.split("\n", 1)[0]
+    return output.first_line(first)

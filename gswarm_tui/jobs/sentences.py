@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Final
 
+from gswarm_tui import wording
 from gswarm_tui.errors import GswarmError
 from gswarm_tui.jobs.events import JobResult, TaskResult
 from gswarm_tui.models.results import (
@@ -64,7 +65,7 @@ def ending(task: TaskResult) -> str:
 
 def first_line(error: GswarmError | None) -> str:
     """An error in one line; the rest, an engine's log say, is in the task's own log."""
-    return clean(str(error).split("\n", 1)[0])
+    return clean(wording.first_line(str(error)))
 
 
 def done(result: Any) -> str:

@@ -226,7 +226,7 @@ def says(task: JobTask) -> Piece:
     """What a task does, how far it is, why it waits or what went wrong, in one line."""
     if task.error and task.state in (State.FAILED, State.RETRYING, State.SKIPPED):
         tone = Tone.DIM if task.state is State.SKIPPED else Tone.BAD
-        said = task.error.partition("\n")[0]
+        said = wording.first_line(task.error)
         return Piece(f"tolerated: {said}", Tone.WARN) if task.tolerated else Piece(said, tone)
     if task.waiting and task.state in (State.READY, State.RUNNING):
         return Piece(task.waiting, Tone.WARN)

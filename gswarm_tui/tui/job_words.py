@@ -87,7 +87,7 @@ def done_percent(job: Job) -> float | None:
 def why(job: Job) -> Piece:
     """What it does, why it waits, or why it did not succeed."""
     if job.error and job.state not in (State.RUNNING, State.SUCCEEDED):
-        return Piece(job.error.partition("\n")[0], Tone.BAD)
+        return Piece(wording.first_line(job.error), Tone.BAD)
     if job.state is State.LOST:
         return Piece("the process that ran it is gone; r goes on with it", Tone.WARN)
     if job.waiting:

@@ -292,7 +292,7 @@ def _facts(job: Job | None, details: JobDetails | None, now: float) -> Iterator[
         said += [*pieces(counted(job)), Piece(f"  {wording.roughly(seconds)}")]
         yield [*said, Piece(f"  for {job.user}" if job.user else "", Tone.DIM)]
         if job.error:
-            yield Piece(job.error.partition("\n")[0], Tone.BAD)
+            yield Piece(wording.first_line(job.error), Tone.BAD)
         elif job.waiting:
             yield Piece(job.waiting, Tone.WARN)
     if details is not None:
