@@ -71,6 +71,17 @@ async def test_it_opens_on_what_runs_or_failed_and_leaves_the_cursor_then(
         assert step(stage) == "fetch"
 
 
+async def test_the_task_that_it_is_opened_for_is_seen() -> None:
+    chain = [task(f"t{number}", State.SUCCEEDED, started_at=NOW - 90) for number in range(12)]
+    broken = task("broken", State.FAILED, started_at=NOW - 50, error="no space", hint="free some")
+    details = replace(DETAILS, tasks=(*chain, broken))
+    async with on_stage(replace(WITH_DETAILS, job_details=details), size=(120, 30)) as stage:
+        await stage.open("job", "9")
+        await stage.shows("broken  failed")
+        await stage.pilot.resize_terminal(120, 20)
+        await stage.shows("broken  failed")
+
+
 async def test_the_cursor_goes_from_task_to_task() -> None:
     async with on_stage(WITH_DETAILS) as stage:
         await stage.open("job", "9")

@@ -136,6 +136,8 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         self._keys: list[Hashable] = []
         """Of the rows."""
         self.place = Place()
+        self._had_room = 0
+        """For how many rows there was room before the last change of its size."""
         self._clicked: tuple[Hashable, ...] = ()
         """The key of the row to which a click moved the cursor; another one goes in."""
         self._sorted_by: int | None = None
@@ -346,8 +348,12 @@ class LineTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         self._refresh_changed()
 
     def on_resize(self) -> None:
+        was_seen = self.cursor - self.scroll_y < self._had_room
+        self._had_room = self._room
         self._forget()
         self.virtual_size = Size(self.size.width, len(self._rows) + 1)
+        if was_seen and self.cursor >= self.scroll_y:
+            self._bring_in_sight()
 
     def watch_scroll_y(self, old: float, new: float) -> None:
         super().watch_scroll_y(old, new)
