@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("gswarm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("gswarm")
 
+gc.disable()  # until the tests begin: nothing is garbage while modules are loaded
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell ignores Ctrl-C for what it starts with `&`, and gswarm leaves it so; tests send it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -24,6 +26,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000)
+    gc.enable()
 
 
 @pytest.fixture
