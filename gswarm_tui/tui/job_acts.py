@@ -238,7 +238,18 @@ def _done_again(job: Job, stays: Container[State]) -> str:
     stay = [(state, count) for state, count in job.counts if state in stays]
     again = sum(count for state, count in job.counts if state not in stays)
     said = f"job {job.id} ({job.name}): {number_of(again, 'task')} will run"
-    return "; ".join([said, *(f"{count} {state}, not run again" for state, count in stay)])
+    cancelled = dict(job.counts).get(State.CANCELLED, 0)
+    return "; ".join(
+        [
+            said,
+            *(
+                f"{count} skipped, run only if for a cancelled task"
+                if state is State.SKIPPED and cancelled
+                else f"{count} {state}, not run again"
+                for state, count in stay
+            ),
+        ]
+    )
 
 
 def _done_from(start: str, details: JobDetails | None) -> str:
@@ -246,7 +257,13 @@ def _done_from(start: str, details: JobDetails | None) -> str:
         return f"{start} and all that need it run again, however they ended"
     again = [start, *_after([start], details)]
     count = f"{len(again)} of {number_of(len(details.tasks), 'task')}"
-    return f"run again, however they ended: {few(again, _NAMED)}; {count}"
+    said = f"run again, however they ended: {few(again, _NAMED)}; {count}"
+    others = [
+        task.id
+        for task in details.tasks
+        if task.id not in again and task.state not in _STAYS_AT_RETRY
+    ]
+    return f"{said}; also run, not done yet: {few(others, _NAMED)}" if others else said
 
 
 def _it(names: Sequence[str]) -> str:

@@ -349,6 +349,20 @@ def test_a_plan_says_how_many_tasks_are_done_again() -> None:
     assert job_acts.retry([DONE], "serve", DETAILS).does == (
         "run again, however they ended: serve, try; 2 of 4 tasks",
     )
+    others = tuple(
+        replace(task, state=State.FAILED) if task.id == "check" else task for task in DETAILS.tasks
+    )
+    assert job_acts.retry([FAILED], "serve", replace(DETAILS, tasks=others)).does == (
+        "run again, however they ended: serve, try; 2 of 4 tasks; also run, not done yet: check",
+    )
+
+
+def test_what_was_skipped_for_a_cancelled_task_goes_on_with_it() -> None:
+    counts = ((State.CANCELLED, 1), (State.SKIPPED, 2), (State.SUCCEEDED, 1))
+    assert job_acts.resume([replace(LOST, state=State.CANCELLED, counts=counts)]).does == (
+        "job 7 (weekly): 1 task will run; 2 skipped, run only if for a cancelled task;"
+        " 1 succeeded, not run again",
+    )
     assert job_acts.hold_queue(JOBS, paused=False).does == (
         "what runs goes on, nothing else begins: 3 running, 0 waiting",
     )
