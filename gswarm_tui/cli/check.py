@@ -18,23 +18,31 @@ HISTORY = 500
 """Tasks that ended, from which times are estimated."""
 
 
-def show_check(plan: Plan, settings: Settings, *, as_json: bool, offline: bool = False) -> int:
+def show_check(
+    plan: Plan, settings: Settings, *, as_json: bool, quiet: bool = False, offline: bool = False
+) -> int:
     """Print what a plan would do, and do nothing.
 
     Args:
+        quiet: print only what would fail, on stderr, as a run does.
         offline: no node and no source is asked.
 
     Returns:
         The exit code: 3 where a node did not answer, 1 where an action would fail, else 0.
     """
     if offline:
-        _show_plan(plan, as_json=as_json)
+        if as_json or not quiet:
+            _show_plan(plan, as_json=as_json)
         return EXIT_OK
     comparison = asyncio.run(_compare(plan, settings))
     if as_json:
         output.emit(plan.mask_json(_document(comparison)))
-    else:
+    elif not quiet:
         _show(comparison)
+    elif comparison.exit_code:
+        for line in _problems(comparison):
+            output.say(line, prose=True)
+        output.say(f"{plan.name}: {_verdict(comparison)}", prose=True)
     return comparison.exit_code
 
 
@@ -79,11 +87,17 @@ def _show(comparison: Comparison) -> None:
     _show_outputs(comparison)
     if comparison.problems:
         output.show()
-        for planned, why in comparison.problems:
-            said = f"{planned.action_id} would fail: {why} ({planned.where})"
-            output.show(plan.mask(said), prose=True)
+        for line in _problems(comparison):
+            output.show(line, prose=True)
     output.flush()
     output.say(_verdict(comparison), prose=True)
+
+
+def _problems(comparison: Comparison) -> list[str]:
+    return [
+        comparison.plan.mask(f"{planned.action_id} would fail: {why} ({planned.where})")
+        for planned, why in comparison.problems
+    ]
 
 
 def _row(plan: Plan, task: Compared) -> tuple[Any, ...]:

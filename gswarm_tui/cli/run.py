@@ -64,7 +64,7 @@ def run(
     """Run a playbook."""
     settings = settings_of(ctx)
     with _noted(settings, cron) as note:
-        _agree(check=check, offline=offline, detach=detach)
+        _agree(check=check, offline=offline, detach=detach, records=bool(junit or log_file))
         from gswarm_tui import config
         from gswarm_tui import playbook as playbooks
         from gswarm_tui.cli import detached, running
@@ -88,7 +88,7 @@ def run(
         if check:
             from gswarm_tui.cli.check import show_check
 
-            code = show_check(plan, settings, as_json=json, offline=offline)
+            code = show_check(plan, settings, as_json=json, quiet=quiet, offline=offline)
         elif detach:
             code = detached.start(plan, settings, manner)
         else:
@@ -102,7 +102,7 @@ def warn(playbook: Playbook) -> None:
         output.say(f"warning: {notice}")
 
 
-def _agree(*, check: bool, offline: bool, detach: bool) -> None:
+def _agree(*, check: bool, offline: bool, detach: bool, records: bool) -> None:
     """What only means something with ``--check``, or without it, is not passed over in silence.
 
     Raises:
@@ -112,6 +112,11 @@ def _agree(*, check: bool, offline: bool, detach: bool) -> None:
         raise UsageError("--offline is part of --check", hint="--check --offline shows the plan")
     if check and detach:
         raise UsageError("--check does nothing that --detach could hand over", hint="leave one out")
+    if check and records:
+        raise UsageError(
+            "--junit and --log-file record a run, and --check runs nothing",
+            hint="--check --json prints what it would do as a document",
+        )
 
 
 def load(playbook: Path, variables: list[str] | None, *, priority: str | None = None) -> Playbook:

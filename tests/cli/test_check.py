@@ -67,6 +67,29 @@ def test_problems_end_with_1_and_are_said_with_their_place(
     )
 
 
+def test_quiet_says_only_what_would_fail(gswarm: Command, fleet: FakeFleet) -> None:
+    for options in (["--quiet"], ["--quiet", "--offline"]):
+        ended = gswarm("run", "p.yaml", "--check", *options)
+        assert (ended.code, ended.out, ended.err) == (0, "", "")
+    fleet["node2"].info = {**INFO, "gpus": []}
+    ended = gswarm("run", "p.yaml", "--check", "--quiet")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.splitlines() == [
+        "serve would fail: node2 has no gpu0 (it has none) (p.yaml:10:5)",
+        "deploy: nothing was done (--check): 2 would do, 1 would fail, 2 unknown until run",
+    ]
+
+
+@pytest.mark.parametrize("option", ["--junit", "--log-file"])
+def test_what_records_a_run_has_nothing_to_record(
+    gswarm: Command, tmp_path: Path, option: str
+) -> None:
+    ended = gswarm("run", "p.yaml", "--check", option, "record")
+    assert ended.code == 2
+    assert "--check runs nothing" in ended.err
+    assert not (tmp_path / "record").exists()
+
+
 def test_a_node_that_does_not_answer_ends_with_3(gswarm: Command, fleet: FakeFleet) -> None:
     fleet["node1"].unreachable = "no route to host"
     ended = gswarm("run", "p.yaml", "--check", "--json")
