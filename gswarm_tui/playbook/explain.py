@@ -8,7 +8,7 @@ from typing import Any
 from gswarm_tui.playbook.language.options import CONTINUE, STOP, Retry
 from gswarm_tui.playbook.language.schema import Playbook
 from gswarm_tui.playbook.plan import Plan, PlannedAction
-from gswarm_tui.wording import clean, duration, number_of
+from gswarm_tui.wording import clean, limit, number_of
 
 _NAMED = 5
 """As many actions are named; of more, how many."""
@@ -55,9 +55,12 @@ def _whole(playbook: Playbook, plan: Plan) -> Iterator[str]:
         yield "After a failure nothing else begins."
     else:
         yield "After a failure, what does not need it goes on."
-    yield "What fails by a cause that can pass is tried again, as queue.retry_count says."
+    yield (
+        "What fails by an error that may pass by itself, such as a lost connection, is tried again,"
+        " as often as queue.retry_count says."
+    )
     if plan.timeout_s is not None:
-        yield f"All of it may take {duration(plan.timeout_s)} at most."
+        yield f"All of it may take {limit(plan.timeout_s)} at most."
     if plan.priority is not None:
         yield f"Its priority is {plan.priority}."
     if plan.schedule is not None:
@@ -94,7 +97,7 @@ def _details(planned: PlannedAction, plan: Plan, below: _Dependents) -> Iterator
     if alone:
         yield f"Meanwhile nothing else uses {_named(dict.fromkeys(alone))}."
     if options.timeout_s is not None:
-        yield f"It may take {duration(options.timeout_s)} at most."
+        yield f"It may take {limit(options.timeout_s)} at most."
     if options.retry is not None:
         yield _retry(options.retry)
     if options.priority is not None and options.priority != plan.priority:
@@ -116,13 +119,15 @@ def _retry(retry: Retry) -> str:
     if retry.attempts == 1:
         return "It is tried once."
     kinds = None if retry.on is None else _named(sorted(retry.on), "or")
-    how = "by a cause that can pass" if kinds is None else f"with an error of kind {kinds}"
+    how = (
+        "by an error that may pass by itself" if kinds is None else f"with an error of kind {kinds}"
+    )
     first = min(retry.backoff_s, retry.max_backoff_s)
     if retry.attempts == 2:
-        return f"If it fails {how}, it is tried once more, after {duration(first)}."
+        return f"If it fails {how}, it is tried once more, after {limit(first)}."
     return (
         f"If it fails {how}, it is tried up to {retry.attempts - 1} more times, after"
-        f" {duration(first)} at first and {duration(retry.max_backoff_s)} at most."
+        f" {limit(first)} at first and {limit(retry.max_backoff_s)} at most."
     )
 
 

@@ -182,15 +182,16 @@ def test_the_explanation(gswarm: Command) -> None:
         "6 actions, and 1 action at the end whatever happens; each begins as soon as what it"
         " needs is done.",
         "After a failure, what does not need it goes on.",
-        "What fails by a cause that can pass is tried again, as queue.retry_count says.",
-        "All of it may take 2 h 0 min at most.",
+        "What fails by an error that may pass by itself, such as a lost connection, is tried again,"
+        " as often as queue.retry_count says.",
+        "All of it may take 2 h at most.",
         'It is meant to run at "0 3 * * *": see gswarm cron install.',
         "Its secrets are token; their values are shown nowhere.",
         "1. fetch: downloads m from hf://org/m to the disk of node1.",
         "   Meanwhile nothing else uses m on node1:disk.",
-        "   It may take 1 h 0 min at most.",
+        "   It may take 1 h at most.",
         "   If it fails with an error of kind unreachable, it is tried up to 4 more times, after"
-        " 2.0 s at first and 1 min 0 s at most.",
+        " 2 s at first and 1 min at most.",
         "   If it fails, copy[node2], serve, ask, tell and copy[node3] are skipped.",
         "2. copy[node2] (after fetch): copies m from the disk of node1 to the disk of node2.",
         "   Meanwhile nothing else uses m on node2:disk.",
@@ -204,7 +205,7 @@ def test_the_explanation(gswarm: Command) -> None:
         " node2:gpu0 and port 8080 of node2.",
         "   Its priority is high.",
         "   If it fails, ask and tell are skipped.",
-        "5. ask (after fetch and serve): asks http://node2:8080/health for an answer, for 30.0 s"
+        "5. ask (after fetch and serve): asks http://node2:8080/health for an answer, for 30 s"
         " at most.",
         "   Only if `${fetch.already}`, which is known only then.",
         "   If it fails, nothing else begins.",
@@ -237,11 +238,11 @@ def test_the_schema_is_one(gswarm: Command) -> None:
     ("retry", "said"),
     [
         ("1", "It is tried once."),
-        ("2", "If it fails by a cause that can pass, it is tried once more, after 1.0 s."),
+        ("2", "If it fails by an error that may pass by itself, it is tried once more, after 1 s."),
         (
             "{attempts: 3, on: [timeout, failed]}",
             "If it fails with an error of kind failed or timeout, it is tried up to 2 more times,"
-            " after 1.0 s at first and 1 min 0 s at most.",
+            " after 1 s at first and 1 min at most.",
         ),
     ],
 )

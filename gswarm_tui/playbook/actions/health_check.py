@@ -16,7 +16,7 @@ from gswarm_tui.playbook.check.finding import Draft, Finding
 from gswarm_tui.playbook.language.options import Limit
 from gswarm_tui.progress import ProgressCallback
 from gswarm_tui.sources.urls import hide_secrets
-from gswarm_tui.wording import duration
+from gswarm_tui.wording import limit
 
 if TYPE_CHECKING:
     from gswarm_tui.models import Models
@@ -44,7 +44,7 @@ class HealthCheck(Action):
     def sentence(self) -> str:
         url = hide_secrets(self.shown("target_url", self.url))
         prompt = "" if self.prompt is None else " and for a completion"
-        return f"asks {url} for an answer{prompt}, for {duration(self.timeout_s)} at most"
+        return f"asks {url} for an answer{prompt}, for {limit(self.timeout_s)} at most"
 
     def uses(self) -> Iterable[Use]:
         return ()
