@@ -12,12 +12,7 @@ from gswarm_tui.cli.cron_install import install
 from gswarm_tui.cli.cron_list import list_
 from gswarm_tui.errors import UsageError
 
-app = typer.Typer(
-    help="Run playbooks at set times.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
+app = options.group("Run playbooks at set times.")
 app.command("install")(install)
 app.command("list")(list_)
 

@@ -7,22 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gswarm_tui.cli import listening, output
+from gswarm_tui.cli import listening, options, output
 
 if TYPE_CHECKING:
     from gswarm_tui.hub.server import Hub
 
-app = typer.Typer(
-    help="Serve a folder of models like the Hugging Face Hub.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
-
-
-@app.callback()
-def _group() -> None:
-    """Serve a folder of models like the Hugging Face Hub."""
+app = options.group("Serve a folder of models like the Hugging Face Hub.")
 
 
 @app.command()

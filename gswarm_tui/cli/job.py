@@ -21,12 +21,7 @@ if TYPE_CHECKING:
     from gswarm_tui.state.jobs import Jobs
     from gswarm_tui.state.records import JobRecord
 
-app = typer.Typer(
-    help="Show, follow, cancel and resume jobs.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
+app = options.group("Show, follow, cancel and resume jobs.")
 
 Task = Annotated[str | None, typer.Argument(metavar="TASK", help="One of its tasks.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Run it in the background, and return.")]

@@ -11,17 +11,7 @@ from gswarm_tui.cli.context import Session
 
 PORT = 9409
 
-app = typer.Typer(
-    help="Serve the fleet's metrics to Prometheus.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
-
-
-@app.callback()
-def _group() -> None:
-    """Serve the fleet's metrics to Prometheus."""
+app = options.group("Serve the fleet's metrics to Prometheus.")
 
 
 @app.command()

@@ -12,12 +12,7 @@ from gswarm_tui.cli.context import Session
 from gswarm_tui.errors import EXIT_UNREACHABLE, GswarmError
 from gswarm_tui.models.results import Survey
 
-node_app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
-
-
-@node_app.callback()
-def _node() -> None:
-    """Show one node."""
+node_app = options.group("Show one node.")
 
 
 def nodes(

@@ -61,6 +61,17 @@ Bandwidth: TypeAlias = Annotated[
 Nvlink: TypeAlias = Annotated[bool, typer.Option("--nvlink", help="Measure NVLink traffic too.")]
 
 
+def group(help: str) -> typer.Typer:  # noqa: A002 - Typer's word
+    """A command that has commands; without one it shows its help."""
+    app = typer.Typer(help=help, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+    app.callback()(_nothing)  # else one with a single command would be that command
+    return app
+
+
+def _nothing() -> None:
+    pass
+
+
 def limit(written: str) -> float:
     """The seconds of ``--timeout``.
 

@@ -22,11 +22,7 @@ if TYPE_CHECKING:
 WIDTH = 100
 """Columns of a drawing that does not go to a terminal."""
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    help="Validate, draw and explain playbooks.",
-)
+app = options.group("Validate, draw and explain playbooks.")
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A YAML file.")]
 NoInventory = Annotated[

@@ -16,12 +16,7 @@ from gswarm_tui.state.states import ENDED, State
 if TYPE_CHECKING:
     from gswarm_tui.state.records import TaskRecord
 
-app = typer.Typer(
-    help="Show, pause and clear the queue of all jobs' tasks.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
+app = options.group("Show, pause and clear the queue of all jobs' tasks.")
 
 _IN_QUEUE = (State.RUNNING, State.READY, State.RETRYING)
 

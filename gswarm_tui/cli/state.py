@@ -13,12 +13,7 @@ if TYPE_CHECKING:
     from gswarm_tui.state.check import Checked
     from gswarm_tui.state.repair import Repaired, Table
 
-app = typer.Typer(
-    name="state",
-    help="Check, repair and prune the database of jobs and models.",
-    no_args_is_help=True,
-    add_completion=False,
-)
+app = options.group("Check, repair and prune the database of jobs and models.")
 
 
 @app.command()

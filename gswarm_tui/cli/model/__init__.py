@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import typer
-
+from gswarm_tui.cli import options
 from gswarm_tui.cli.model.placing import copy, delete, download, move
 from gswarm_tui.cli.model.registry import info, list_models, register, status, unregister
 from gswarm_tui.cli.model.serving import serve, service_health, services, stop
 from gswarm_tui.cli.model.upkeep import scan, verify
 
-app = typer.Typer(
-    help="Register, place, serve and check models.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
+app = options.group("Register, place, serve and check models.")
 _VERBS: dict[str, Callable[..., None]] = {  # in the order of the help
     "register": register,
     "list": list_models,
