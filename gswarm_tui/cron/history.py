@@ -174,8 +174,7 @@ def noted(
 
 def names(folder: Path) -> list[str]:
     """The names of which a run is known."""
-    found = {path.name for path in folder.iterdir() if path.is_dir()}
-    return sorted(found | {path.stem for path in folder.glob("*.json")})
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())
 
 
 def runs(folder: Path, name: str) -> Iterator[CronRun]:
@@ -194,7 +193,6 @@ def last(folder: Path, name: str) -> CronRun | None:
 def forget(folder: Path, name: str) -> None:
     """A cron job is no more; a run of it that is under way goes on, and is noted no more."""
     shutil.rmtree(folder / name, ignore_errors=True)
-    _of_before(folder, name).unlink(missing_ok=True)
 
 
 def _prune(folder: Path, name: str) -> None:
@@ -207,14 +205,6 @@ def _prune(folder: Path, name: str) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _newest_first(folder: Path, name: str) -> Iterator[Path]:
+def _newest_first(folder: Path, name: str) -> list[Path]:
     # Names begin with the moment, and moments compare as texts.
-    yield from sorted((folder / name).glob("*.json"), reverse=True)
-    before = _of_before(folder, name)
-    if before.exists():
-        yield before
-
-
-def _of_before(folder: Path, name: str) -> Path:
-    """Where earlier versions kept the last run of that name."""
-    return folder / f"{name}.json"
+    return sorted((folder / name).glob("*.json"), reverse=True)

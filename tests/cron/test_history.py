@@ -74,25 +74,14 @@ def test_a_file_that_says_nothing(tmp_path: Path, text: str) -> None:
     assert [run.went for run in runs(tmp_path, "nightly")] == ["succeeded"]
 
 
-def test_the_run_that_an_earlier_version_noted_is_the_oldest(tmp_path: Path) -> None:
-    with noted(tmp_path, "nightly") as note:
-        note.job(1)
-    (file,) = (tmp_path / "nightly").iterdir()
-    file.replace(tmp_path / "nightly.json")
-    (tmp_path / "nightly").rmdir()
-    assert names(tmp_path) == ["nightly"]
-    with noted(tmp_path, "nightly") as note:
-        note.job(2)
-    assert [run.job for run in runs(tmp_path, "nightly")] == [2, 1]
-    assert names(tmp_path) == ["nightly"]
-    for number in range(KEPT):
-        (tmp_path / "nightly" / f"2020-{number:04}.json").touch()
-    with noted(tmp_path, "nightly"):
-        pass
-    assert not (tmp_path / "nightly.json").exists()
-    (tmp_path / "nightly.json").touch()
+def test_names_are_known_until_they_are_forgotten(tmp_path: Path) -> None:
+    for name in ("nightly", "hourly"):
+        with noted(tmp_path, name):
+            pass
+    assert names(tmp_path) == ["hourly", "nightly"]
     forget(tmp_path, "nightly")
-    assert list(tmp_path.iterdir()) == []
+    assert names(tmp_path) == ["hourly"]
+    assert list(runs(tmp_path, "nightly")) == []
 
 
 def test_what_a_killed_run_had_half_written_is_removed(tmp_path: Path) -> None:
