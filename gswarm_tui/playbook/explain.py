@@ -56,7 +56,7 @@ def _whole(playbook: Playbook, plan: Plan) -> Iterator[str]:
     else:
         yield "After a failure, what does not need it goes on."
     yield (
-        "What fails by an error that may pass by itself, such as a lost connection, is tried again,"
+        "What fails with a transient error, such as a lost connection, is tried again,"
         " as often as queue.retry_count says."
     )
     if plan.timeout_s is not None:
@@ -119,9 +119,7 @@ def _retry(retry: Retry) -> str:
     if retry.attempts == 1:
         return "It is tried once."
     kinds = None if retry.on is None else _named(sorted(retry.on), "or")
-    how = (
-        "by an error that may pass by itself" if kinds is None else f"with an error of kind {kinds}"
-    )
+    how = "with a transient error" if kinds is None else f"with an error of kind {kinds}"
     first = min(retry.backoff_s, retry.max_backoff_s)
     if retry.attempts == 2:
         return f"If it fails {how}, it is tried once more, after {limit(first)}."

@@ -182,7 +182,7 @@ def test_the_explanation(gswarm: Command) -> None:
         "6 actions, and 1 action at the end whatever happens; each begins as soon as what it"
         " needs is done.",
         "After a failure, what does not need it goes on.",
-        "What fails by an error that may pass by itself, such as a lost connection, is tried again,"
+        "What fails with a transient error, such as a lost connection, is tried again,"
         " as often as queue.retry_count says.",
         "All of it may take 2 h at most.",
         'It is meant to run at "0 3 * * *": see gswarm cron install.',
@@ -238,7 +238,7 @@ def test_the_schema_is_one(gswarm: Command) -> None:
     ("retry", "said"),
     [
         ("1", "It is tried once."),
-        ("2", "If it fails by an error that may pass by itself, it is tried once more, after 1 s."),
+        ("2", "If it fails with a transient error, it is tried once more, after 1 s."),
         (
             "{attempts: 3, on: [timeout, failed]}",
             "If it fails with an error of kind failed or timeout, it is tried up to 2 more times,"

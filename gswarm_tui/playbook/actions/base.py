@@ -204,7 +204,7 @@ class Written(BaseModel):
     )
     timeout: Limit | None = Field(default=None, description="The longest that it may take.")
     retry: Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)] | WrittenRetry | None = Field(
-        default=None, description="How often it is tried where it fails by what can pass."
+        default=None, description="How often it is tried if it fails with a transient error."
     )
     priority: WrittenPriority | None = Field(
         default=None, description="Which of those that could run begins first."

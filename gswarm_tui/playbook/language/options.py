@@ -110,7 +110,7 @@ class WrittenRetry(BaseModel):
         default=MAX_BACKOFF_S, description="The longest time between two attempts."
     )
     on: list[_Kind] | None = Field(
-        default=None, description="The kinds of errors; without it, all that can pass."
+        default=None, description="The kinds of errors; without it, all that are transient."
     )
 
 
