@@ -116,7 +116,7 @@ def resume(
     timeout: Timeout = None,
     json: Events = False,
 ) -> None:
-    """Continue a job that was lost, cancelled or ended by its time limit."""
+    """Continue a job that was lost, cancelled or timed out."""
     manner = _manner(overlap, timeout, as_json=json)
     with history.open_history(ctx) as opened:
         found = opened.job(job)

@@ -79,7 +79,7 @@ def node_status(
     node: Annotated[str, typer.Argument(metavar="NODE", help="Its name or host.")],
     json: options.Json = False,
 ) -> None:
-    """Show everything about one node: the machine, its helper, models and services."""
+    """Show one node: the machine, its helper, models and services."""
 
     async def work(session: Session) -> tuple[str, Any, Survey]:
         name = session.inventory.node(node).name

@@ -27,6 +27,14 @@ def test_the_table_says_what_the_command_says(entry: commands.Entry) -> None:
     assert help_text.split("\n\n")[0].replace("\n", " ").strip() == entry.help
 
 
+@pytest.mark.parametrize(
+    "group", [entry.name for entry in COMMANDS if hasattr(load(entry.name), "commands")]
+)
+def test_no_line_of_a_groups_help_is_cut(gswarm: Command, group: str) -> None:
+    listed = gswarm(group, "--help").out.splitlines()
+    assert [line for line in listed[1:] if line.endswith("...")] == []
+
+
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from gswarm_tui.cli import main; main(['--help']);"

@@ -56,7 +56,7 @@ def register(
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Register a model's name and source, or change what is given."""
+    """Register a model's name and source, or change them."""
     from gswarm_tui import sources
 
     reference = sources.from_options(source, url)

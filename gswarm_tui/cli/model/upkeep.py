@@ -38,7 +38,7 @@ def verify(
     node: options.Node = None,
     json: options.Json = False,
 ) -> None:
-    """Read copies of a model again, and compare them with what was published.
+    """Check the bytes of copies against what was published.
 
     A copy with a bad file is damaged: nothing is loaded or copied from it until it is repaired.
     """
