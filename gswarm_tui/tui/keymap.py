@@ -177,15 +177,12 @@ def apply(keys: Mapping[str, str], node: DOMNode, classes: Sequence[type[DOMNode
     }
     by_default = _keys_of(classes)
     has = {name: given.get(name, default) for name, default in by_default.items()}
-    wanted = {
-        name: [
-            key
-            for key in some
-            if key in by_default.get(name, ())
-            or not any(key in theirs for other, theirs in has.items() if other != name)
-        ]
-        for name, some in given.items()
-    }
+    wanted: dict[str, list[str]] = {}
+    for name, some in given.items():
+        own = set(by_default.get(name, ()))
+        # Two that have a key together by default are never in force at once.
+        others = {key for each in has if own.isdisjoint(by_default[each]) for key in has[each]}
+        wanted[name] = [key for key in some if key in own or key not in others]
     made: dict[str, list[Binding]] = {}
     for key, bindings in node._bindings.key_to_bindings.items():
         for binding in bindings:

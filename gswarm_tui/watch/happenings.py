@@ -69,7 +69,7 @@ class Happenings:
             if old is not new and old.name == new.name:
                 yield from _of_node(old, new)
                 yield from self._of_gpus(old, new)
-                if old.state is NodeState.UP and new.state is not NodeState.UP:
+                if _left(old, new):
                     self._remember(old.name, before.services)
 
     def _remember(self, node: str, services: Iterable[Service]) -> None:
@@ -100,10 +100,19 @@ class Happenings:
                 yield "info", each.model, f"{each.model} is served on {each.node}"
             elif old is not None and old.state != each.state:
                 yield _turned(each)
-        still_up = {node.name for node in after.nodes if node.state is NodeState.UP}
+        stayed = {
+            new.name
+            for old_node, new in zip(before.nodes, after.nodes, strict=False)
+            if new.state is NodeState.UP and not _left(old_node, new)
+        }
         for gone in known.values():
-            if gone.node in still_up:
+            if gone.node in stayed:
                 yield "info", gone.model, f"{gone.model} is not served on {gone.node} any more"
+
+
+def _left(old: Node, new: Node) -> bool:
+    """Whether a node that answered does not now, or did not for a while between two pictures."""
+    return old.state is NodeState.UP and (new.state is not NodeState.UP or new.since != old.since)
 
 
 def _tells(node: Node) -> bool:

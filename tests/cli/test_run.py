@@ -436,7 +436,7 @@ def test_what_comes_from_nodes_cannot_steer_the_terminal(
 
 STUBBORN = """
 import asyncio, contextlib, sys
-from gswarm_tui.cli import job_report, main, running
+from gswarm_tui.cli import main, running
 
 class Models:
     async def check_health(self, url, **_):

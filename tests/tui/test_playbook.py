@@ -188,6 +188,20 @@ async def test_a_folder_or_a_file_is_typed(folder: Path, monkeypatch: pytest.Mon
         assert stage.app.obey("jobs failed") == said
 
 
+@pytest.mark.parametrize(
+    ("typed", "why"), [("x" * 300, "File name too long"), ("loop", "Too many levels")]
+)
+async def test_a_path_that_cannot_be_looked_at_says_why(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, typed: str, why: str
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "loop").symlink_to("loop")
+    async with on_stage(PICTURE, inventory=INVENTORY) as stage:
+        assert stage.app.obey(f"playbooks {typed}") is None
+        await settle(stage)
+        assert f"cannot be read: {why}" in stage.text()
+
+
 async def test_a_folder_that_cannot_be_read(folder: Path) -> None:
     async with on_stage(PICTURE) as stage:
         await stage.open("playbooks")

@@ -15,6 +15,7 @@ from gswarm_tui.tui.acting import Recording
 from gswarm_tui.tui.app import wrong_keys
 from gswarm_tui.tui.widgets.line_table import LineTable
 
+from .fleets import racks
 from .some_jobs import PICTURE
 from .stage import Stage, on_stage
 
@@ -203,6 +204,16 @@ async def test_the_keys_that_an_action_has_can_be_written_with_another_one() -> 
         await stage.open("jobs")
         await stage.press("l")
         assert stage.view.WORD == "job"
+
+
+async def test_two_that_share_a_key_can_share_another_one() -> None:
+    config = TuiConfig(keys={"cards": "f4", "lines": "f4"})
+    async with on_stage(racks(), config=config) as stage:
+        shown = stage.view.has_class("-cards")
+        for _ in range(2):
+            await stage.press("f4")
+            shown = not shown
+            assert stage.view.has_class("-cards") is shown
 
 
 async def test_keys_can_be_changed_for_one_another() -> None:

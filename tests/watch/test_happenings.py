@@ -235,5 +235,13 @@ def test_a_service_of_a_node_that_is_back_is_no_news_but_its_state_is() -> None:
         assert told == expected
 
 
+def test_a_node_that_was_away_between_two_pictures_still_serves_what_it_served() -> None:
+    some = FleetSnapshot(1.0, (UP,), services=(SERVICE,))
+    back = FleetSnapshot(11.0, (replace(UP, since=9.0),))
+    found = Happenings()
+    for pair in pairwise([some, back, replace(back, services=(SERVICE,))]):
+        assert found.between(*pair) == []
+
+
 def _in(state: str) -> Service:
     return replace(SERVICE, state=state)

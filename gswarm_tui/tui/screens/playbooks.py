@@ -58,7 +58,7 @@ class PlaybooksView(View):
     def __init__(self, subject: str | None = None) -> None:
         super().__init__()
         wanted = os.path.expanduser(subject or ".")  # noqa: PTH111 - fails on the home of nobody
-        self.folder = Path(wanted).resolve()
+        self.folder = Path(os.path.realpath(wanted))  # fails on no loop of links
         self._entries: list[Entry] = []
         self._problem = ""
 
@@ -85,7 +85,8 @@ class PlaybooksView(View):
 
     async def _read(self, folder: Path) -> None:
         file = folder
-        if await asyncio.to_thread(file.is_file):  # as it was typed after `:`
+        # As it was typed after `:`; unlike `Path.is_file`, this fails on none.
+        if await asyncio.to_thread(os.path.isfile, file):
             self.folder = folder = file.parent
             self.app.push_screen(PlaybookView(str(file)))
         try:
