@@ -239,7 +239,7 @@ def _under_way(name: str, holder: Holder | None) -> str:
 def _file_name(name: str) -> str:
     """Readable, and another one for each name."""
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:40]
-    return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:12]}.lock"
+    return f"{readable}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:12]}.lock"
 
 
 def _open(path: Path) -> int:

@@ -361,6 +361,14 @@ def test_a_broken_playbook_ends_with_2(call: Call, capsys: pytest.CaptureFixture
     assert "unknown action type `fly`" in capsys.readouterr().err
 
 
+def test_a_file_whose_name_is_not_utf_8_is_refused(
+    call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("b\udcff.yaml").write_text("actions: [{action_id: a, action_type: noop}]")
+    assert call(playbook="b\udcff.yaml") == 2
+    assert "is not UTF-8 text" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("action_type", ["noop", "command"])
 def test_a_new_job_goes_on_only_where_nothing_but_nodes_knows_what_was_done(
     action_type: str,
