@@ -71,6 +71,7 @@ class History:
         self._free: list[int] = []
         self._used: list[int] = []  # by column: the last minute in which it had a value
         self._ahead_s = 0
+        self._told = -1  # the step that was written last; a clock may have been set back since
         self._seconds = _Rows(SECONDS)
         self._minutes = _Rows(MINUTES)
 
@@ -121,6 +122,7 @@ class History:
         if ended:
             self._end_minute(newest // _MINUTE)
         row = self._seconds.open(step, len(self._used))
+        self._told = step
         if row is None:  # before 1970
             return
         for column, value in zip(columns, values, strict=True):
@@ -169,13 +171,14 @@ class History:
             _write(self._minutes.open(minute, len(self._used)), columns, means)
         for column in columns:
             self._used[column] = max(self._used[column], self._step(time) // _MINUTE)
+        self._told = self._step(time)
 
     def newest(self, key: Hashable) -> float | None:
-        """The value in the newest second of which anything is known; None where it has none."""
+        """The value in the second that was written last; None where it has none."""
         column = self._columns.get(key)
         if column is None:
             return None
-        return _known(self._seconds.value(self._seconds.newest, column))
+        return _known(self._seconds.value(self._told, column))
 
     def seconds(self, key: Hashable, count: int, now: float) -> list[float | None]:
         """One value a second, the newest last; None where there was none."""

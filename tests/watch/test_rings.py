@@ -23,6 +23,8 @@ def test_the_newest_value_is_the_last_and_gaps_are_nothing() -> None:
     assert (history.newest("a"), history.newest("b")) == (4.0, None)
     history.put(108.0, (), ())
     assert history.newest("a") is None
+    history.add("a", 105.0, 5.0)  # the clock was set back
+    assert history.newest("a") == 5.0
     assert History().newest("a") is None
 
 
