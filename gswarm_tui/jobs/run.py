@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -170,8 +171,10 @@ class Runner:
             for other, because in self._settle_in_graph(ended):
                 if other not in earlier:
                     self._finish(self._tally.end(other, State.SKIPPED, because=because))
+        # What ran when the job stopped was to go on, and does now.
+        begun = [name for name, attempt in before.attempts.items() if attempt]
         for ended in earlier.values():
-            self._stop_after(ended)
+            self._stop_after(ended, begun)
 
     def _started(self, notices: tuple[str, ...]) -> JobStarted:
         return JobStarted(
@@ -343,16 +346,16 @@ class Runner:
         harmless = ended.because == failures.NOT_NEEDED
         return self._dag.settle(ended.task.action_id, ended.state, harmless=harmless)
 
-    def _stop_after(self, ended: TaskResult) -> None:
+    def _stop_after(self, ended: TaskResult, begun: Iterable[str] = ()) -> None:
         name = ended.task.action_id
         on_failure = self._tally.planned[name].options.on_failure or self._plan.on_failure
         stops = ended.state is State.FAILED and on_failure == STOP
         if stops and not self._tally.is_always(name):
-            self._drop(State.SKIPPED, f"the job stopped when {name} failed")
+            self._drop(State.SKIPPED, f"the job stopped when {name} failed", begun)
 
-    def _drop(self, state: State, because: str | None = None) -> None:
-        """Let nothing begin any more but `always` tasks; what runs goes on."""
-        for name in self._dag.drop(self._bench.running):
+    def _drop(self, state: State, because: str | None = None, begun: Iterable[str] = ()) -> None:
+        """Let nothing begin any more but `always` tasks; what runs, or was begun, goes on."""
+        for name in self._dag.drop({*self._bench.running, *begun}):
             self._leave_queue(name)
             self._finish(self._tally.end(name, state, because=because))
 

@@ -144,6 +144,23 @@ async def test_on_failure_stop_lets_nothing_else_begin(run: Runs, fake: FakeMode
     assert states(result) == {"a": "failed", "b": "skipped"}
 
 
+async def test_what_ran_when_the_job_stopped_goes_on_when_it_is_resumed(
+    run: Runs, fake: FakeModels, jobs: Jobs
+) -> None:
+    fake.failures[check("a")] = GswarmError("no")
+    fake.holds[check("b")] = asyncio.Event()
+    text = "on_failure: stop\nactions:\n" + asks("a") + asks("b") + asks("c", "dependencies: [b]")
+    runner = run.runner(text)
+    task = asyncio.create_task(runner.run())
+    while State.FAILED not in {each.state for each in jobs.tasks(1)}:
+        await asyncio.sleep(0)
+    runner.cancel()
+    assert states(await task) == {"a": "failed", "b": "cancelled", "c": "skipped"}
+    fake.holds.clear()
+    jobs.reset(1)
+    assert states(await run(text, 1)) == {"a": "failed", "b": "succeeded", "c": "skipped"}
+
+
 async def test_on_failure_continue_lets_those_run_that_need_it(run: Runs, fake: FakeModels) -> None:
     fake.failures[check("a")] = GswarmError("no")
     text = asks("a", "on_failure: continue") + asks("b", "dependencies: [a]")
