@@ -59,6 +59,8 @@ TASK: ContextVar[str | None] = ContextVar("gswarm_task", default=None)
 _ATTEMPTS = 3
 _RECONNECTS = 5
 _FIRST_DELAY_S = 0.25
+_TOLD_WITHIN_S = 10.0
+"""How long a cancel waits for a lost node: somebody sits before it."""
 
 State = Literal["new", "connecting", "connected", "lost", "failed"]
 ProgressListener = Callable[[dict[str, Any]], None]
@@ -133,19 +135,27 @@ class Node:
 
         Raises:
             RemoteError: the helper's answer is an error.
-            NodeError: the node could not be reached, or was lost meanwhile.
+            NodeError: the node could not be reached, or was lost meanwhile; also in place of a
+                cancel that could not be passed on, so that nobody takes the work for ended.
         """
         attempts = _ATTEMPTS if method in REPEATABLE else 1
         sent = in_the_name_of_the_task(method, params or {})
-        while True:
-            helper = await self._connected()
-            attempts -= 1
-            try:
-                with self._translated():
-                    return await helper.peer.call(method, sent, progress=progress)
-            except UnreachableError:
-                if not attempts:
-                    raise
+        helper: HelperConnection | None = None
+        try:
+            while True:
+                helper = await self._connected()
+                attempts -= 1
+                try:
+                    with self._translated():
+                        return await helper.peer.call(method, sent, progress=progress)
+                except UnreachableError:
+                    if not attempts:
+                        raise
+        except asyncio.CancelledError:
+            untold = helper is not None and helper.peer.closed is not None
+            if untold and method in KEPT and "task" in sent:
+                await self._end_task(sent["task"])
+            raise
 
     async def open_bulk(self, token: str) -> tuple[ByteReader, ByteWriter]:
         """A raw connection for the bytes that belong to `token`.
@@ -202,6 +212,25 @@ class Node:
         transport, self._transport = self._transport, None
         if transport is not None:
             await transport.close()
+
+    async def _end_task(self, task: str) -> None:
+        """End what the node does for a task, where the connection was lost before it was told.
+
+        Raises:
+            UnreachableError: it could not be told.
+        """
+        try:
+            async with asyncio.timeout(_TOLD_WITHIN_S):
+                helper = await self._connected()
+                with self._translated():
+                    await helper.peer.call("task.cancel", {"prefix": task})
+        except (GswarmError, TimeoutError) as error:
+            reason = error.message if isinstance(error, GswarmError) else "it does not answer"
+            raise UnreachableError(
+                f"the cancel could not be passed on, and what it does may go on: {reason}",
+                where=self.name,
+                hint="when the node answers again, gswarm job retry takes up what came of it",
+            ) from error
 
     # Connecting
 

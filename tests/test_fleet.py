@@ -70,6 +70,7 @@ class Helpers:
     def __init__(self, handlers: dict[str, Handler]) -> None:
         self.handlers: dict[str, Handler] = {"node.configure": self._configure, **handlers}
         self.configured: list[dict[str, Any]] = []
+        self.asked: list[str] = []
         self.connected = 0
         self.ends: list[Peer] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -82,11 +83,19 @@ class Helpers:
         self.connected += 1
         ours, theirs = socket.socketpair()
         reader, writer = await asyncio.open_connection(sock=theirs)
-        peer = Peer(reader, writer, self.handlers)
+        handlers = {name: self._noted(name, handler) for name, handler in self.handlers.items()}
+        peer = Peer(reader, writer, handlers)
         self.ends.append(peer)
         self._tasks.append(asyncio.ensure_future(peer.run()))
         stream = Stream(*await asyncio.open_connection(sock=ours))
         return HelperConnection(stream, {"hash": "h", "pid": self.connected}, self._bulk)
+
+    def _noted(self, name: str, handler: Handler) -> Handler:
+        async def noted(call: Call, params: dict[str, Any]) -> Any:
+            self.asked.append(name)
+            return await handler(call, params)
+
+        return noted
 
     async def _bulk(self) -> Stream:
         raise wire.ConnectionLost("gone")
@@ -204,6 +213,67 @@ async def test_a_lost_connection_is_made_again_with_patience(
     await node.call("ask")
     assert transport.dialled == 5
     assert node.state == "connected"
+
+
+async def lost_in_a_task(node: Node, helpers: Helpers) -> asyncio.Task[Any]:
+    """A command of the task j/a/1, whose node was lost and is being connected to again."""
+    TASK.set("j/a/1")
+    asked = asyncio.ensure_future(node.call("command.run"))
+    while "command.run" not in helpers.asked:
+        await asyncio.sleep(0)
+    helpers.ends[0].close()
+    while node.state != "connecting":
+        await asyncio.sleep(0)
+    return asked
+
+
+async def test_a_cancel_while_the_node_is_lost_is_passed_on_when_it_is_there_again(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleets, "_FIRST_DELAY_S", 0.01)
+    cancelled: list[dict[str, Any]] = []
+
+    async def cancel(call: Call, params: dict[str, Any]) -> dict[str, int]:
+        cancelled.append(params)
+        return {"cancelled": 1}
+
+    transport, helpers = Transportation(), Helpers({"command.run": hang, "task.cancel": cancel})
+    node = make(transport, helpers)
+    await node.connect()
+    transport.failures = [UnreachableError("down", where="node1")] * 2
+    transport.lost = True
+    asked = await lost_in_a_task(node, helpers)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert cancelled == [{"prefix": "j/a/1"}]
+
+
+async def test_a_cancel_that_cannot_be_passed_on_is_no_end(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleets, "_FIRST_DELAY_S", 0.01)
+    transport, helpers = Transportation(), Helpers({"command.run": hang})
+    node = make(transport, helpers)
+    await node.connect()
+    transport.failures = [UnreachableError("down", where="node1")] * 100
+    transport.lost = True
+    asked = await lost_in_a_task(node, helpers)
+    asked.cancel()
+    with pytest.raises(UnreachableError, match=r"^node1: the cancel could not .* go on: down$"):
+        await asked
+
+
+async def test_a_cancel_while_the_node_answers_is_passed_on_once(make: Make) -> None:
+    helpers = Helpers({"command.run": hang})  # which knows no task.cancel
+    node = make(connector=helpers)
+    TASK.set("j/a/1")
+    asked = asyncio.ensure_future(node.call("command.run"))
+    while "command.run" not in helpers.asked:
+        await asyncio.sleep(0)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
 
 
 async def test_the_first_connection_is_tried_once(make: Make) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -121,3 +122,28 @@ async def test_a_command_outlives_its_controller_and_another_takes_it_up(
             result = await models.command(node.name, argv, cwd=cwd, progress=see)
     assert result.output == seen == "begun\ndone\n"
     assert (site.folder / "runs").read_text() == "run\n"
+
+
+async def test_a_command_that_is_cancelled_while_its_node_is_lost_is_ended_there(
+    ssh_site: Site,
+) -> None:
+    server = ssh_site.sshd()
+    process = ssh_site.folder / "process"
+    argv = ["sh", "-c", f"echo $$ >{process}; echo begun; exec sleep 600"]
+    begun = asyncio.Event()
+    async with ssh_site.fleet(ssh_site.node(server)) as fleet:
+        node = fleet.node("node1")
+        with task("j/a/1"):
+            asked = asyncio.ensure_future(
+                node.call("command.run", {"argv": argv}, progress=lambda _: begun.set())
+            )
+        await asyncio.wait_for(begun.wait(), 30)
+        server.stop()
+        while node.state == "connected":
+            await asyncio.sleep(0.01)
+        asked.cancel()
+        ssh_site.sshd(port=server.port, host_key=server.host_key, known=False)
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(asked, 30)
+    with contextlib.suppress(FileNotFoundError):  # else it has ended, and nobody has looked yet
+        assert Path(f"/proc/{process.read_text().strip()}/cmdline").read_bytes() == b""

@@ -46,6 +46,7 @@ class Nodes:
     Attributes:
         done: the ledger: what was answered for work that succeeded, by key.
         cancelled: keys whose end was asked for.
+        out_of_sight: keys whose callers have lost the connection.
         told: the errors that were answered, by task.
     """
 
@@ -53,6 +54,7 @@ class Nodes:
         self.running: dict[str, Work] = {}
         self.done: dict[str, str] = {}
         self.cancelled: set[str] = set()
+        self.out_of_sight: set[str] = set()
         self.told: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         self.leases: dict[tuple[str, Want], dict[str, bool]] = defaultdict(dict)
         self._begins = begins
@@ -159,6 +161,7 @@ class Nodes:
         self._count += 1
         message = f"{key} is out of sight since {self._count}"
         self.told[task_of(key)].append(message)
+        self.out_of_sight.add(key)
         self._answer(self.running[key], UnreachableError(message))
         self.running[key].callers.clear()
 

@@ -57,7 +57,8 @@ class Promises:
     def note_reset(self, job_id: int, from_task: str | None) -> None:
         """A job was opened again; with a task, all that need it are done again.
 
-        And `always` ones are, where there is anything left to do before them.
+        And `always` ones are, where there is anything left to do before them; and what its end
+        has found out of sight, so that its nodes could not be told.
         """
         self._cancelled_at.pop(job_id, None)
         records = {record.action_id: record for record in self._jobs.tasks(job_id)}
@@ -70,7 +71,10 @@ class Promises:
                 again.add(planned.action_id)
         job = self._key(job_id)
         for key in [*self._nodes.running, *self._nodes.done]:
-            if task_of(key)[0] == job and task_of(key)[1] in again:
+            if task_of(key)[0] != job:
+                continue
+            untold = key in self._nodes.out_of_sight
+            if task_of(key)[1] in again or (untold and self._is_cancelled(key)):
                 self._set_aside.add(key)
 
     # While it happens
@@ -195,6 +199,15 @@ class Promises:
         """The keys of work that was done, and whose end nobody had asked for."""
         keys = [key for key in self._nodes.done if task_of(key) == task]
         return [key for key in keys if key not in self._nodes.cancelled | self._set_aside]
+
+    def _is_cancelled(self, key: str) -> bool:
+        job, action, number = key.split("/")
+        rows = self._database.query(
+            "SELECT attempts.state FROM attempts JOIN jobs ON jobs.id = job_id"
+            " WHERE key = ? AND action_id = ? AND attempt = ?",
+            (job, action, int(number)),
+        )
+        return [row["state"] for row in rows] == [State.CANCELLED]
 
     def _nodes_know(self, task: tuple[str, str]) -> list[str]:
         return [answer for key, answer in self._nodes.done.items() if task_of(key) == task]
