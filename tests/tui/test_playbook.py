@@ -202,6 +202,20 @@ async def test_a_path_that_cannot_be_looked_at_says_why(
         assert f"cannot be read: {why}" in stage.text()
 
 
+async def test_the_folder_that_one_began_in_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    async with on_stage(PICTURE, inventory=INVENTORY) as stage:
+        assert stage.app.obey("playbooks") is None
+        await settle(stage)
+        await stage.press("escape")
+        assert stage.view.WORD == "fleet"
+
+
 async def test_a_folder_that_cannot_be_read(folder: Path) -> None:
     async with on_stage(PICTURE) as stage:
         await stage.open("playbooks")

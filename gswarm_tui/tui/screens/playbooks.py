@@ -58,7 +58,7 @@ class PlaybooksView(View):
     def __init__(self, subject: str | None = None) -> None:
         super().__init__()
         wanted = os.path.expanduser(subject or ".")  # noqa: PTH111 - fails on the home of nobody
-        self.folder = Path(os.path.realpath(wanted))  # fails on no loop of links
+        self.folder = _resolved(wanted)
         self._entries: list[Entry] = []
         self._problem = ""
 
@@ -111,6 +111,14 @@ class PlaybooksView(View):
         self.folder, self.filter, self._entries = folder, "", []
         self.action_read()
         self.redraw()
+
+
+def _resolved(path: str) -> Path:
+    """The path without links; what is wrong with it is found where it is read."""
+    try:
+        return Path(os.path.realpath(path))
+    except OSError:  # a link that may not be read; the folder that one began in is gone
+        return Path(path)
 
 
 def _name(entry: Entry) -> Piece:
