@@ -10,7 +10,7 @@ import typer
 
 from gswarm_tui.cli import cron_runs, history, options, output
 from gswarm_tui.cli.context import settings_of
-from gswarm_tui.errors import EXIT_TIMED_OUT, UsageError
+from gswarm_tui.errors import UsageError
 from gswarm_tui.nearest import did_you_mean
 from gswarm_tui.state.states import JOB_TRANSITIONS, State
 from gswarm_tui.wording import number_of
@@ -173,7 +173,7 @@ def ways_on(summary: JobSummary, *, command: str) -> Iterator[tuple[str, str]]:
     """What to do about a job that failed: what for, and what to type."""
     job, counts = summary.job, summary.counts
     if counts[State.CANCELLED]:
-        more = " --timeout TIME" if job.exit_code == EXIT_TIMED_OUT else ""
+        more = " --timeout TIME" if summary.timed_out else ""
         yield "to go on from there", f"{command} job resume {job.id}{more}"
     if counts[State.FAILED] > summary.tolerated or not counts[State.CANCELLED]:
         yield "to do again what failed", f"{command} job retry {job.id}"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from gswarm_tui.errors import EXIT_TIMED_OUT
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.records import AttemptRecord, JobRecord, TaskRecord
 from gswarm_tui.state.states import State
@@ -30,6 +31,12 @@ class JobSummary:
     reason: str | None
     tolerated: int = 0
     asked: int = 0
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the job's own time limit has ended it; that of a task is no error of the job."""
+        has_ended_it = self.job.exit_code == EXIT_TIMED_OUT and self.job.error is not None
+        return has_ended_it and self.counts[State.CANCELLED] > 0
 
 
 def summaries(database: Database, jobs: Sequence[JobRecord]) -> list[JobSummary]:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, final
 
-from gswarm_tui.errors import EXIT_TIMED_OUT
 from gswarm_tui.state.database import Database
 from gswarm_tui.state.jobs import Jobs
 from gswarm_tui.state.models import RegisteredModel, Registry
@@ -100,7 +99,7 @@ class JobWatch:
             error=record.error or summary.reason,
             user=record.user or None,
             tolerated=summary.tolerated,
-            timed_out=_is_timed_out(summary),
+            timed_out=summary.timed_out,
         )
         return known if known == made else made
 
@@ -124,8 +123,3 @@ class JobWatch:
             (summary.job.id, state),
         )
         return self._queue.waiting_for(rows[0]) if rows else None
-
-
-def _is_timed_out(summary: JobSummary) -> bool:
-    """Whether its own time limit ended it; that of a task cancels nothing."""
-    return summary.job.exit_code == EXIT_TIMED_OUT and summary.counts[State.CANCELLED] > 0

@@ -121,6 +121,16 @@ def test_a_job_that_was_cut_by_its_limit_goes_on_with_more(gswarm: Command, stor
     assert shown.endswith(f"job 1: the job took longer than 3 s\n\n{way}")
 
 
+def test_the_limit_of_a_task_is_not_the_job_s(gswarm: Command, story: Story) -> None:
+    job = story.job("deploy", ("a", "noop", "", ()), ("b", "noop", "", ()))
+    story.jobs.begin(job)
+    story.runs(job, "a")
+    story.jobs.end(job, "a", State.FAILED, error="it took longer than 1 s")
+    story.jobs.end(job, "b", State.CANCELLED)
+    story.jobs.finish(job, State.FAILED, exit_code=5)
+    assert "  to go on from there: gswarm job resume 1\n" in gswarm("jobs").out
+
+
 def test_a_failure_that_is_tolerated_is_said_to_be(gswarm: Command, story: Story) -> None:
     tasks = [(name, "noop", "", ()) for name in ("may", "must")]
     for state in (State.SUCCEEDED, State.FAILED):

@@ -92,10 +92,15 @@ def test_a_job_whose_process_is_gone_is_lost(database: Database, watch: JobWatch
 
 def test_a_job_that_its_own_time_limit_has_ended(database: Database, watch: JobWatch) -> None:
     jobs = Jobs(database)
-    whole, of_a_task = job(jobs), job(jobs)
-    for number, state in ((whole, State.CANCELLED), (of_a_task, State.FAILED)):
+    whole, of_a_task, beside_a_task = job(jobs), job(jobs), job(jobs)
+    for number, state, error in (
+        (whole, State.CANCELLED, "it took longer"),
+        (of_a_task, State.FAILED, None),
+        (beside_a_task, State.CANCELLED, None),  # by `gswarm queue`
+    ):
         jobs.begin(number)
         database.execute("UPDATE tasks SET state = ? WHERE job_id = ?", (state, number))
-        jobs.finish(number, State.FAILED, exit_code=EXIT_TIMED_OUT, error="it took longer")
+        jobs.finish(number, State.FAILED, exit_code=EXIT_TIMED_OUT, error=error)
     watch.refresh()
-    assert [(each.id, each.timed_out) for each in watch.jobs] == [(of_a_task, False), (whole, True)]
+    assert [each.id for each in watch.jobs if each.timed_out] == [whole]
+    assert len(watch.jobs) == 3
