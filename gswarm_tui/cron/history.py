@@ -2,8 +2,7 @@
 
 One small file for each run in a folder for each name in `Home.cron`: written when the run begins
 and again when it ends, so that one that was killed is seen as such, and that two at once do not
-write over each other. Earlier versions kept the last run of each name, as ``NAME.json`` beside its
-folder.
+write over each other.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Final, final
 
@@ -198,7 +196,7 @@ def forget(folder: Path, name: str) -> None:
 def _prune(folder: Path, name: str) -> None:
     """Make room for one more run, and remove what one that was killed had half written."""
     with suppress(OSError):
-        for path in islice(_newest_first(folder, name), KEPT - 1, None):
+        for path in _newest_first(folder, name)[KEPT - 1 :]:
             path.unlink(missing_ok=True)
         for path in (folder / name).glob("*.new"):
             if time.time() - path.stat().st_mtime > _HALF_WRITTEN_S:

@@ -235,21 +235,15 @@ def _ended(job: Job) -> str:
 
 def _done_again(job: Job, stays: Container[State]) -> str:
     """How many tasks run again or for the first time, and which do not."""
-    stay = [(state, count) for state, count in job.counts if state in stays]
     again = sum(count for state, count in job.counts if state not in stays)
-    said = f"job {job.id} ({job.name}): {number_of(again, 'task')} will run"
-    cancelled = dict(job.counts).get(State.CANCELLED, 0)
-    return "; ".join(
-        [
-            said,
-            *(
-                f"{count} skipped, run only if for a cancelled task"
-                if state is State.SKIPPED and cancelled
-                else f"{count} {state}, not run again"
-                for state, count in stay
-            ),
-        ]
-    )
+    said = [f"job {job.id} ({job.name}): {number_of(again, 'task')} will run"]
+    has_cancelled = dict(job.counts).get(State.CANCELLED, 0) > 0
+    for state, count in job.counts:
+        if state in stays:
+            depends = has_cancelled and state is State.SKIPPED
+            when = "run only if for a cancelled task" if depends else "not run again"
+            said.append(f"{count} {state}, {when}")
+    return "; ".join(said)
 
 
 def _done_from(start: str, details: JobDetails | None) -> str:
